@@ -1,0 +1,49 @@
+# make run    set everything up, then run the default configuration
+# make test   set everything up, then lint and run the whole test suite
+# make setup  only the environment in .venv, from the lock file
+# make lock   pin new versions (needs uv); commit requirements.lock and envs/vacuagym.yaml with it
+
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+CORES ?= 2
+MEM_MB ?= 12000
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+READY := .venv/.ready
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: run test lint format setup lock clean
+
+run: $(READY)
+	snakemake --cores $(CORES) --resources mem_mb=$(MEM_MB)
+
+test: lint
+	pytest
+
+lint: $(READY)
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile workflow/rules
+
+format: $(READY)
+	ruff check --fix .
+	ruff format .
+	snakefmt Snakefile workflow/rules
+
+setup: $(READY)
+
+# The stamp is written last: a set-up that was interrupted starts again.
+$(READY): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed and was not found; install it, or name it: make PYTHON=/path/to/python3"; exit 1; }
+	$(PYTHON) -m venv --clear .venv
+	$(PIP) install --require-hashes --no-deps --requirement requirements.lock
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+lock:
+	uv lock --upgrade
+	uv export --quiet --frozen --no-emit-project --no-header --output-file requirements.lock
+	rm uv.lock
+
+clean:
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis

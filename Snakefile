@@ -1,0 +1,61 @@
+"""VacuaGym: from feature tables of string geometries to stability labels and splits.
+
+Run `snakemake --cores 2 --resources mem_mb=12000`; the same command resumes after any crash. Settings: config.yaml.
+"""
+
+import os
+import sys
+
+# Jobs find the package and this interpreter whether or not the environment is activated.
+PACKAGE = os.path.join(workflow.basedir, "workflow")
+sys.path.insert(0, PACKAGE)
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [PACKAGE, os.environ.get("PYTHONPATH")]))
+os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
+
+from vacuagym import pipeline as paths
+from vacuagym.errors import VacuagymError
+from vacuagym.pipeline import Pipeline
+from vacuagym.run_lock import hold_run_lock
+
+
+configfile: os.path.join(workflow.basedir, "config.yaml")
+
+
+try:
+    run = Pipeline(config)
+    for name in run.given:  # bad tables stop the run here, before any job
+        run.plan(name)
+except VacuagymError as error:
+    print(f"error: {error}", file=sys.stderr)
+    raise SystemExit(error.exit_code)
+
+
+wildcard_constraints:
+    dataset="[A-Za-z0-9][A-Za-z0-9_-]*",
+    first="-?[0-9]+",
+    last="-?[0-9]+",
+    split="[A-Za-z0-9_-]+",
+
+
+include: "workflow/rules/geometry.smk"
+include: "workflow/rules/shards.smk"
+include: "workflow/rules/labels.smk"
+include: "workflow/rules/dataset.smk"
+
+
+onstart:
+    try:
+        hold_run_lock()
+    except VacuagymError as error:
+        raise WorkflowError(str(error))
+    run.write_physics()
+
+
+rule all:
+    """Labels of every data set, and the splits."""
+    default_target: True
+    input:
+        # Named here too, so that labelling need not wait for tables that are still being computed.
+        [run.label_files(name) for name in run.given],
+        paths.LABEL_TABLE,
+        expand(paths.SPLIT, split=run.splits()),

@@ -1,0 +1,43 @@
+"""From label files to the data set: one table, and its splits."""
+
+
+rule merge:
+    """Put the labels of all shards into one table, sorted by data set, namespace and id."""
+    input:
+        plans=ancient(lambda wildcards: [str(plan_of(name).path) for name in run.datasets]),
+        labels=lambda wildcards: [path for name in run.datasets if plan_of(name) for path in run.label_files(name)],
+    output:
+        paths.LABEL_TABLE,
+    log:
+        "logs/merge/labels.log",
+    conda:
+        "../../envs/vacuagym.yaml"
+    resources:
+        mem_mb=run.table_memory_mb(),
+    params:
+        content=lambda wildcards: {name: plan_of(name).content for name in run.datasets},
+        fingerprint=run.fingerprint,
+    shell:
+        "exec python -m vacuagym merge --plans {input.plans:q} --fingerprint={params.fingerprint}"
+        " --mem-mb={resources.mem_mb} --output={output:q} --log={log:q}"
+
+
+rule split:
+    """Assign every usable geometry to a fold."""
+    input:
+        paths.LABEL_TABLE,
+    output:
+        paths.SPLIT,
+    log:
+        "logs/split/{split}.log",
+    conda:
+        "../../envs/vacuagym.yaml"
+    resources:
+        mem_mb=run.table_memory_mb(),
+    params:
+        code=run.split_code,
+        seed=run.config["seed"],
+        shares=" ".join(f"--{key.replace('_', '-')}={value}" for key, value in run.config["splits"].items()),
+    shell:
+        "exec python -m vacuagym split --labels={input:q} --name={wildcards.split} --seed={params.seed} {params.shares}"
+        " --mem-mb={resources.mem_mb} --output={output:q} --log={log:q}"

@@ -1,0 +1,7 @@
+"""``python -m vacuagym``: the same as the command ``vacuagym``."""
+
+import sys
+
+from vacuagym.cli import main
+
+sys.exit(main())

@@ -1,0 +1,172 @@
+"""The command ``vacuagym``: each rule's work as a subcommand of its own, to run by hand or from the workflow.
+
+Parsing and dispatch only. A stage's modules are imported when it runs, so that ``--help`` and the light stages start at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import vacuagym
+from vacuagym.errors import VacuagymError
+
+Command = Callable[[argparse.Namespace], None]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one subcommand; returns the exit code (0 done, 1 failed, 2 usage or configuration, 3 bad input, 4 out of memory)."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    options = _parser().parse_args(arguments)
+    if getattr(options, "log", None):
+        _log_to(options.log, arguments)
+    try:
+        options.command(options)
+    except VacuagymError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except MemoryError:
+        traceback.print_exc()
+        print("error: out of memory; lower memory.batch_mb in the configuration or run fewer jobs at once", file=sys.stderr)
+        return 4
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _log_to(path: Path, arguments: Sequence[str]) -> None:
+    """Send all output of this process to a file whose first line is the command that repeats the job in a terminal."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+    repeat = [argument for argument in arguments if not argument.startswith("--log=")]
+    print(f"# command: {shlex.join(['python', '-m', 'vacuagym', *repeat])}", flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="vacuagym", description=vacuagym.__doc__.splitlines()[0], allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"vacuagym {vacuagym.__version__}")
+    stages = parser.add_subparsers(title="stages", metavar="STAGE", required=True)
+    for add in (_add_geometry, _add_plan, _add_shard, _add_label, _add_merge, _add_split):
+        add(stages)
+    return parser
+
+
+def _stage(stages, name: str, command: Command, text: str) -> argparse.ArgumentParser:
+    parser = stages.add_parser(name, help=text, description=text, allow_abbrev=False)
+    parser.set_defaults(command=command)
+    parser.add_argument("--log", type=Path, help="write all output to this file (default: the terminal)")
+    parser.add_argument("--mem-mb", type=int, help="memory set aside for this job in MB; refused with exit code 4 if it needs more")
+    return parser
+
+
+def _add_geometry(stages) -> None:
+    def run(options: argparse.Namespace) -> None:
+        from vacuagym.stages.geometry import geometry
+
+        geometry(options.limit, options.mem_mb, options.output)
+
+    parser = _stage(stages, "geometry", run, "enumerate the smooth toric bases of 6D F-theory models into a feature table")
+    parser.add_argument("--limit", type=int, help="stop after so many bases, those with the fewest rays (default: all 61,539)")
+    parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
+
+
+def _add_plan(stages) -> None:
+    def run(options: argparse.Namespace) -> None:
+        from vacuagym.feature_tables import FeatureTable
+        from vacuagym.stages.plan import plan
+
+        table = FeatureTable(options.table, options.id, options.namespace, options.moduli)
+        plan(options.dataset, table, options.shard_size, options.n_limit, options.output)
+
+    parser = _stage(stages, "plan", run, "check a feature table and find the shards that hold its rows")
+    parser.add_argument("--dataset", required=True, help="name of the data set")
+    parser.add_argument("--table", type=Path, required=True, help="Parquet feature table")
+    parser.add_argument("--id", required=True, help="integer column that identifies a row")
+    parser.add_argument("--namespace", help="column that, with the id, makes a row unique")
+    parser.add_argument("--moduli", help="column of moduli counts; may hold nulls")
+    parser.add_argument("--shard-size", type=int, default=10_000, help="ids per shard (default: %(default)s)")
+    parser.add_argument("--n-limit", type=int, help="take the rows with the lowest ids only, so many (default: all)")
+    parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
+
+
+def _add_shard(stages) -> None:
+    def run(options: argparse.Namespace) -> None:
+        from vacuagym.planning import Plan
+        from vacuagym.stages.shard import shard
+
+        _require_table_memory(options)
+        shard(Plan.read(options.plan), options.first, options.output)
+
+    parser = _stage(stages, "shard", run, "cut the rows of one range of ids out of a feature table")
+    parser.add_argument("--plan", type=Path, required=True, help="plan of the data set (vacuagym plan)")
+    parser.add_argument("--first", type=int, required=True, help="first id of the shard")
+    parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
+
+
+def _add_label(stages) -> None:
+    def run(options: argparse.Namespace) -> None:
+        from vacuagym.stages.label import label
+
+        sections = json.loads(options.physics.read_text(encoding="utf-8"))
+        label(options.shard, sections, options.fingerprint, options.batch_mb, options.mem_mb, options.output)
+
+    parser = _stage(stages, "label", run, "label the geometries of one shard: draw, search the critical points, classify")
+    parser.add_argument("--shard", type=Path, required=True, help="shard file (vacuagym shard)")
+    parser.add_argument("--physics", type=Path, required=True, help="JSON file with the seed, moduli, ensemble and search settings")
+    parser.add_argument("--fingerprint", default="by hand", help="fingerprint of settings and code, kept in the file's metadata")
+    parser.add_argument("--batch-mb", type=int, default=16, help="working memory of a stack of systems (default: %(default)s)")
+    parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
+
+
+def _add_merge(stages) -> None:
+    def run(options: argparse.Namespace) -> None:
+        from vacuagym.planning import Plan
+        from vacuagym.stages.merge import merge
+
+        _require_table_memory(options)
+        merge([Plan.read(path) for path in options.plans], options.labels, options.fingerprint, options.output)
+
+    parser = _stage(stages, "merge", run, "put the label files of all shards into one table, sorted by data set, namespace, id")
+    parser.add_argument("--plans", type=Path, nargs="+", required=True, help="plans of the data sets (vacuagym plan)")
+    parser.add_argument("--labels", type=Path, default=Path("results/labels"), help="folder of the label files (default: %(default)s)")
+    parser.add_argument("--fingerprint", help="refuse label files made by other settings or code than these")
+    parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
+
+
+def _add_split(stages) -> None:
+    def run(options: argparse.Namespace) -> None:
+        from vacuagym.stages.split import SplitShares, split
+
+        _require_table_memory(options)
+        split(
+            options.labels,
+            options.name,
+            options.seed,
+            SplitShares(options.train, options.validation, options.complexity_share),
+            options.output,
+        )
+
+    parser = _stage(stages, "split", run, "assign every usable geometry to a fold of one split")
+    parser.add_argument("--labels", type=Path, default=Path("results/labels.parquet"), help="label table (default: %(default)s)")
+    parser.add_argument("--name", required=True, help="iid, ood_complexity, or ood_dataset_NAME")
+    parser.add_argument("--seed", type=int, default=42, help="key of the hash that assigns folds (default: %(default)s)")
+    parser.add_argument("--train", type=float, default=0.70, help="share of the training fold (default: %(default)s)")
+    parser.add_argument("--validation", type=float, default=0.15, help="share of the validation fold (default: %(default)s)")
+    parser.add_argument("--complexity-share", type=float, default=0.30, help="share of ood_complexity's test fold (default: %(default)s)")
+    parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
+
+
+def _require_table_memory(options: argparse.Namespace) -> None:
+    from vacuagym.limits import require_memory, table_memory_mb
+
+    require_memory(table_memory_mb(), options.mem_mb)

@@ -1,0 +1,146 @@
+"""The configuration: checked against the schema, completed with its defaults, and cut to what each job may depend on.
+
+The schema (workflow/schemas/config.schema.yaml) is the one source of names, types and defaults; this module adds the relations
+between keys that a schema cannot state.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from vacuagym.errors import ConfigError
+
+SCHEMA = Path(__file__).parent.parent / "schemas" / "config.schema.yaml"
+PHYSICS_SECTIONS = ("seed", "moduli", "ensemble", "search")
+_ORDERED_RANGES = ("flux_mass", "gamma", "runaway_gamma", "A", "a", "D", "p")
+
+
+def checked_config(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration with every default filled in; :class:`ConfigError` names the first keys that are wrong.
+
+    Data sets set to null are dropped: that is how a file on top of another takes one away.
+    """
+    config = copy.deepcopy(dict(raw))
+    if isinstance(config.get("datasets"), dict):
+        config["datasets"] = {name: entry for name, entry in config["datasets"].items() if entry is not None}
+    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+    problems = [_describe(error) for error in _deepest(jsonschema.Draft202012Validator(schema).iter_errors(config))]
+    if not problems:
+        _fill_defaults(config, schema, schema)
+        problems = list(_broken_relations(config))
+    if problems:
+        raise ConfigError("the configuration cannot be used:\n" + "\n".join(f"  {problem}" for problem in problems[:10]))
+    return config
+
+
+def load_config(path: str | Path) -> dict[str, Any]:
+    """Read and check a configuration file."""
+    try:
+        raw = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: not a readable YAML file: {error}") from error
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path}: a configuration is a mapping of keys to values, this file holds {type(raw).__name__}")
+    return checked_config(raw)
+
+
+def physics_sections(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a checked configuration on which labels depend."""
+    return {section: config[section] for section in PHYSICS_SECTIONS}
+
+
+def canonical_json(value: Any) -> str:
+    """JSON that is equal for equal values: sorted keys, no spaces."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def digest(*values: Any) -> str:
+    """A short fingerprint (12 hexadecimal digits) of JSON values."""
+    return hashlib.blake2b(canonical_json(values).encode(), digest_size=6).hexdigest()
+
+
+def _deepest(errors: Iterator[jsonschema.ValidationError]) -> Iterator[jsonschema.ValidationError]:
+    """The errors that name a key: for a data set, those of the branch that its ``source`` picks."""
+    for error in sorted(errors, key=lambda e: list(map(str, e.absolute_path))):
+        if error.validator == "oneOf" and isinstance(error.instance, dict):
+            branch = {"toric_bases": 0, "table": 1}.get(error.instance.get("source"))
+            yield from (e for e in error.context if e.schema_path[0] == branch)
+        else:
+            yield error
+
+
+def _describe(error: jsonschema.ValidationError) -> str:
+    key = ".".join(map(str, error.absolute_path)) or "the file"
+    match error.validator:
+        case "additionalProperties":
+            known = sorted(error.schema.get("properties", {}))
+            unknown = sorted(set(map(str, error.instance)) - set(known))
+            return f"{key}: unknown key {', '.join(unknown)}; allowed: {', '.join(known)}"
+        case "required":
+            return f"{key}: {error.message}"
+        case "enum" | "const":
+            allowed = error.validator_value if error.validator == "enum" else [error.validator_value]
+            return f"{key}: found {error.instance!r}; allowed: {', '.join(map(str, allowed))}"
+        case "type":
+            wanted = error.validator_value if isinstance(error.validator_value, str) else " or ".join(error.validator_value)
+            return f"{key}: found {error.instance!r}; a value of type {wanted} is needed"
+        case "pattern":
+            return f"{key}: {error.instance!r} cannot name a data set: at most 64 letters, digits, _ and -, the first a letter or digit"
+        case _:
+            return f"{key}: {error.message}"
+
+
+def _fill_defaults(instance: dict, schema: Mapping[str, Any], root: Mapping[str, Any]) -> None:
+    for name, subschema in schema.get("properties", {}).items():
+        if name not in instance and "default" in subschema:
+            instance[name] = copy.deepcopy(subschema["default"])
+        if isinstance(instance.get(name), dict) and "properties" in subschema:
+            _fill_defaults(instance[name], subschema, root)
+    if schema is root:
+        branches = root["properties"]["datasets"]["additionalProperties"]["oneOf"]
+        for entry in instance["datasets"].values():
+            _fill_defaults(entry, branches[0 if entry["source"] == "toric_bases" else 1], root)
+
+
+def _broken_relations(config: Mapping[str, Any]) -> Iterator[str]:
+    if not config["datasets"]:
+        yield "datasets: none is left; add one (config.yaml shows how)"
+    folded: dict[str, str] = {}
+    for name in config["datasets"]:
+        if folded.setdefault(name.lower(), name) != name:
+            yield f"datasets: {folded[name.lower()]} and {name} differ in case only, which some file systems cannot tell apart"
+    if config["moduli"]["min"] > config["moduli"]["max"]:
+        yield f"moduli: min {config['moduli']['min']} is larger than max {config['moduli']['max']}"
+    ensemble = config["ensemble"]
+    if not sum(ensemble["regimes"].values()) > 0:
+        yield "ensemble.regimes: all weights are zero; at least one must be positive"
+    ranges = {f"ensemble.{key}": ensemble[key] for key in _ORDERED_RANGES}
+    ranges |= {f"ensemble.mass_shift.{regime}": bounds for regime, bounds in ensemble["mass_shift"].items()}
+    for key, (low, high) in ranges.items():
+        if not low <= high:
+            yield f"{key}: the range [{low}, {high}] is reversed; write [low, high]"
+    for key in _numbers(config):
+        yield f"{key}: not a finite number"
+    splits = config["splits"]
+    if splits["train"] + splits["validation"] >= 1.0:
+        yield f"splits: train {splits['train']} + validation {splits['validation']} leave nothing for test; their sum must be below 1"
+
+
+def _numbers(value: Any, path: str = "") -> Iterator[str]:
+    """Paths of numbers that are not finite: YAML's .nan and .inf pass for numbers in a schema."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _numbers(item, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list):
+        for position, item in enumerate(value):
+            yield from _numbers(item, f"{path}[{position}]")
+    elif isinstance(value, float) and not abs(value) < float("inf"):
+        yield path

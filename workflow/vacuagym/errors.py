@@ -1,0 +1,27 @@
+"""The errors that users meet, each with the exit code of its kind. A message says what is wrong, where, and what to do about it."""
+
+from __future__ import annotations
+
+
+class VacuagymError(Exception):
+    """Any failure that has an explanation; the process exits with ``exit_code``."""
+
+    exit_code = 1
+
+
+class ConfigError(VacuagymError):
+    """The configuration or the command line asks for something impossible."""
+
+    exit_code = 2
+
+
+class InputError(VacuagymError):
+    """A table that the user gave cannot be used as it is."""
+
+    exit_code = 3
+
+
+class MemoryDeclarationError(VacuagymError):
+    """A job does not fit into the memory that was set aside for it."""
+
+    exit_code = 4

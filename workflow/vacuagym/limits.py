@@ -1,0 +1,72 @@
+"""What a job takes of the machine: memory declared before it starts, measured when it ends.
+
+A declaration is interpreter and libraries, plus what the job's arrays need, plus slack for the allocator. The sizes of the arrays are
+settings in bytes, never numbers of rows, so a declaration does not depend on the size of the data.
+"""
+
+from __future__ import annotations
+
+from vacuagym.errors import MemoryDeclarationError
+
+# Measured peaks on Linux, x86-64, Python 3.11: 62 MB with NumPy and PyArrow's Parquet reader, 81 MB with scipy.special too.
+LIBRARIES_MB = 130
+# A process that maps the libraries needs this much address space to work reliably under a hard limit.
+LEAST_MB = 400
+CHUNK_BYTES = 8 * 2**20  # of a table that is being sorted, merged or split
+WINDOW_BYTES = 8 * 2**20  # of label rows that are written together
+_MATRICES_PER_TRIAL = 8  # n × n float64 arrays alive at the peak of a search step: K, H, H², copies on compression, eigenvectors
+_VECTORS_PER_TRIAL = 40
+_CHUNK_COPIES = 12  # buffer, filtered rows, sorted copy and index, encoded columns, compressed pages
+
+
+def geometry_bytes(n: int, trials: int) -> int:
+    """Working memory of one geometry with ``n`` moduli in a batch of the search, an upper bound."""
+    return 8 * trials * (_MATRICES_PER_TRIAL * n * n + _VECTORS_PER_TRIAL * n)
+
+
+def label_memory_mb(most_moduli: int, trials: int, batch_mb: int) -> int:
+    """Declared memory of a label job: a batch (never less than one geometry) and a window of rows with its encoded copy."""
+    batch = max(batch_mb * 2**20, geometry_bytes(most_moduli, trials))
+    return max(LEAST_MB, LIBRARIES_MB + _megabytes(2 * batch + 4 * WINDOW_BYTES))
+
+
+def table_memory_mb() -> int:
+    """Declared memory of a job that streams over a table in chunks of :data:`CHUNK_BYTES`."""
+    return max(LEAST_MB, LIBRARIES_MB + _megabytes(_CHUNK_COPIES * CHUNK_BYTES))
+
+
+def geometry_table_memory_mb() -> int:
+    """Declared memory of the enumeration of toric bases; measured, since its size is fixed."""
+    return 600
+
+
+def require_memory(needed_mb: int, granted_mb: int | None) -> None:
+    """Refuse to start where less memory was set aside than the job needs; Snakemake clamps a declaration without a word."""
+    if granted_mb is not None and granted_mb < needed_mb:
+        raise MemoryDeclarationError(
+            f"this job needs {needed_mb} MB and was granted {granted_mb} MB: "
+            f"give Snakemake at least --resources mem_mb={needed_mb}, or lower memory.batch_mb in the configuration"
+        )
+
+
+def peak_memory_mb() -> float:
+    """Largest resident memory of this process so far, in MB.
+
+    From VmHWM where the kernel has it: ``ru_maxrss`` survives exec and would report the peak of the parent.
+    """
+    try:
+        with open("/proc/self/status", encoding="ascii") as status:
+            for line in status:
+                if line.startswith("VmHWM:"):
+                    return int(line.split()[1]) / 1024
+    except OSError:
+        pass
+    import resource
+    import sys
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 1024)
+
+
+def _megabytes(size: int) -> int:
+    return -(-size // 2**20)

@@ -1,0 +1,149 @@
+"""Parquet files: opened with clear errors, read in bounded pieces, and never visible at their final name unless they are whole.
+
+Nothing here knows what the columns mean.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vacuagym.errors import InputError
+
+pa.set_cpu_count(1)
+pa.set_io_thread_count(1)
+
+METADATA_KEY = b"vacuagym"
+BATCH_ROWS = 65536
+_READ_BUFFER = 2**20  # pages are streamed through a buffer of this size, whatever the size of a row group
+
+
+def open_parquet(path: str | Path) -> pq.ParquetFile:
+    """Open a Parquet file for streaming; :class:`InputError` says what is wrong with a file that is none."""
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path}: no such file (seen from {Path.cwd()}); paths in the configuration are relative to that folder")
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; a single Parquet file is needed")
+    try:
+        return pq.ParquetFile(path, buffer_size=_READ_BUFFER, pre_buffer=False)
+    except PermissionError as error:
+        raise InputError(f"{path}: no permission to read it") from error
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path}: not a whole Parquet file ({_first_line(error)}); write it again") from error
+
+
+def read_batches(
+    file: pq.ParquetFile, path: str | Path, columns: Sequence[str], row_groups: Sequence[int] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """The named columns of a file in batches of at most :data:`BATCH_ROWS` rows; no other column is read."""
+    groups = range(file.num_row_groups) if row_groups is None else row_groups
+    try:
+        for group in groups:
+            yield from file.iter_batches(BATCH_ROWS, row_groups=[group], columns=list(columns), use_threads=False)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path}: damaged while reading {', '.join(columns)} ({_first_line(error)}); write the file again") from error
+
+
+def file_metadata(file: pq.ParquetFile) -> dict[str, Any]:
+    """What the pipeline wrote about its own file; empty for a file from elsewhere."""
+    raw = (file.metadata.metadata or {}).get(METADATA_KEY)
+    return json.loads(raw) if raw else {}
+
+
+class TableWriter:
+    """Writes a Parquet file under a temporary name and moves it to its final one when it is whole and on disk."""
+
+    def __init__(self, path: Path, schema: pa.Schema, temporary: BinaryIO):
+        self.rows = 0
+        self._schema = schema
+        self._writer = pq.ParquetWriter(
+            temporary, schema, compression="zstd", write_page_checksum=True, use_dictionary=_dictionary_columns(schema)
+        )
+
+    def write(self, table: pa.Table) -> None:
+        """Append the table as one row group."""
+        if len(table):
+            self._writer.write_table(table.cast(self._schema) if table.schema != self._schema else table, row_group_size=len(table))
+            self.rows += len(table)
+
+    def close(self, metadata: Mapping[str, Any]) -> None:
+        """End the file with the pipeline's metadata in its footer."""
+        self._writer.add_key_value_metadata({METADATA_KEY: json.dumps(metadata, sort_keys=True).encode()})
+        self._writer.close()
+
+
+@contextmanager
+def write_table(path: str | Path, schema: pa.Schema, metadata: dict[str, Any]) -> Iterator[TableWriter]:
+    """Write a file as a whole or not at all; ``metadata`` may be completed until the block ends.
+
+    Temporary file in the same folder, fsync, footer read again and rows counted, rename, fsync of the folder.
+    """
+    path = Path(path)
+    with _temporary(path) as temporary:
+        writer = TableWriter(path, schema, temporary)
+        yield writer
+        writer.close(metadata)
+        temporary.flush()
+        os.fsync(temporary.fileno())
+        counted = pq.ParquetFile(temporary.name).metadata.num_rows
+        if counted != writer.rows:
+            raise OSError(f"{path}: wrote {writer.rows} rows and read back {counted}")
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a small text file as a whole or not at all."""
+    with _temporary(Path(path)) as temporary:
+        temporary.write(text.encode())
+        temporary.flush()
+        os.fsync(temporary.fileno())
+
+
+@contextmanager
+def _temporary(path: Path) -> Iterator[BinaryIO]:
+    """A file beside ``path``, of this process alone, that takes its place when the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(path)
+    name = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with open(name, "wb") as temporary:
+        try:
+            with suppress(OSError):  # a file system without locks: only the tidying is lost
+                fcntl.flock(temporary, fcntl.LOCK_EX)
+            yield temporary
+            os.replace(name, path)
+        except BaseException:
+            name.unlink(missing_ok=True)
+            raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove what killed writers of this file left: temporary files that no living process holds the lock of."""
+    for leftover in path.parent.glob(f".{_escaped(path.name)}.*.tmp"):
+        with suppress(OSError), open(leftover, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            leftover.unlink()
+
+
+def _escaped(name: str) -> str:
+    return "".join(f"[{c}]" if c in "*?[" else c for c in name)
+
+
+def _dictionary_columns(schema: pa.Schema) -> list[str]:
+    return [field.name for field in schema if pa.types.is_dictionary(field.type) or pa.types.is_string(field.type)]
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

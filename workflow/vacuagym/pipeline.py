@@ -1,0 +1,86 @@
+"""What the rules ask: paths, plans, fingerprints and declared memory for one configuration. Snakemake's side only; no arrays here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from vacuagym import limits
+from vacuagym.config import canonical_json, checked_config, digest, physics_sections
+from vacuagym.fingerprint import GEOMETRY_CODE, LABEL_CODE, SPLIT_CODE, code_fingerprint
+from vacuagym.planning import Plan, plan_dataset
+
+GEOMETRY = "results/geometry/{dataset}.parquet"
+SHARD = "results/shards/{dataset}/{first}-{last}.parquet"
+LABELS = "results/labels/{dataset}/{first}-{last}.parquet"
+LABEL_TABLE = "results/labels.parquet"
+SPLIT = "results/splits/{split}.parquet"
+PHYSICS = "results/physics/{fingerprint}.json"
+
+
+class Pipeline:
+    """A checked configuration and what follows from it."""
+
+    def __init__(self, raw: Mapping[str, Any]):
+        self.config = checked_config(raw)
+        self.datasets: dict[str, dict[str, Any]] = self.config["datasets"]
+        self.computed = [name for name, entry in self.datasets.items() if entry["source"] == "toric_bases"]
+        self.given = [name for name in self.datasets if name not in self.computed]
+        self.physics = physics_sections(self.config)
+        self.fingerprint = digest(self.physics, code_fingerprint(LABEL_CODE))
+        self.physics_file = PHYSICS.format(fingerprint=self.fingerprint)
+        self.geometry_code = code_fingerprint(GEOMETRY_CODE)
+        self.split_code = code_fingerprint(SPLIT_CODE)
+        self.plan = cache(self._plan)
+
+    def _plan(self, dataset: str) -> Plan:
+        """The plan of a data set whose table exists; made when first asked for."""
+        return plan_dataset(dataset, self._table(dataset), self.config["shard_size"], self.config["n_limit"])
+
+    def _table(self, dataset: str) -> dict[str, Any]:
+        entry = self.datasets[dataset]
+        if dataset in self.computed:
+            return {"path": GEOMETRY.format(dataset=dataset), "id": "base_id", "moduli": entry["moduli"]}
+        return entry
+
+    def table_file(self, dataset: str) -> str:
+        """The feature table of a data set."""
+        return self._table(dataset)["path"]
+
+    def label_files(self, dataset: str) -> list[str]:
+        """The label files of a data set, one a shard."""
+        return [LABELS.format(dataset=dataset, first=shard.first, last=shard.last) for shard in self.plan(dataset).shards]
+
+    def shard_digest(self, dataset: str, first: str) -> str:
+        """Fingerprint of the rows of a shard: what its file, and its labels, must be made again for."""
+        return self.plan(dataset).shard(int(first)).digest
+
+    def splits(self) -> list[str]:
+        """The names of the splits; leaving one data set out as the test fold needs two."""
+        apart = [f"ood_dataset_{name}" for name in sorted(self.datasets)] if len(self.datasets) > 1 else []
+        return ["iid", "ood_complexity", *apart]
+
+    def label_memory_mb(self) -> int:
+        """Declared memory of a label job."""
+        search = self.config["search"]
+        trials = search["n_samples"] * search["n_restarts"]
+        return limits.label_memory_mb(self.config["moduli"]["max"], trials, self.config["memory"]["batch_mb"])
+
+    def table_memory_mb(self) -> int:
+        """Declared memory of a job that streams over a table."""
+        return limits.table_memory_mb()
+
+    def geometry_memory_mb(self) -> int:
+        """Declared memory of a job that computes a table."""
+        return limits.geometry_table_memory_mb()
+
+    def write_physics(self) -> None:
+        """Put the settings that the labels depend on where the label jobs read them; the file's name is their fingerprint."""
+        path = Path(self.physics_file)
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = path.with_suffix(".tmp")
+            temporary.write_text(canonical_json(self.physics) + "\n", encoding="utf-8")
+            temporary.replace(path)

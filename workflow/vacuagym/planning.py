@@ -1,0 +1,94 @@
+"""Plans: which shards a data set has. This is the side that Snakemake's own process sees; the table is read by a child process.
+
+A plan belongs to one state of one table (path, size, time of change), one cut (shard size) and one limit, and its file is named by them:
+a plan is made once, and a dry run with another limit cannot disturb a run that is under way.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vacuagym.config import digest
+from vacuagym.errors import VacuagymError
+
+PLANS = Path("results/plans")
+_FORMAT = 1  # raise it when plans must be made anew
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The rows of a data set with first ≤ id ≤ last, ``first`` a multiple of the shard size; ``digest`` is of their content."""
+
+    first: int
+    last: int
+    rows: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The shards of a data set, and what finding them has shown of its table."""
+
+    path: Path
+    dataset: str
+    table: dict[str, Any]  # path, id, namespace, moduli
+    until: tuple[int, str | None] | None  # the largest key within n_limit; None: no limit
+    id_ranges: list[tuple[int, int]]
+    shards: tuple[Shard, ...]
+
+    @classmethod
+    def read(cls, path: str | Path) -> Plan:
+        """Read a plan's file."""
+        plan = json.loads(Path(path).read_text(encoding="utf-8"))
+        until = tuple(plan["until"]) if plan["until"] else None
+        shards = tuple(Shard(**shard) for shard in plan["shards"])
+        return cls(Path(path), plan["dataset"], plan["table"], until, [tuple(ids) for ids in plan["id_ranges"]], shards)
+
+    @property
+    def content(self) -> str:
+        """Fingerprint of the rows that the plan selects, equal for equal rows in any table."""
+        return digest([(shard.first, shard.last, shard.digest) for shard in self.shards])
+
+    def shard(self, first: int) -> Shard:
+        """The shard that begins at ``first``."""
+        return next(shard for shard in self.shards if shard.first == first)
+
+
+class PlanError(VacuagymError):
+    """The child process that plans a data set failed; its message is ours, and so is its exit code."""
+
+    def __init__(self, message: str, exit_code: int):
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def plan_dataset(dataset: str, entry: Mapping[str, Any], shard_size: int, n_limit: int | None) -> Plan:
+    """The plan of a data set whose table is ``entry`` (path, id, namespace, moduli): the one on disk, or a new one."""
+    table = {key: entry.get(key) for key in ("path", "id", "namespace", "moduli")}
+    try:
+        stat = Path(table["path"]).stat()
+        state = [stat.st_size, stat.st_mtime_ns]
+    except OSError:
+        state = None  # the child explains it
+    path = PLANS / f"{dataset}-{digest(_FORMAT, table, state, shard_size, n_limit)}.json"
+    if state is None or not path.exists():
+        _make(path, dataset, table, shard_size, n_limit)
+    return Plan.read(path)
+
+
+def _make(path: Path, dataset: str, table: Mapping[str, Any], shard_size: int, n_limit: int | None) -> None:
+    options = {"--dataset": dataset, "--table": table["path"], "--id": table["id"], "--namespace": table["namespace"]}
+    options |= {"--moduli": table["moduli"], "--shard-size": shard_size, "--n-limit": n_limit, "--output": path}
+    command = [sys.executable, "-m", "vacuagym", "plan"]
+    command += [f"{name}={value}" for name, value in options.items() if value is not None]
+    child = subprocess.run(command, capture_output=True, text=True)
+    if child.returncode:
+        raise PlanError(f"data set {dataset}: {child.stderr.strip().removeprefix('error: ')}", child.returncode)
+    if child.stderr:
+        print(f"data set {dataset}: {child.stderr.strip()}", file=sys.stderr)

@@ -1,0 +1,1 @@
+"""From potentials to labels: batched solvers, classification, barriers. Arrays only, no files."""

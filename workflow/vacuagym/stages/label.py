@@ -1,0 +1,122 @@
+"""Label: search the critical points of every geometry of one shard and write their labels, in the shard's order.
+
+Rows are worked on in windows of bounded size. Within a window, geometries with equal n form stacks, sized in bytes.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from vacuagym.eft.streams import stream_key
+from vacuagym.label_table import CATEGORIES, LABELS, SCHEMA, categorical, geometry_keys, single_dataset
+from vacuagym.limits import WINDOW_BYTES, geometry_bytes, label_memory_mb, peak_memory_mb, require_memory
+from vacuagym.parquet import file_metadata, open_parquet, read_batches, write_table
+from vacuagym.search.geometries import Physics, label_geometries
+
+_WINDOW_ROWS = 10_000
+_ROW_BYTES = 400  # of a label row besides its lists
+_LISTS = ("eigenvalues", "critical_point")
+
+
+def window_rows(most_moduli: int) -> int:
+    """Rows of a window: their labels, two lists of at most ``most_moduli`` numbers included, fit into the window's bytes."""
+    return max(1, min(_WINDOW_ROWS, WINDOW_BYTES // (_ROW_BYTES + 16 * most_moduli)))
+
+
+def label(shard: Path, sections: dict[str, Any], fingerprint: str, batch_mb: int, granted_mb: int | None, output: Path) -> None:
+    """Label every row of ``shard`` by the physics of ``sections`` (the configuration's), and write the label file ``output``."""
+    started = time.monotonic()
+    physics = Physics.from_mapping(sections)
+    require_memory(label_memory_mb(physics.moduli.max, physics.trials(), batch_mb), granted_mb)
+    file = open_parquet(shard)
+    about = file_metadata(file)
+    rows = window_rows(physics.moduli.max)
+    metadata = {
+        "seed": physics.seed,
+        "fingerprint": fingerprint,
+        "physics": sections,
+        **{key: about[key] for key in ("dataset", "first", "last", "rows", "digest")},
+        "numpy": np.__version__,
+    }
+    with write_table(output, SCHEMA, metadata) as writer:
+        for batch in read_batches(file, shard, file.schema_arrow.names):
+            for start in range(0, len(batch), rows):
+                writer.write(_label_window(physics, about["dataset"], batch.slice(start, rows), batch_mb * 2**20))
+                seconds = time.monotonic() - started
+                print(
+                    f"{writer.rows} of {about['rows']} rows, {writer.rows / seconds:.0f} rows/s, peak {peak_memory_mb():.0f} MB",
+                    flush=True,
+                )
+        metadata |= {"wall_seconds": round(time.monotonic() - started, 3), "peak_mb": round(peak_memory_mb(), 1)}
+
+
+def _label_window(physics: Physics, dataset: str, window: pa.RecordBatch, batch_bytes: int) -> pa.Table:
+    ids = window.column("geometry_id").to_numpy()
+    counts = window.column("moduli")
+    missing = counts.is_null().to_numpy(zero_copy_only=False)
+    n = physics.moduli(counts.fill_null(0).to_numpy(), missing)
+    namespaces = window.column("namespace").to_pylist() if "namespace" in window.schema.names else [None] * len(ids)
+    keys = _stream_keys(physics.seed, dataset, namespaces)
+    columns: dict[str, np.ndarray] = {}
+    lists = {name: np.empty((len(ids), n.max())) for name in _LISTS}
+    for size in np.unique(n):
+        members = np.flatnonzero(n == size)
+        batch = max(1, batch_bytes // geometry_bytes(int(size), physics.trials()))
+        for start in range(0, len(members), batch):
+            rows = members[start : start + batch]
+            labelled = label_geometries(physics, int(size), keys[rows], ids[rows])
+            for name, values in labelled.items():
+                if name in lists:
+                    lists[name][rows, :size] = values
+                else:
+                    columns.setdefault(name, np.empty((len(ids), *values.shape[1:]), values.dtype))[rows] = values
+    identity = {
+        "key": geometry_keys(dataset, namespaces, ids.tolist()),
+        "dataset": single_dataset(dataset, len(ids)),
+        "namespace": namespaces,
+        "geometry_id": ids,
+        "moduli": counts,
+        "n_moduli": n,
+    }
+    return _table({**columns, **lists, **identity})
+
+
+def _stream_keys(seed: int, dataset: str, namespaces: list[str | None]) -> np.ndarray:
+    """Stream keys of the rows, (rows, 2); each namespace is hashed once."""
+    known = {name: stream_key(seed, dataset, name) for name in set(namespaces)}
+    return np.stack([known[name] for name in namespaces])
+
+
+def _table(columns: dict[str, Any]) -> pa.Table:
+    """The rows as a table of the label schema: codes become categories, NaN and −1 of what does not exist become null."""
+    found = columns["minimization_success"]
+    for kind in ("trial", "draw"):
+        counts = columns.pop(f"{kind}_counts")
+        columns |= {f"{kind}s_{label}": counts[:, code] for code, label in enumerate(LABELS)}
+    arrays = []
+    for field in SCHEMA:
+        values = columns[field.name]
+        if field.name in CATEGORIES:
+            arrays.append(categorical(values, field.name))
+        elif field.name in _LISTS:
+            arrays.append(_list_column(values, columns["n_moduli"], found))
+        elif field.name in ("n_negative", "n_positive", "n_flat"):
+            arrays.append(pa.array(values, field.type, mask=~found))
+        elif pa.types.is_floating(field.type):
+            arrays.append(pa.array(values, field.type, from_pandas=True))
+        else:
+            arrays.append(values if isinstance(values, pa.Array) else pa.array(values, field.type))
+    return pa.Table.from_arrays(arrays, schema=SCHEMA)
+
+
+def _list_column(padded: np.ndarray, lengths: np.ndarray, found: np.ndarray) -> pa.ListArray:
+    """Lists of the first ``lengths`` (rows,) numbers of each row of ``padded``; null where nothing was ``found``."""
+    lengths = np.where(found, lengths, 0)
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    numbers = padded[np.arange(padded.shape[1]) < lengths[:, None]]
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(numbers), mask=pa.array(~found))

@@ -1,0 +1,116 @@
+"""Merge: the label files of all shards as one table, sorted by data set, namespace and id. Streams; nothing is held but a chunk.
+
+Shards are ranges of ids across namespaces, so the rows of a namespace lie scattered over its data set's shards. They pass through an
+unnamed scratch file, one piece per namespace and batch, and are read back namespace by namespace: every row is read and written twice,
+whatever the number of namespaces.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vacuagym.errors import InputError
+from vacuagym.label_table import SCHEMA
+from vacuagym.limits import peak_memory_mb
+from vacuagym.parquet import TableWriter, file_metadata, open_parquet, read_batches, write_table
+from vacuagym.planning import Plan, Shard
+
+ROW_GROUP = 8192  # rows; part of the file's bytes, so the same for every shard size
+
+
+def label_file(folder: Path, dataset: str, shard: Shard) -> Path:
+    """Where the labels of a shard are."""
+    return folder / dataset / f"{shard.first}-{shard.last}.parquet"
+
+
+def merge(plans: Sequence[Plan], folder: Path, fingerprint: str | None, output: Path) -> None:
+    """Merge the label files of all planned shards; refuses files of other shards, or of another ``fingerprint`` if one is given."""
+    plans = sorted(plans, key=lambda plan: plan.dataset)
+    names = pa.array([plan.dataset for plan in plans])
+    metadata: dict = {"rows": 0, "datasets": {}}
+    with write_table(output, SCHEMA, metadata) as writer:
+        rows = _RowGroups(writer, names)
+        for plan in plans:
+            before = rows.written
+            batches = _label_batches(plan, folder, fingerprint, metadata)
+            for batch in batches if plan.table["namespace"] is None else _by_namespace(batches, output.parent):
+                rows.add(batch)
+            metadata["datasets"][plan.dataset] = rows.written - before
+            print(f"{plan.dataset}: {rows.written - before} rows, peak {peak_memory_mb():.0f} MB", flush=True)
+        rows.flush()
+        metadata["rows"] = writer.rows
+
+
+def _label_batches(plan: Plan, folder: Path, fingerprint: str | None, metadata: dict) -> Iterator[pa.RecordBatch]:
+    """The rows of a data set in the order of its shards, each file checked against the plan before it is used."""
+    for shard in plan.shards:
+        path = label_file(folder, plan.dataset, shard)
+        file = open_parquet(path)
+        about = file_metadata(file)
+        expected = {"dataset": plan.dataset, "first": shard.first, "last": shard.last, "rows": shard.rows, "digest": shard.digest}
+        if fingerprint is not None:
+            expected["fingerprint"] = fingerprint
+        wrong = [key for key, value in expected.items() if about.get(key) != value]
+        if wrong or file.metadata.num_rows != shard.rows or not file.schema_arrow.equals(SCHEMA):
+            raise InputError(
+                f"{path}: not the labels of this shard by these settings ({', '.join(wrong) or 'rows or columns'} differ); "
+                "delete the file and run the same command again"
+            )
+        metadata.update({key: about[key] for key in ("seed", "physics", "fingerprint")})
+        yield from read_batches(file, path, SCHEMA.names)
+
+
+def _by_namespace(batches: Iterator[pa.RecordBatch], folder: Path) -> Iterator[pa.RecordBatch]:
+    """The rows by namespace, those of equal namespace in the order in which they came."""
+    pieces: dict[str, list[int]] = {}
+    with tempfile.TemporaryFile(dir=folder) as scratch:
+        count = 0
+        with pa.ipc.new_file(scratch, SCHEMA, options=pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)) as spill:
+            for batch in batches:
+                for namespace in pc.unique(batch.column("namespace")).to_pylist():
+                    spill.write_batch(batch.filter(pc.equal(batch.column("namespace"), namespace)))
+                    pieces.setdefault(namespace, []).append(count)
+                    count += 1
+        scratch.seek(0)
+        with pa.ipc.open_file(scratch, options=pa.ipc.IpcReadOptions(use_threads=False)) as spilled:
+            for namespace in sorted(pieces):
+                for piece in pieces[namespace]:
+                    yield spilled.get_batch(piece)
+
+
+class _RowGroups:
+    """Gathers batches of any size and writes them as row groups of :data:`ROW_GROUP` rows."""
+
+    def __init__(self, writer: TableWriter, datasets: pa.Array):
+        self._writer = writer
+        self._datasets = datasets
+        self._pending: list[pa.Table] = []
+        self._rows = 0
+        self.written = 0
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Append rows, whose ``dataset`` gets the dictionary of all data sets."""
+        column = SCHEMA.get_field_index("dataset")
+        codes = pc.index_in(batch.column(column).dictionary_decode(), self._datasets).cast(pa.int16())
+        table = pa.Table.from_batches([batch])
+        table = table.set_column(column, SCHEMA.field(column), pa.DictionaryArray.from_arrays(codes, self._datasets))
+        self._pending.append(table)
+        self._rows += len(table)
+        self.written += len(table)
+        while self._rows >= ROW_GROUP:
+            rows = pa.concat_tables(self._pending)
+            self._write(rows.slice(0, ROW_GROUP))
+            self._pending, self._rows = [rows.slice(ROW_GROUP)], len(rows) - ROW_GROUP
+
+    def flush(self) -> None:
+        """Write what is left as the last row group."""
+        if self._rows:
+            self._write(pa.concat_tables(self._pending))
+
+    def _write(self, rows: pa.Table) -> None:
+        self._writer.write(rows.combine_chunks())

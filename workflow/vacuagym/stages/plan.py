@@ -1,0 +1,96 @@
+"""Plan a data set: check its whole table, and find the shards that hold its rows. Nothing is labelled before this has passed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vacuagym.errors import ConfigError
+from vacuagym.feature_tables import FeatureTable
+from vacuagym.parquet import write_text
+
+MOST_SHARDS = 10_000  # Snakemake takes minutes and gigabytes to plan more jobs than this
+
+
+class ShardDigest:
+    """Fingerprint of a shard's rows, in order, however they are cut into pieces on the way."""
+
+    def __init__(self) -> None:
+        self._numbers = hashlib.blake2b(digest_size=16)
+        self._names = hashlib.blake2b(digest_size=16)
+
+    def update(self, rows: pa.Table) -> None:
+        """Add rows with the columns of :data:`vacuagym.feature_tables.SCHEMA`."""
+        numbers = [rows["geometry_id"].to_numpy(), pc.fill_null(rows["moduli"], -1).to_numpy()]
+        self._numbers.update(np.stack(numbers, axis=1).astype("<i8").tobytes())
+        if rows["namespace"].null_count < len(rows):
+            self._names.update("".join(f"{len(name)}:{name}" for name in rows["namespace"].to_pylist()).encode())
+
+    def hexdigest(self) -> str:
+        """The fingerprint so far, 16 hexadecimal digits."""
+        return hashlib.blake2b(self._numbers.digest() + self._names.digest(), digest_size=8).hexdigest()
+
+
+def plan(dataset: str, table: FeatureTable, shard_size: int, n_limit: int | None, output: Path) -> None:
+    """Check every row of ``table`` and write the plan of the data set: its shards, at most ``n_limit`` rows in all."""
+    if table.moduli_absent:
+        print(
+            f"warning: {table.path} has no column {table.moduli!r}: every geometry gets the least number of moduli; "
+            "set `moduli` of the data set to a column of the table, or to null if that is intended",
+            file=sys.stderr,
+        )
+    shards: list[dict] = []
+    selected, until = 0, None
+    content = ShardDigest()
+    for chunk in table.ordered():
+        wanted = chunk if n_limit is None else chunk.slice(0, n_limit - selected)
+        selected += len(wanted)
+        for first, rows in _cut(wanted, shard_size):
+            if not shards or shards[-1]["first"] != first:
+                content = ShardDigest()
+                shards.append({"first": first, "last": first + shard_size - 1, "rows": 0})
+                _refuse_too_many(dataset, shards, table, shard_size)
+            content.update(rows)
+            shards[-1]["rows"] += len(rows)
+            shards[-1]["digest"] = content.hexdigest()
+            until = rows["geometry_id"][-1].as_py(), rows["namespace"][-1].as_py()
+    document = {
+        "dataset": dataset,
+        "table": {"path": str(table.path), "id": table.id, "namespace": table.namespace, "moduli": table.moduli},
+        "shard_size": shard_size,
+        "n_limit": n_limit,
+        "rows": table.rows,
+        "selected": selected,
+        "until": until if selected < table.rows else None,
+        "id_ranges": table.id_ranges,
+        "shards": shards,
+    }
+    write_text(output, json.dumps(document, indent=1) + "\n")
+
+
+def _cut(rows: pa.Table, shard_size: int) -> Iterator[tuple[int, pa.Table]]:
+    """Cut ordered rows at the multiples of ``shard_size``; gives the first id of each shard as a Python integer of any size."""
+    if not len(rows):
+        return
+    ids = rows["geometry_id"].to_numpy()
+    # A shard size beyond 64 bits leaves two shards, below zero and above.
+    number = np.floor_divide(ids, shard_size) if shard_size < 2**63 else np.where(ids < 0, -1, 0)
+    edges = np.flatnonzero(np.diff(number)) + 1
+    for start, end in zip([0, *edges], [*edges, len(rows)], strict=True):
+        yield int(number[start]) * shard_size, rows.slice(start, end - start)
+
+
+def _refuse_too_many(dataset: str, shards: list[dict], table: FeatureTable, shard_size: int) -> None:
+    if len(shards) > MOST_SHARDS:
+        low, high = min(ids[0] for ids in table.id_ranges), max(ids[1] for ids in table.id_ranges)
+        raise ConfigError(
+            f"{table.path}: with shard_size {shard_size} the ids from {low} to {high} lie in more than {MOST_SHARDS} shards, more than "
+            f"Snakemake can handle; set shard_size to {max(2 * shard_size, (high - low) // (MOST_SHARDS // 10))} or more"
+        )

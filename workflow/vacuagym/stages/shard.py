@@ -1,0 +1,30 @@
+"""Shard: the two or three columns of the rows in one range of ids, in order, in a file of their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vacuagym.errors import InputError
+from vacuagym.feature_tables import SCHEMA, FeatureTable, Window
+from vacuagym.parquet import write_table
+from vacuagym.planning import Plan
+from vacuagym.stages.plan import ShardDigest
+
+
+def shard(plan: Plan, first: int, output: Path) -> None:
+    """Write the shard of ``plan`` that begins at ``first``; its rows must still be those that were planned."""
+    planned = plan.shard(first)
+    table = FeatureTable(**plan.table, id_ranges=plan.id_ranges)
+    schema = SCHEMA if table.namespace is not None else SCHEMA.remove(SCHEMA.get_field_index("namespace"))
+    content = ShardDigest()
+    metadata = {"dataset": plan.dataset, "first": planned.first, "last": planned.last}
+    within = Window(until=plan.until)
+    with write_table(output, schema, metadata) as writer:
+        for chunk in table.ordered(planned.first, planned.last):
+            rows = within.select(chunk)
+            content.update(rows)
+            writer.write(rows.select(schema.names))
+        metadata |= {"rows": writer.rows, "digest": content.hexdigest()}
+        if metadata["digest"] != planned.digest:
+            raise InputError(f"{table.path}: the table has changed since it was planned; run the same command again to plan it anew")
+    print(f"{output}: {writer.rows} rows")
