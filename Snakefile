@@ -12,6 +12,7 @@ sys.path.insert(0, PACKAGE)
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [PACKAGE, os.environ.get("PYTHONPATH")]))
 os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
 
+from vacuagym import orphans
 from vacuagym import pipeline as paths
 from vacuagym.errors import VacuagymError
 from vacuagym.pipeline import Pipeline
@@ -48,6 +49,7 @@ onstart:
         hold_run_lock()
     except VacuagymError as error:
         raise WorkflowError(str(error))
+    os.environ[orphans.PARENT] = str(os.getpid())
     run.write_physics()
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import vacuagym
 from vacuagym.errors import VacuagymError
+from vacuagym.orphans import die_with_snakemake
 
 Command = Callable[[argparse.Namespace], None]
 
@@ -24,7 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand; returns the exit code (0 done, 1 failed, 2 usage or configuration, 3 bad input, 4 out of memory)."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     options = _parser().parse_args(arguments)
-    if getattr(options, "log", None):
+    die_with_snakemake()
+    if options.log:
         _log_to(options.log, arguments)
     try:
         options.command(options)

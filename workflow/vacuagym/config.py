@@ -31,6 +31,7 @@ def checked_config(raw: Mapping[str, Any]) -> dict[str, Any]:
     config = copy.deepcopy(dict(raw))
     if isinstance(config.get("datasets"), dict):
         config["datasets"] = {name: entry for name, entry in config["datasets"].items() if entry is not None}
+    config |= {section: _parsed(value) for section, value in config.items() if section != "datasets" and isinstance(value, dict)}
     schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
     problems = [_describe(error) for error in _deepest(jsonschema.Draft202012Validator(schema).iter_errors(config))]
     if not problems:
@@ -65,6 +66,18 @@ def canonical_json(value: Any) -> str:
 def digest(*values: Any) -> str:
     """A short fingerprint (12 hexadecimal digits) of JSON values."""
     return hashlib.blake2b(canonical_json(values).encode(), digest_size=6).hexdigest()
+
+
+def _parsed(value: Any) -> Any:
+    """Numbers for the strings that ``snakemake --config 'memory={batch_mb: 32}'`` makes of numbers inside braces."""
+    if isinstance(value, dict):
+        return {key: _parsed(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_parsed(item) for item in value]
+    try:
+        return float(value) if isinstance(value, str) and not value.isdigit() else int(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
 
 
 def _deepest(errors: Iterator[jsonschema.ValidationError]) -> Iterator[jsonschema.ValidationError]:

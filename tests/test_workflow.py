@@ -1,0 +1,197 @@
+"""The real Snakefile, end to end, on small tables: what runs, what does not run again, and what survives a crash."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from vacuagym import orphans
+from vacuagym.label_table import SCHEMA
+
+
+def test_a_table_becomes_labels_and_splits(two_sources):
+    two_sources.snakemake()
+    labels = two_sources.labels()
+    assert labels.schema.equals(SCHEMA)
+    keys = labels["key"].to_pylist()
+    assert keys == [f"t:{source}:{i}" for source in ("w44.ip.gz", "w5.ip.gz") for i in range(-20, 100)]
+    assert pc.sum(pc.is_null(labels["moduli"])).as_py() == sum(1 for k in range(0, 240, 9))
+    assert two_sources.files("splits/*") == ["splits/iid.parquet", "splits/ood_complexity.parquet"]
+    for split in two_sources.files("splits/*"):
+        folds = pq.read_table(two_sources.folder / "results" / split)
+        assert folds["key"].to_pylist() == keys
+        assert set(folds["fold"].to_pylist()) <= {"train", "validation", "test"}
+
+
+def test_shards_lie_on_multiples_of_the_shard_size_in_id_order(two_sources):
+    two_sources.snakemake()
+    names = ["-50--1", "0-49", "50-99"]
+    assert two_sources.files("shards/t/*") == sorted(f"shards/t/{name}.parquet" for name in names)
+    for name in names:
+        first, last = -50 if name.startswith("-") else int(name.split("-")[0]), int(name.replace("--", "-").split("-")[-1])
+        last = -1 if name == "-50--1" else last
+        shard = pq.read_table(two_sources.folder / f"results/labels/t/{name}.parquet")
+        rows = list(zip(shard["geometry_id"].to_pylist(), shard["namespace"].to_pylist(), strict=True))
+        assert rows == [(i, s) for i in range(max(first, -20), last + 1) for s in ("w44.ip.gz", "w5.ip.gz")]
+
+
+def test_a_second_run_does_nothing_and_says_so(two_sources):
+    two_sources.snakemake()
+    again = two_sources.snakemake()
+    assert "nothing to be done" in again.stdout.lower()
+
+
+def test_cores_do_not_change_a_byte(two_sources):
+    two_sources.snakemake(cores=1)
+    results = two_sources.folder / "results"
+    first = {name: (results / name).read_bytes() for name in ["labels.parquet", *two_sources.files("splits/*")]}
+    two_sources.snakemake("--forceall", cores=2)
+    assert first == {name: (results / name).read_bytes() for name in first}
+
+
+def test_n_limit_takes_the_lowest_ids_and_makes_their_shards_only(two_sources):
+    two_sources.snakemake("--config", "n_limit=45")
+    rows = two_sources.labels().select(["geometry_id", "namespace"]).to_pylist()
+    expected = sorted([(i, s) for i in range(-20, 100) for s in ("w44.ip.gz", "w5.ip.gz")])[:45]
+    assert sorted((r["geometry_id"], r["namespace"]) for r in rows) == expected
+    assert two_sources.files("labels/t/*") == ["labels/t/-50--1.parquet", "labels/t/0-49.parquet"]
+
+
+def test_appended_rows_label_only_their_shards(two_sources):
+    two_sources.snakemake()
+    before = {name: os.stat(two_sources.folder / "results" / name).st_mtime_ns for name in two_sources.files("labels/t/*")}
+    table = pq.read_table(two_sources.folder / "t.parquet")
+    more = pa.table({"id": pa.array([100, 101]), "moduli": pa.array([3.0, None]), "source": ["w5.ip.gz"] * 2})
+    pq.write_table(pa.concat_tables([more, table]), two_sources.folder / "t.parquet")
+    two_sources.snakemake()
+    after = {name: os.stat(two_sources.folder / "results" / name).st_mtime_ns for name in two_sources.files("labels/t/*")}
+    assert set(after) - set(before) == {"labels/t/100-149.parquet"}
+    assert {name: after[name] for name in before} == before
+    assert len(two_sources.labels()) == 242
+
+
+def test_other_physics_makes_new_labels_and_other_memory_does_not(two_sources):
+    two_sources.snakemake()
+    labels = two_sources.labels()
+    assert "nothing to be done" in two_sources.snakemake("--config", "memory={batch_mb: 3}").stdout.lower()
+    two_sources.snakemake("--config", "seed=43")
+    changed = two_sources.labels()
+    assert changed["key"].equals(labels["key"])
+    assert not changed["potential_value"].equals(labels["potential_value"])
+
+
+def test_a_lost_file_is_made_again(two_sources):
+    two_sources.snakemake()
+    whole = (two_sources.folder / "results/labels.parquet").read_bytes()
+    for lost in ("labels/t/0-49.parquet", "shards/t/50-99.parquet", "labels.parquet"):
+        (two_sources.folder / "results" / lost).unlink()
+    two_sources.snakemake()
+    assert (two_sources.folder / "results/labels.parquet").read_bytes() == whole
+
+
+def test_a_killed_run_is_finished_by_the_same_command(two_sources):
+    two_sources.snakemake()
+    whole = (two_sources.folder / "results/labels.parquet").read_bytes()
+    two_sources.snakemake("--delete-all-output")
+    run = subprocess.Popen(two_sources.command(), cwd=two_sources.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not two_sources.files("labels/t/*") and time.monotonic() < deadline:
+        time.sleep(0.02)
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    assert not _jobs_of(run.pid), "a job outlived its Snakemake"
+    two_sources.snakemake()
+    assert (two_sources.folder / "results/labels.parquet").read_bytes() == whole
+    assert not two_sources.files("**/.*.tmp")
+
+
+def test_two_runs_in_one_folder(two_sources):
+    slow = ("--config", "search={n_restarts: 1000}")
+    run = subprocess.Popen(two_sources.command(*slow), cwd=two_sources.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 60
+        while not (two_sources.folder / "logs/label").exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        second = two_sources.snakemake(*slow, check=False)
+        assert second.returncode == 1
+        assert f"pid {run.pid} on " in second.stdout
+        assert "Job stats" in two_sources.snakemake(*slow, "--dry-run").stdout
+    finally:
+        run.kill()
+        run.wait()
+
+
+def test_several_data_sets_have_a_split_each(workspace):
+    for name in ("b", "a"):
+        workspace.table(f"{name}.parquet", np.arange(30), np.arange(30) % 5)
+    tables = {name: {"source": "table", "path": f"{name}.parquet", "id": "id", "moduli": "moduli"} for name in ("b", "a")}
+    workspace.configure({**tables, "bases": {"source": "toric_bases"}}, n_limit=25, shard_size=20)
+    workspace.snakemake()
+    assert [s.removesuffix(".parquet") for s in workspace.files("splits/*")] == [
+        "splits/iid",
+        "splits/ood_complexity",
+        "splits/ood_dataset_a",
+        "splits/ood_dataset_b",
+        "splits/ood_dataset_bases",
+    ]
+    labels = workspace.labels()
+    assert labels["key"].to_pylist() == [f"{name}:{i}" for name in ("a", "b", "bases") for i in range(25)]
+    a, b = (labels.filter(pc.equal(labels["dataset"].cast(pa.string()), name))["potential_value"].to_pylist() for name in "ab")
+    assert not set(a) & set(b), "equal ids of two data sets must not be the same system"
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "message"),
+    [
+        ({"id": "idd"}, 3, "did you mean id?"),
+        ({"path": "absent.parquet"}, 3, "absent.parquet: no such file"),
+        ({"namespace": "moduli"}, 3, "has the type double"),
+        ({"namespace": None}, 3, "more than one row for"),
+        ({"colour": "red"}, 2, "unknown key colour"),
+    ],
+)
+def test_bad_input_stops_before_any_labelling(two_sources, change, code, message):
+    entry = {"source": "table", "path": "t.parquet", "id": "id", "namespace": "source", "moduli": "moduli"} | change
+    two_sources.configure({"t": entry})
+    run = two_sources.snakemake(check=False)
+    assert run.returncode == code
+    assert message in run.stdout
+    assert "Traceback" not in run.stdout
+    assert not two_sources.files("labels/*")
+
+
+def test_a_failed_job_shows_its_log_and_the_command_that_repeats_it(two_sources):
+    run = two_sources.snakemake("--resources", "mem_mb=100", check=False)
+    assert run.returncode == 1
+    assert "give Snakemake at least --resources mem_mb=400" in run.stdout
+    assert "python -m vacuagym shard --plan=" in run.stdout
+
+
+def test_the_logged_command_repeats_the_job(two_sources):
+    two_sources.snakemake()
+    path = two_sources.folder / "results/labels/t/0-49.parquet"
+    rows = pq.read_table(path)
+    path.unlink()
+    command = (two_sources.folder / "logs/label/t/0-49.log").read_text().splitlines()[0].removeprefix("# command: python -m vacuagym ")
+    assert two_sources.vacuagym(*command.split()).returncode == 0
+    assert pq.read_table(path).equals(rows)
+
+
+def _jobs_of(pid: int) -> list[str]:
+    """Command lines of living processes that a run with this pid started, a moment after its death."""
+    time.sleep(0.5)
+    jobs = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"{orphans.PARENT}={pid}".encode() in (process / "environ").read_bytes():
+                jobs.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except OSError:
+            continue
+    return jobs

@@ -1,0 +1,1 @@
+"""Tables computed from first principles: arrays only, no files."""

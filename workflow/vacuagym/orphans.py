@@ -1,0 +1,37 @@
+"""A job whose Snakemake has died ends too, so that a resumed run does not work beside its own leftovers.
+
+The Snakefile puts the pid of Snakemake's process into the environment. A job that is not its child (on a cluster, or started by hand)
+has nothing to watch.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+
+PARENT = "VACUAGYM_SNAKEMAKE_PID"
+_PR_SET_PDEATHSIG = 1
+_LOOK_SECONDS = 2.0
+
+
+def die_with_snakemake() -> None:
+    """End this process when the Snakemake that started it has ended, however that came about."""
+    parent = os.environ.get(PARENT)
+    if parent is None or os.getppid() != int(parent):
+        return
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != int(parent):  # it died before the signal was set
+            os.kill(os.getpid(), signal.SIGKILL)
+    else:
+        threading.Thread(target=_watch, args=(int(parent),), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_LOOK_SECONDS)
+    os.kill(os.getpid(), signal.SIGKILL)
