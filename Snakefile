@@ -42,6 +42,7 @@ include: "workflow/rules/geometry.smk"
 include: "workflow/rules/shards.smk"
 include: "workflow/rules/labels.smk"
 include: "workflow/rules/dataset.smk"
+include: "workflow/rules/verify.smk"
 
 
 onstart:
@@ -61,3 +62,4 @@ rule all:
         [run.label_files(name) for name in run.given],
         paths.LABEL_TABLE,
         expand(paths.SPLIT, split=run.splits()),
+        paths.VALIDATION,

@@ -20,3 +20,12 @@ for _variable in (
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str):
+    """``vacuagym.rebuild``, imported when it is first used: the package itself must be importable before NumPy."""
+    if name == "rebuild":
+        from vacuagym.explain import rebuild
+
+        return rebuild
+    raise AttributeError(f"module 'vacuagym' has no attribute {name!r}")

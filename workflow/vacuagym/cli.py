@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="vacuagym", description=vacuagym.__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"vacuagym {vacuagym.__version__}")
     stages = parser.add_subparsers(title="stages", metavar="STAGE", required=True)
-    for add in (_add_geometry, _add_plan, _add_shard, _add_label, _add_merge, _add_split):
+    for add in (_add_geometry, _add_plan, _add_shard, _add_label, _add_merge, _add_split, _add_verify, _add_explain):
         add(stages)
     return parser
 
@@ -166,6 +166,34 @@ def _add_split(stages) -> None:
     parser.add_argument("--validation", type=float, default=0.15, help="share of the validation fold (default: %(default)s)")
     parser.add_argument("--complexity-share", type=float, default=0.30, help="share of ood_complexity's test fold (default: %(default)s)")
     parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
+
+
+def _add_verify(stages) -> None:
+    def run(options: argparse.Namespace) -> None:
+        from vacuagym.stages.verify import SampleSize, verify
+
+        _require_table_memory(options)
+        verify(options.labels, SampleSize(options.share, options.least, options.per_label), options.output)
+
+    parser = _stage(stages, "verify", run, "derive a random sample of the labels a second time, by other code")
+    parser.add_argument("--labels", type=Path, default=Path("results/labels.parquet"), help="label table (default: %(default)s)")
+    parser.add_argument("--share", type=float, default=0.001, help="share of the rows to verify (default: %(default)s)")
+    parser.add_argument("--least", type=int, default=200, help="verify at least so many rows (default: %(default)s)")
+    parser.add_argument("--per-label", type=int, default=10, help="and so many of each label of each data set (default: %(default)s)")
+    parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
+
+
+def _add_explain(stages) -> None:
+    def run(options: argparse.Namespace) -> None:
+        from vacuagym.stages.explain import explain
+
+        explain(options.key, options.config, options.labels, options.precise)
+
+    parser = _stage(stages, "explain", run, "rebuild one geometry's potential, run its trials again, and compare with its label")
+    parser.add_argument("key", metavar="KEY", help="key of the geometry, such as fth6d:123 or ks:w5.ip.gz:123")
+    parser.add_argument("--precise", action="store_true", help="also derive critical point and spectrum at 50 digits (mpmath)")
+    parser.add_argument("--config", type=Path, default=Path("config.yaml"), help="configuration to compare with (default: %(default)s)")
+    parser.add_argument("--labels", type=Path, default=Path("results/labels.parquet"), help="label table (default: %(default)s)")
 
 
 def _require_table_memory(options: argparse.Namespace) -> None:

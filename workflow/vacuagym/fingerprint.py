@@ -13,7 +13,8 @@ from pathlib import Path
 _PACKAGE = Path(__file__).parent
 LABEL_CODE = ("eft", "search", "label_table.py", "stages/label.py")
 GEOMETRY_CODE = ("geometry", "stages/geometry.py")
-SPLIT_CODE = ("eft/streams.py", "stages/split.py")
+SPLIT_CODE = ("eft/streams.py", "row_hashes.py", "stages/split.py")
+VERIFY_CODE = ("eft/streams.py", "row_hashes.py", "second_opinion.py", "stages/verify.py")
 
 
 @cache

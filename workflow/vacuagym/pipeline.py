@@ -9,13 +9,14 @@ from typing import Any
 
 from vacuagym import limits
 from vacuagym.config import canonical_json, checked_config, digest, physics_sections
-from vacuagym.fingerprint import GEOMETRY_CODE, LABEL_CODE, SPLIT_CODE, code_fingerprint
+from vacuagym.fingerprint import GEOMETRY_CODE, LABEL_CODE, SPLIT_CODE, VERIFY_CODE, code_fingerprint
 from vacuagym.planning import Plan, plan_dataset
 
 GEOMETRY = "results/geometry/{dataset}.parquet"
 SHARD = "results/shards/{dataset}/{first}-{last}.parquet"
 LABELS = "results/labels/{dataset}/{first}-{last}.parquet"
 LABEL_TABLE = "results/labels.parquet"
+VALIDATION = "results/validation.json"
 SPLIT = "results/splits/{split}.parquet"
 PHYSICS = "results/physics/{fingerprint}.json"
 
@@ -32,6 +33,7 @@ class Pipeline:
         self.fingerprint = digest(self.physics, code_fingerprint(LABEL_CODE))
         self.physics_file = PHYSICS.format(fingerprint=self.fingerprint)
         self.geometry_code = code_fingerprint(GEOMETRY_CODE)
+        self.verify_code = code_fingerprint(VERIFY_CODE)
         self.split_code = code_fingerprint(SPLIT_CODE)
         self.plan = cache(self._plan)
 

@@ -43,12 +43,21 @@ class Physics:
         return self.search.n_samples * self.search.n_restarts
 
 
-def label_geometries(physics: Physics, n: int, keys: np.ndarray, ids: np.ndarray) -> dict[str, np.ndarray]:
-    """Label a batch of geometries with ``n`` moduli; ``keys`` (B, 2) are their stream keys, ``ids`` (B,) their ids.
+@dataclass(frozen=True)
+class SearchedGeometries:
+    """All trials of a batch of geometries, B geometries × S flux draws × R restarts; ``trials`` and ``spectra`` hold them in that order."""
 
-    Returns the physical columns of the label table by name: arrays of shape (B,), but ``eigenvalues`` and ``critical_point`` (B, n),
-    and ``trial_counts``, ``draw_counts`` (B, labels). Quantities of a critical point are NaN (counts: −1) where the geometry has none.
-    """
+    fluxes: FluxDraws  # B·S draws
+    trials: Trials
+    spectra: np.ndarray  # (B·S·R, n) ascending, NaN where the trial has no critical point
+    labels: np.ndarray  # (B, S, R) of each trial
+    restart: np.ndarray  # (B, S) the restart that is each draw's vacuum
+    draw_labels: np.ndarray  # (B, S)
+    sample: np.ndarray  # (B,) the draw that decides
+
+
+def search_geometries(physics: Physics, n: int, keys: np.ndarray, ids: np.ndarray) -> SearchedGeometries:
+    """Draw, search and classify a batch of geometries with ``n`` moduli; ``keys`` (B, 2) are their stream keys, ``ids`` (B,) their ids."""
     settings = physics.search
     shape = len(ids), settings.n_samples, settings.n_restarts
     draws = np.tile(np.arange(settings.n_samples), len(ids))
@@ -56,26 +65,36 @@ def label_geometries(physics: Physics, n: int, keys: np.ndarray, ids: np.ndarray
     fluxes = draw_fluxes(physics.ensemble, n, *streams)
     starts = draw_starts(n, settings.n_restarts, settings.start_range, *streams).reshape(-1, n)
     trials = search(fluxes.potential.take(np.repeat(np.arange(len(draws)), settings.n_restarts)), starts, settings)
-
-    unbounded = fluxes.potential.unbounded_below()
     spectra = _spectra(fluxes, trials, settings.n_restarts)
     index = hessian_index(np.where(np.isfinite(spectra), spectra, 0.0), settings.hess_eps)
-    labels = trial_labels(trials.outcome, index, np.repeat(unbounded, settings.n_restarts)).reshape(shape)
+    unbounded = np.repeat(fluxes.potential.unbounded_below(), settings.n_restarts)
+    labels = trial_labels(trials.outcome, index, unbounded).reshape(shape)
     restart = draw_vacua(trials.outcome.reshape(shape), trials.value.reshape(shape))
     draw_labels = np.take_along_axis(labels, restart[:, :, None], axis=2)[:, :, 0]
-    sample = deciding_draw(draw_labels)
+    return SearchedGeometries(fluxes, trials, spectra, labels, restart, draw_labels, deciding_draw(draw_labels))
+
+
+def label_geometries(physics: Physics, n: int, keys: np.ndarray, ids: np.ndarray) -> dict[str, np.ndarray]:
+    """Label a batch of geometries with ``n`` moduli; arguments as for :func:`search_geometries`.
+
+    Returns the physical columns of the label table by name: arrays of shape (B,), but ``eigenvalues`` and ``critical_point`` (B, n),
+    and ``trial_counts``, ``draw_counts`` (B, labels). Quantities of a critical point are NaN (counts: −1) where the geometry has none.
+    """
+    settings = physics.search
+    found = search_geometries(physics, n, keys, ids)
     rows = np.arange(len(ids))
-    draw = rows * settings.n_samples + sample
-    trial = draw * settings.n_restarts + restart[rows, sample]
+    draw = rows * settings.n_samples + found.sample
+    trial = draw * settings.n_restarts + found.restart[rows, found.sample]
+    label = found.draw_labels[rows, found.sample]
     return {
-        "stability": draw_labels[rows, sample],
-        "sample_idx": sample,
-        "restart_idx": restart[rows, sample],
-        "trial_counts": label_counts(labels.reshape(len(ids), -1)),
-        "draw_counts": label_counts(draw_labels),
-        "barrier_height": _barriers(fluxes, trials, draw_labels[rows, sample], draw, trial, settings.field_range),
-        **_couplings(fluxes, draw),
-        **_vacuum(trials, spectra, settings.hess_eps, trial),
+        "stability": label,
+        "sample_idx": found.sample,
+        "restart_idx": found.restart[rows, found.sample],
+        "trial_counts": label_counts(found.labels.reshape(len(ids), -1)),
+        "draw_counts": label_counts(found.draw_labels),
+        "barrier_height": _barriers(found.fluxes, found.trials, label, draw, trial, settings.field_range),
+        **_couplings(found.fluxes, draw),
+        **_vacuum(found.trials, found.spectra, settings.hess_eps, trial),
     }
 
 

@@ -16,9 +16,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vacuagym.eft.streams import Purpose, stream_key, uniforms
 from vacuagym.errors import ConfigError
 from vacuagym.parquet import open_parquet, read_batches, write_table
+from vacuagym.row_hashes import row_hashes
 from vacuagym.search.labels import FAILED, LABELS
 
 FOLDS = ("train", "validation", "test")
@@ -43,12 +43,6 @@ class SplitShares:
     complexity: float
 
 
-def split_names(datasets: list[str]) -> list[str]:
-    """The splits of a run over these data sets; leaving one out as the test fold needs two."""
-    apart = [f"ood_dataset_{name}" for name in sorted(datasets)] if len(datasets) > 1 else []
-    return ["iid", "ood_complexity", *apart]
-
-
 def split(labels: Path, name: str, seed: int, shares: SplitShares, output: Path) -> None:
     """Write the split ``name`` of the label table: columns key, dataset, geometry_id, fold."""
     rule, about = _fold_rule(labels, name, shares)
@@ -56,7 +50,7 @@ def split(labels: Path, name: str, seed: int, shares: SplitShares, output: Path)
     metadata: dict = {"split": name, "seed": seed, **about}
     with write_table(output, SCHEMA, metadata) as writer:
         for rows in _usable_rows(labels):
-            folds = rule(rows, _hashes(seed, name, rows))
+            folds = rule(rows, row_hashes(seed, name, rows))
             counts += np.bincount(folds, minlength=len(FOLDS))
             fold = pa.DictionaryArray.from_arrays(pa.array(folds, pa.int8()), pa.array(FOLDS))
             columns = [rows.column("key"), rows.column("dataset"), rows.column("geometry_id"), fold]
@@ -119,13 +113,3 @@ def _usable_rows(labels: Path) -> Iterator[pa.RecordBatch]:
     for batch in read_batches(file, labels, _COLUMNS):
         codes = batch.column("stability").indices.to_numpy()
         yield batch.filter(pa.array(usable[codes]))
-
-
-def _hashes(seed: int, name: str, rows: pa.RecordBatch) -> np.ndarray:
-    """A uniform number in (0, 1) for each row, from (seed, split, data set, namespace, id)."""
-    datasets = rows.column("dataset").dictionary_decode().to_pylist()
-    places = list(zip(datasets, rows.column("namespace").to_pylist(), strict=True))
-    known = {place: stream_key(seed, name, *place) for place in set(places)}
-    keys = np.array([known[place] for place in places], dtype=np.uint64).reshape(-1, 2)
-    ids = rows.column("geometry_id").to_numpy()
-    return uniforms(keys, ids, np.zeros(len(ids), int), Purpose.FOLD, 1)[:, 0]

@@ -1,0 +1,181 @@
+"""Anyone can check a label: rebuild its potential, derive it again by other code, and notice when the table lies."""
+
+import ast
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+import vacuagym
+from vacuagym import second_opinion
+from vacuagym.cli import main
+from vacuagym.config import checked_config, digest, physics_sections
+from vacuagym.explain import parse_key
+from vacuagym.feature_tables import FeatureTable
+from vacuagym.fingerprint import LABEL_CODE, code_fingerprint
+from vacuagym.parquet import METADATA_KEY
+from vacuagym.planning import Plan
+from vacuagym.stages.label import label
+from vacuagym.stages.merge import label_file, merge
+from vacuagym.stages.plan import plan
+from vacuagym.stages.shard import shard
+from vacuagym.stages.verify import LabelDisagreement, SampleSize, verify
+
+ROWS = 60
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch) -> Path:
+    """A folder with a configuration, a table in two namespaces (one with colons), and its labels."""
+    monkeypatch.chdir(tmp_path)
+    sources = np.where(np.arange(ROWS) % 2, "w5.ip.gz", "a:b:1")
+    moduli = pa.array([None if i % 10 == 0 else i % 8 for i in range(ROWS)], pa.int64())
+    pq.write_table(pa.table({"id": np.arange(ROWS) - 5, "h": moduli, "source": sources}), "t.parquet")
+    entry = {"source": "table", "path": "t.parquet", "id": "id", "namespace": "source", "moduli": "h"}
+    Path("config.yaml").write_text(yaml.safe_dump({"datasets": {"t": entry}}), encoding="utf-8")
+    sections = physics_sections(checked_config({"datasets": {"t": entry}}))
+    fingerprint = digest(sections, code_fingerprint(LABEL_CODE))
+    plan("t", FeatureTable("t.parquet", "id", "source", "h"), 1000, None, Path("plan.json"))
+    planned = Plan.read("plan.json")
+    for piece in planned.shards:
+        shard(planned, piece.first, Path(f"{piece.first}.parquet"))
+        target = label_file(Path("results/labels"), "t", piece)
+        label(Path(f"{piece.first}.parquet"), sections, fingerprint, 16, None, target)
+    merge([planned], Path("results/labels"), fingerprint, Path("results/labels.parquet"))
+    return tmp_path
+
+
+def _edit(column: str, row: int, value) -> str:
+    """Put a lie into the label table; returns the key of the row."""
+    table = pq.read_table("results/labels.parquet")
+    rows = table.to_pylist()
+    rows[row][column] = value
+    metadata = {METADATA_KEY: pq.ParquetFile("results/labels.parquet").metadata.metadata[METADATA_KEY]}
+    pq.write_table(pa.Table.from_pylist(rows, schema=table.schema.with_metadata(metadata)), "results/labels.parquet")
+    return rows[row]["key"]
+
+
+def _first(label: str) -> int:
+    return pq.read_table("results/labels.parquet")["stability"].to_pylist().index(label)
+
+
+def test_a_rebuilt_potential_has_its_rows_critical_point(run):
+    for row in pq.read_table("results/labels.parquet").to_pylist():
+        if row["minimization_success"]:
+            potential = vacuagym.rebuild(row["key"], draw=row["sample_idx"])
+            phi = np.array(row["critical_point"])
+            assert potential.value(phi) == pytest.approx(row["potential_value"], rel=1e-12)
+            assert np.linalg.norm(potential.gradient(phi)) <= 1e-9 * (1 + abs(row["potential_value"]))
+            assert np.linalg.eigvalsh(potential.hessian(phi)) == pytest.approx(row["eigenvalues"])
+
+
+def test_a_rebuilt_potential_takes_one_point_or_many(run):
+    potential = vacuagym.rebuild("t:w5.ip.gz:2")
+    points = np.random.default_rng(0).standard_normal((7, potential.n))
+    for function in (potential.value, potential.gradient, potential.hessian):
+        many = function(points)
+        assert len(many) == 7
+        assert np.array_equal(many[3], function(points[3]))
+    with pytest.raises(ValueError, match="phi must have the shape"):
+        potential.value(np.zeros(potential.n + 1))
+
+
+def test_labels_are_explained_by_the_settings_that_made_them(run):
+    before = vacuagym.rebuild("t:w5.ip.gz:2").value(np.full(7, 0.3))
+    changed = yaml.safe_load(Path("config.yaml").read_text()) | {"seed": 7, "ensemble": {"tilt": 1.5}}
+    Path("config.yaml").write_text(yaml.safe_dump(changed), encoding="utf-8")
+    with pytest.warns(UserWarning) as changes:
+        after = vacuagym.rebuild("t:w5.ip.gz:2").value(np.full(7, 0.3))
+    assert after == before
+    told = " ".join(str(change.message) for change in changes)
+    assert "seed was 42 and is 7" in told
+    assert "ensemble.tilt was 0.3 and is 1.5" in told
+
+
+def test_without_labels_the_configuration_decides(run):
+    labelled = vacuagym.rebuild("t:w5.ip.gz:2").value(np.full(7, 0.3))
+    Path("results/labels.parquet").unlink()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert vacuagym.rebuild("t:w5.ip.gz:2").value(np.full(7, 0.3)) == labelled
+
+
+@pytest.mark.parametrize(
+    ("key", "parts"),
+    [
+        ("fth6d:123", ("fth6d", None, 123)),
+        ("ks:w5.ip.gz:-4", ("ks", "w5.ip.gz", -4)),
+        ("t:a:b:1:9", ("t", "a:b:1", 9)),
+        ("t::3", ("t", "", 3)),
+    ],
+)
+def test_keys_are_read_back(key, parts):
+    assert parse_key(key) == parts
+
+
+@pytest.mark.parametrize(("key", "code"), [("nonsense", 2), ("t:w5.ip.gz:x", 2), ("other:1", 2), ("t:w5.ip.gz:99", 3)])
+def test_explain_says_what_is_wrong_with_a_key(run, capsys, key, code):
+    assert main(["explain", key]) == code
+    assert key.split(":")[0] in capsys.readouterr().err
+
+
+def test_explain_shows_every_trial_and_agrees_with_an_honest_table(run, capsys):
+    for label_name in ("stable", "saddle"):
+        key = pq.read_table("results/labels.parquet")["key"][_first(label_name)].as_py()
+        assert main(["explain", key, "--precise"]) == 0
+        shown = capsys.readouterr().out
+        assert shown.count("converged") + shown.count("escaped") == 9
+        assert f"label: {label_name}" in shown
+        assert "at 50 digits" in shown
+        assert "the table agrees" in shown
+
+
+@pytest.mark.parametrize(
+    ("column", "change"),
+    [
+        ("stability", lambda row: "saddle"),
+        ("potential_value", lambda row: row + 1e-4),
+        ("critical_point", lambda row: [x + 1e-3 for x in row]),
+        ("eigenvalues", lambda row: [*row[:-1], row[-1] * 1.01]),
+        ("min_eigenvalue", lambda row: row * 1.01),
+        ("gamma", lambda row: row * (1 + 1e-9)),
+        ("regime", lambda row: "runaway"),
+    ],
+)
+def test_a_lie_in_the_table_is_noticed(run, column, change):
+    position = _first("stable")
+    value = pq.read_table("results/labels.parquet")[column][position].as_py()
+    key = _edit(column, position, change(value))
+    assert main(["explain", key]) == 1
+    with pytest.raises(LabelDisagreement, match=f"{key}: {column}"):
+        verify(Path("results/labels.parquet"), SampleSize(1.0, 0, 0), Path("validation.json"))
+
+
+def test_a_wrong_barrier_is_noticed(run):
+    position = _first("metastable")
+    height = pq.read_table("results/labels.parquet")["barrier_height"][position].as_py()
+    verify(Path("results/labels.parquet"), SampleSize(1.0, 0, 0), Path("validation.json"))
+    _edit("barrier_height", position, height * 1.001)
+    with pytest.raises(LabelDisagreement, match="barrier_height"):
+        verify(Path("results/labels.parquet"), SampleSize(1.0, 0, 0), Path("validation.json"))
+
+
+def test_the_sample_holds_every_label_however_rare(run):
+    verify(Path("results/labels.parquet"), SampleSize(0.0, 0, 1), Path("validation.json"))
+    figures = json.loads(Path("validation.json").read_text())["verification"]
+    present = set(pq.read_table("results/labels.parquet")["stability"].to_pylist())
+    assert figures["by_label"] == dict.fromkeys(present, 1)
+    verify(Path("results/labels.parquet"), SampleSize(0.0, 10, 0), Path("validation.json"))
+    assert json.loads(Path("validation.json").read_text())["verification"]["verified"] == 10
+
+
+def test_the_second_opinion_shares_no_code_with_the_first():
+    tree = ast.parse(Path(second_opinion.__file__).read_text(encoding="utf-8"))
+    imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    imported |= {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
+    assert not {name for name in imported if name and name.startswith("vacuagym")}

@@ -1,0 +1,71 @@
+"""The project as a whole: pins that agree, files without addresses, documents that say what the code does."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import yaml
+
+from vacuagym.label_table import COLUMNS
+
+ROOT = Path(__file__).parent.parent
+
+
+def _tracked() -> list[Path]:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
+
+
+def _pins() -> dict[str, str]:
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    return dict(re.findall(r"^([A-Za-z0-9_.-]+)==([^ ]+)", lock, flags=re.MULTILINE))
+
+
+def test_the_lock_pins_every_package_by_hash_and_names_no_address():
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    entries = re.split(r"\n(?=[a-z])", lock)
+    assert len(entries) == len(_pins())
+    assert all("--hash=sha256:" in entry for entry in entries)
+    assert "://" not in lock
+    assert "index" not in lock.replace("index-", "").splitlines()[0]
+
+
+def test_the_conda_environment_has_the_versions_of_the_lock():
+    environment = yaml.safe_load((ROOT / "envs/vacuagym.yaml").read_text(encoding="utf-8"))
+    pins = _pins()
+    versions = dict(entry.split(" =") for entry in environment["dependencies"] if " =" in entry)
+    versions["snakemake"] = versions.pop("snakemake-minimal")
+    assert versions.pop("python") == "3.11"
+    assert versions == {name: pins[name] for name in versions}
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    needed = re.search(r"^dependencies = \[(.*?)\]", project, flags=re.MULTILINE | re.DOTALL)[1]
+    assert set(re.findall(r'"([a-z]+)', needed)) <= set(versions)
+
+
+def test_results_and_logs_stay_out_of_version_control():
+    tracked = {str(path.relative_to(ROOT)) for path in _tracked()}
+    assert {name for name in tracked if name.startswith(("results/", "logs/"))} == {"results/.gitkeep", "logs/.gitkeep"}
+
+
+def test_modules_stay_readable():
+    long = {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in _tracked() if path.suffix == ".py"}
+    assert {name: lines for name, lines in long.items() if name.startswith("workflow/") and lines > 310} == {}
+
+
+def test_pictures_and_links_of_the_readme_exist():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    local = [link for link in re.findall(r"\]\(([^)]+)\)", readme) if "://" not in link]
+    assert local
+    assert [link for link in local if not (ROOT / link).exists()] == []
+
+
+def test_every_column_of_the_interface_is_in_the_label_table():
+    named = """key dataset namespace geometry_id moduli n_moduli stability minimization_success potential_value grad_norm min_eigenvalue
+    max_eigenvalue n_negative n_positive n_flat condition_number log_abs_det_hessian eigenvalues critical_point phi_norm barrier_height
+    sample_idx restart_idx method n_iterations regime mass_shift gamma A_np a_np D_up p_up""".split()
+    labels = "stable metastable saddle unstable marginal runaway failed".split()
+    assert [column.name for column in COLUMNS] == [
+        *named,
+        *(f"trials_{label}" for label in labels),
+        *(f"draws_{label}" for label in labels),
+    ]

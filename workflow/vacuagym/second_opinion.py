@@ -1,0 +1,191 @@
+"""A second opinion on a label: everything from the key to the verdict, by a path that shares no code with the one that labelled.
+
+Random numbers come from NumPy's own Philox and SciPy's normal quantiles, V is transcribed anew, its derivatives are complex steps of V,
+the critical point is polished by scipy.optimize from the stored one, and the spectrum is dense. Slow, one geometry at a time, and meant
+to be: it is what the fast code is measured against. Keep it free of imports from ``vacuagym.eft`` and ``vacuagym.search``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize_scalar, root
+from scipy.stats import norm
+
+_REGIMES = ("generic", "stabilized", "tachyonic", "runaway")
+_STEP = 1e-30  # of the complex step: no subtraction, so no cancellation
+_AGREE = 1e-6  # relative; polished quantities agree to far better, or are other points
+
+
+@dataclass(frozen=True)
+class System:
+    """One toy potential: the couplings of a flux draw."""
+
+    K: np.ndarray
+    b: np.ndarray
+    A: float
+    a: float
+    D: float
+    p: float
+    gamma: float
+    delta: float
+    regime: str
+    mass_shift: float
+
+    def value(self, phi: np.ndarray) -> complex:
+        """V at one point (n,), real or complex."""
+        length = np.sqrt(phi**2 + self.delta**2).sum()
+        radius2 = (phi**2).sum()
+        tree = phi @ self.K @ phi + self.b @ phi
+        return tree - self.A * np.exp(-self.a * length) + self.D * (1 + radius2) ** (-self.p) + self.gamma * (phi**4).sum()
+
+    def gradient(self, phi: np.ndarray) -> np.ndarray:
+        """∇V at a real point, by complex steps of V."""
+        steps = 1j * _STEP * np.eye(len(phi))
+        return np.array([self.value(phi + step).imag / _STEP for step in steps])
+
+    def hessian(self, phi: np.ndarray) -> np.ndarray:
+        """∇²V at a real point: fourth-order differences of complex-step gradients, symmetrised."""
+        n, h = len(phi), 1e-3 * self.delta
+        rows = np.empty((n, n))
+        for i in range(n):
+            e = np.zeros(n)
+            e[i] = h
+            far, near = self.gradient(phi + 2 * e) - self.gradient(phi - 2 * e), self.gradient(phi + e) - self.gradient(phi - e)
+            rows[i] = (8 * near - far) / (12 * h)
+        return (rows + rows.T) / 2
+
+
+def redraw(physics: Mapping[str, Any], dataset: str, namespace: str | None, number: int, n: int, draw: int) -> System:
+    """The couplings of a flux draw from (seed, data set, namespace, id, draw), drawn by other code than that of the pipeline."""
+    ensemble = physics["ensemble"]
+    u = _uniforms(physics["seed"], dataset, namespace, number, draw, 7 + 2 * n + n * (n + 1) // 2)
+    regime = _REGIMES[_pick(u[0], [ensemble["regimes"][name] for name in _REGIMES])]
+    runaway = regime == "runaway"
+
+    def scaled(x: float, bounds: tuple[float, float]) -> float:
+        return bounds[0] + (bounds[1] - bounds[0]) * x
+
+    shift = scaled(u[1], ensemble["mass_shift"][regime])
+    K = np.zeros((n, n))
+    entries = iter(norm.ppf(u[7 + 2 * n :]))
+    for i in range(n):
+        for j in range(i, n):
+            K[i, j] = K[j, i] = ensemble["coupling"] * next(entries) * (1.0 if i == j else np.sqrt(0.5))
+    for i in range(n):
+        K[i, i] += scaled(u[7 + i], ensemble["flux_mass"]) ** 2 + shift
+    tilt = np.sqrt(ensemble["tilt"] ** 2 + (ensemble["runaway_tilt"] ** 2 if runaway else 0.0))
+    return System(
+        K=K,
+        b=tilt * norm.ppf(u[7 + n : 7 + 2 * n]),
+        gamma=scaled(u[2], ensemble["runaway_gamma" if runaway else "gamma"]),
+        A=scaled(u[3], ensemble["A"]),
+        a=scaled(u[4], ensemble["a"]),
+        D=scaled(u[5], ensemble["D"]),
+        p=scaled(u[6], ensemble["p"]),
+        delta=ensemble["delta"],
+        regime=regime,
+        mass_shift=shift,
+    )
+
+
+def _uniforms(seed: int, dataset: str, namespace: str | None, number: int, draw: int, count: int) -> np.ndarray:
+    text = b""
+    for part in (seed, dataset, namespace):
+        data = b"" if part is None else str(part).encode()
+        text += type(part).__name__.encode() + b":" + str(len(data)).encode() + b":" + data
+    key = int.from_bytes(hashlib.blake2b(text, digest_size=16, person=b"vacuagym stream").digest(), "little")
+    # NumPy steps the counter before its first block, so it starts one below block 0.
+    counter = (number % 2**64 << 128) + (draw << 64) - 1
+    raw = np.random.Philox(key=key, counter=counter % 2**256).random_raw(count)
+    return ((raw >> np.uint64(11)) + 0.5) / 2**53
+
+
+def _pick(x: float, weights: list[float]) -> int:
+    below = 0.0
+    for i, weight in enumerate(weights):
+        below += weight / sum(weights)
+        if x < below:
+            return i
+    return max(i for i, weight in enumerate(weights) if weight > 0)
+
+
+def disagreements(row: Mapping[str, Any], physics: Mapping[str, Any]) -> list[str]:
+    """What a second derivation finds different from a row of the label table; empty where it agrees."""
+    system = redraw(physics, row["dataset"], row["namespace"], row["geometry_id"], row["n_moduli"], row["sample_idx"])
+    found = []
+    for name in ("regime", "mass_shift", "gamma", "A_np", "a_np", "D_up", "p_up"):
+        ours = getattr(system, name.removesuffix("_np").removesuffix("_up"))
+        if row[name] != ours and not (isinstance(ours, float) and np.isclose(row[name], ours, rtol=1e-13, atol=0)):
+            found.append(f"{name}: {row[name]} in the table, {ours} drawn again")
+    unbounded = system.gamma < 0 or (system.gamma == 0 and np.linalg.eigvalsh(system.K)[0] < 0)
+    if row["minimization_success"]:
+        found += _compare_vacuum(row, system, unbounded, physics["search"])
+    elif row["stability"] == "runaway" and not unbounded:
+        found.append("stability: runaway in the table, but V is bounded below")
+    return found
+
+
+def _compare_vacuum(row: Mapping[str, Any], system: System, unbounded: bool, search: Mapping[str, Any]) -> list[str]:
+    stored = np.array(row["critical_point"])
+    polished = root(system.gradient, stored, jac=system.hessian, method="hybr", tol=1e-12).x
+    eigenvalues, vectors = np.linalg.eigh(system.hessian(polished))
+    value = float(system.value(polished).real)
+    label = _verdict(eigenvalues, search["hess_eps"], unbounded)
+    scale = max(1.0, np.abs(eigenvalues).max())
+    found = []
+    checks = {
+        "critical_point": np.abs(polished - stored).max() <= _AGREE * (1 + np.abs(stored).max()),
+        "grad_norm": np.linalg.norm(system.gradient(stored)) <= 2 * search["grad_tol"] * (1 + abs(value)) + 1e-10,
+        "stability": label == row["stability"],
+        "potential_value": abs(value - row["potential_value"]) <= _AGREE * (1 + abs(value)),
+        "min_eigenvalue": abs(eigenvalues[0] - row["min_eigenvalue"]) <= _AGREE * scale,
+        "eigenvalues": np.abs(eigenvalues - row["eigenvalues"]).max() <= _AGREE * scale,
+    }
+    answers = {"critical_point": polished.tolist(), "stability": label, "potential_value": value, "min_eigenvalue": eigenvalues[0]}
+    answers |= {"eigenvalues": eigenvalues.tolist(), "grad_norm": float(np.linalg.norm(system.gradient(stored)))}
+    found += [f"{name}: {row[name]} in the table, {answers[name]} derived again" for name, agrees in checks.items() if not agrees]
+    if row["stability"] == "metastable" and not found:
+        barrier = _barrier(system, polished, value, vectors, search["field_range"])
+        if row["barrier_height"] is None or not np.isclose(barrier, row["barrier_height"], rtol=1e-5, atol=1e-9):
+            found.append(f"barrier_height: {row['barrier_height']} in the table, {barrier} derived again")
+    return found
+
+
+def _verdict(eigenvalues: np.ndarray, hess_eps: float, unbounded: bool) -> str:
+    eps = hess_eps * max(1.0, np.abs(eigenvalues).max())
+    down, up = (eigenvalues < -eps).any(), (eigenvalues > eps).any()
+    flat = (np.abs(eigenvalues) <= eps).any()
+    if down and up:
+        return "saddle"
+    if flat:
+        return "marginal"
+    if down:
+        return "unstable"
+    return "metastable" if unbounded else "stable"
+
+
+def _barrier(system: System, phi: np.ndarray, value: float, vectors: np.ndarray, field_range: float) -> float:
+    heights = []
+    for direction in [*vectors.T, *-vectors.T]:
+
+        def along(t: float, direction=direction) -> float:
+            return float(system.value(phi + t * direction).real)
+
+        grid = np.arange(1, int(40 * field_range) + 1) / 20
+        inside = []
+        for t in grid:
+            height = along(t)
+            if height < value:
+                top = inside[int(np.argmax([h for _, h in inside]))][0] if inside else 0.0
+                best = minimize_scalar(
+                    lambda s: -along(s), bounds=(max(top - 0.05, 0.0), top + 0.05), method="bounded", options={"xatol": 1e-10}
+                )
+                heights.append(-best.fun - value)
+                break
+            inside.append((t, height))
+    return min(heights, default=float("nan"))

@@ -1,0 +1,105 @@
+"""Verify: derive a random sample of labels a second time, by other code, and fail on the first figure that disagrees.
+
+The sample is drawn by a keyed hash, so it is the same for the same labels; it is a share of all rows, at least a number of them, and
+some of every label, however rare.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from vacuagym.errors import VacuagymError
+from vacuagym.label_table import SCHEMA
+from vacuagym.limits import peak_memory_mb
+from vacuagym.parquet import file_metadata, open_parquet, read_batches, write_text
+from vacuagym.row_hashes import row_hashes
+from vacuagym.second_opinion import disagreements
+
+_COLUMNS = ("dataset", "namespace", "geometry_id", "stability")
+
+
+class LabelDisagreement(VacuagymError):
+    """A second derivation of a label came to another answer."""
+
+
+@dataclass(frozen=True)
+class SampleSize:
+    """How many rows are verified: a ``share`` of all, but no fewer than ``least``, and ``per_label`` of every label in each data set."""
+
+    share: float
+    least: int
+    per_label: int
+
+
+def verify(labels: Path, size: SampleSize, output: Path) -> None:
+    """Verify a sample of the label table and write the figures; :class:`LabelDisagreement` names the rows that differ, if any."""
+    file = open_parquet(labels)
+    physics = file_metadata(file)["physics"]
+    chosen = _sample(labels, size, physics["seed"])
+    counts: Counter[str] = Counter()
+    found: dict[str, list[str]] = {}
+    for row in _rows(labels, chosen):
+        counts[row["stability"]] += 1
+        if differences := disagreements(row, physics):
+            found[row["key"]] = differences
+        done = sum(counts.values())
+        if done % 50 == 0 or done == len(chosen):
+            print(f"{done} of {len(chosen)} verified, {len(found)} disagree, peak {peak_memory_mb():.0f} MB", flush=True)
+    figures = {"rows": file.metadata.num_rows, "verified": sum(counts.values()), "disagreements": found, "by_label": counts, **asdict(size)}
+    write_text(output, json.dumps({"verification": figures}, indent=1, sort_keys=True) + "\n")
+    if found:
+        shown = [f"{key}: {'; '.join(text[:500] for text in texts)}" for key, texts in list(found.items())[:5]]
+        raise LabelDisagreement(
+            f"{len(found)} of {sum(counts.values())} labels disagree with their second derivation:\n  "
+            + "\n  ".join(shown)
+            + "\n  look closer with: vacuagym explain KEY --precise"
+        )
+
+
+def _sample(labels: Path, size: SampleSize, seed: int) -> set[int]:
+    """Row numbers of the sample: those of lowest hash, of all rows and of each (data set, label)."""
+    wanted = max(size.least, round(size.share * open_parquet(labels).metadata.num_rows))
+    overall: list[tuple[float, int]] = []
+    strata: dict[tuple[str, str], list[tuple[float, int]]] = {}
+    start = 0
+    for batch in read_batches(open_parquet(labels), labels, _COLUMNS):
+        hashes = row_hashes(seed, "verify", batch).tolist()
+        datasets = batch.column("dataset").dictionary_decode().to_pylist()
+        names = batch.column("stability").dictionary_decode().to_pylist()
+        for offset, (fraction, dataset, name) in enumerate(zip(hashes, datasets, names, strict=True)):
+            _keep_lowest(overall, wanted, fraction, start + offset)
+            _keep_lowest(strata.setdefault((dataset, name), []), size.per_label, fraction, start + offset)
+        start += len(batch)
+    return {row for heap in (overall, *strata.values()) for _, row in heap}
+
+
+def _keep_lowest(heap: list[tuple[float, int]], count: int, fraction: float, row: int) -> None:
+    """Keep the ``count`` rows of lowest hash in a heap whose first entry is the highest kept."""
+    if len(heap) < count:
+        heapq.heappush(heap, (-fraction, row))
+    elif heap and -fraction > heap[0][0]:
+        heapq.heapreplace(heap, (-fraction, row))
+
+
+def _rows(labels: Path, chosen: set[int]) -> Iterator[dict[str, Any]]:
+    """The chosen rows in the table's order, as dictionaries; reads only the row groups that hold some."""
+    file = open_parquet(labels)
+    order = sorted(chosen)
+    start = 0
+    for group in range(file.num_row_groups):
+        rows = file.metadata.row_group(group).num_rows
+        here = [row - start for row in order if start <= row < start + rows]
+        if here:
+            offset = 0
+            for batch in read_batches(file, labels, SCHEMA.names, [group]):
+                for row in here:
+                    if offset <= row < offset + len(batch):
+                        yield batch.slice(row - offset, 1).to_pylist()[0]
+                offset += len(batch)
+        start += rows
