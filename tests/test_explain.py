@@ -89,7 +89,7 @@ def test_labels_are_explained_by_the_settings_that_made_them(run):
     before = vacuagym.rebuild("t:w5.ip.gz:2").value(np.full(7, 0.3))
     changed = yaml.safe_load(Path("config.yaml").read_text()) | {"seed": 7, "ensemble": {"tilt": 1.5}}
     Path("config.yaml").write_text(yaml.safe_dump(changed), encoding="utf-8")
-    with pytest.warns(UserWarning) as changes:
+    with pytest.warns(UserWarning, match="has changed since") as changes:
         after = vacuagym.rebuild("t:w5.ip.gz:2").value(np.full(7, 0.3))
     assert after == before
     told = " ".join(str(change.message) for change in changes)
