@@ -14,6 +14,7 @@ os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.enviro
 
 from vacuagym import orphans
 from vacuagym import pipeline as paths
+from vacuagym.config import read_config
 from vacuagym.errors import VacuagymError
 from vacuagym.pipeline import Pipeline
 from vacuagym.run_lock import hold_run_lock
@@ -23,6 +24,8 @@ configfile: os.path.join(workflow.basedir, "config.yaml")
 
 
 try:
+    for path in workflow.configfiles:
+        read_config(path)  # Snakemake's own reader takes the last of two equal keys
     run = Pipeline(config)
     for name in run.given:  # bad tables stop the run here, before any job
         run.plan(name)

@@ -9,10 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
-import snakemake_logger_plugin_vacuagym as console
 from snakemake.settings.enums import Quietness
 from snakemake.settings.types import OutputSettings
 from snakemake_interface_logger_plugins.common import LogEvent
+
+import snakemake_logger_plugin_vacuagym as console
 
 WORKFLOW = Path(console.__file__).parent.parent
 OURS = ("--logger", "vacuagym")

@@ -60,10 +60,41 @@ def test_pictures_and_links_of_the_readme_exist():
 
 
 def test_every_column_of_the_interface_is_in_the_label_table():
-    named = """key dataset namespace geometry_id moduli n_moduli stability minimization_success potential_value grad_norm min_eigenvalue
-    max_eigenvalue n_negative n_positive n_flat condition_number log_abs_det_hessian eigenvalues critical_point phi_norm barrier_height
-    sample_idx restart_idx method n_iterations regime mass_shift gamma A_np a_np D_up p_up""".split()
-    labels = "stable metastable saddle unstable marginal runaway failed".split()
+    named = [
+        "key",
+        "dataset",
+        "namespace",
+        "geometry_id",
+        "moduli",
+        "n_moduli",
+        "stability",
+        "minimization_success",
+        "potential_value",
+        "grad_norm",
+        "min_eigenvalue",
+        "max_eigenvalue",
+        "n_negative",
+        "n_positive",
+        "n_flat",
+        "condition_number",
+        "log_abs_det_hessian",
+        "eigenvalues",
+        "critical_point",
+        "phi_norm",
+        "barrier_height",
+        "sample_idx",
+        "restart_idx",
+        "method",
+        "n_iterations",
+        "regime",
+        "mass_shift",
+        "gamma",
+        "A_np",
+        "a_np",
+        "D_up",
+        "p_up",
+    ]
+    labels = ["stable", "metastable", "saddle", "unstable", "marginal", "runaway", "failed"]
     assert [column.name for column in COLUMNS] == [
         *named,
         *(f"trials_{label}" for label in labels),

@@ -9,16 +9,20 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import sys
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import jsonschema
+import jsonschema.validators
 import yaml
 
 from vacuagym.errors import ConfigError
 
 SCHEMA = Path(__file__).parent.parent / "schemas" / "config.schema.yaml"
+_LARGEST = sys.float_info.max
 PHYSICS_SECTIONS = ("seed", "moduli", "ensemble", "search")
 _ORDERED_RANGES = ("flux_mass", "gamma", "runaway_gamma", "A", "a", "D", "p")
 
@@ -31,10 +35,13 @@ def checked_config(raw: Mapping[str, Any]) -> dict[str, Any]:
     config = copy.deepcopy(dict(raw))
     if isinstance(config.get("datasets"), dict):
         config["datasets"] = {name: entry for name, entry in config["datasets"].items() if entry is not None}
-    config |= {section: _parsed(value) for section, value in config.items() if section != "datasets" and isinstance(value, dict)}
-    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
-    problems = [_describe(error) for error in _deepest(jsonschema.Draft202012Validator(schema).iter_errors(config))]
+    try:
+        config |= {section: _parsed(value) for section, value in config.items() if section != "datasets" and isinstance(value, dict)}
+        problems = list(_schema_problems(config))
+    except RecursionError:
+        problems = ["the file: nested too deeply, or a part contains itself; write it out"]
     if not problems:
+        schema = _schema()
         _fill_defaults(config, schema, schema)
         problems = list(_broken_relations(config))
     if problems:
@@ -44,13 +51,18 @@ def checked_config(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 def load_config(path: str | Path) -> dict[str, Any]:
     """Read and check a configuration file."""
+    return checked_config(read_config(path))
+
+
+def read_config(path: str | Path) -> dict[str, Any]:
+    """Read a configuration file; :class:`ConfigError` if it is no YAML mapping or gives a key twice."""
     try:
-        raw = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raw = yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: not a readable YAML file: {error}") from error
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: a configuration is a mapping of keys to values, this file holds {type(raw).__name__}")
-    return checked_config(raw)
+    return raw
 
 
 def physics_sections(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,6 +80,37 @@ def digest(*values: Any) -> str:
     return hashlib.blake2b(canonical_json(values).encode(), digest_size=6).hexdigest()
 
 
+@cache
+def _schema() -> dict[str, Any]:
+    return yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+
+
+def _schema_problems(config: Mapping[str, Any]) -> Iterator[str]:
+    names = config.get("datasets")
+    for name in names if isinstance(names, dict) else ():
+        if not isinstance(name, str):
+            yield f"datasets: {name!r} cannot name a data set: YAML does not read it as text; put it in quotes"
+            return
+    # In JSON 42.0 is an integer. Here it is none: it would be another seed than 42.
+    integers = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
+    validator = jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=integers)
+    for error in _deepest(validator(_schema()).iter_errors(config)):
+        yield _describe(error)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key that is given twice is an error, not a silent choice."""
+
+    def construct_mapping(self, node, deep=False):
+        """A mapping; raises at the first key that occurs twice."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key.value} is given twice", key.start_mark)
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else "")
+        return super().construct_mapping(node, deep)
+
+
 def _parsed(value: Any) -> Any:
     """Numbers for the strings that ``snakemake --config 'memory={batch_mb: 32}'`` makes of numbers inside braces."""
     if isinstance(value, dict):
@@ -83,8 +126,10 @@ def _parsed(value: Any) -> Any:
 def _deepest(errors: Iterator[jsonschema.ValidationError]) -> Iterator[jsonschema.ValidationError]:
     """The errors that name a key: for a data set, those of the branch that its ``source`` picks."""
     for error in sorted(errors, key=lambda e: list(map(str, e.absolute_path))):
-        if error.validator == "oneOf" and isinstance(error.instance, dict):
-            branch = {"toric_bases": 0, "table": 1}.get(error.instance.get("source"))
+        if error.validator == "oneOf" and not isinstance(error.instance, dict):
+            continue  # its type is told by another error
+        if error.validator == "oneOf":
+            branch = {"toric_bases": 0, "table": 1}.get(str(error.instance.get("source")))
             yield from (e for e in error.context if e.schema_path[0] == branch)
         else:
             yield error
@@ -105,6 +150,8 @@ def _describe(error: jsonschema.ValidationError) -> str:
         case "type":
             wanted = error.validator_value if isinstance(error.validator_value, str) else " or ".join(error.validator_value)
             return f"{key}: found {error.instance!r}; a value of type {wanted} is needed"
+        case "minItems" | "maxItems":
+            return f"{key}: found {error.instance!r}; a range is two numbers, [low, high]"
         case "pattern":
             return f"{key}: {error.instance!r} cannot name a data set: at most 64 letters, digits, _ and -, the first a letter or digit"
         case _:
@@ -124,6 +171,10 @@ def _fill_defaults(instance: dict, schema: Mapping[str, Any], root: Mapping[str,
 
 
 def _broken_relations(config: Mapping[str, Any]) -> Iterator[str]:
+    infinite = [f"{key}: not a finite number" for key in _numbers(config)]
+    if infinite:
+        yield from infinite
+        return
     if not config["datasets"]:
         yield "datasets: none is left; add one (config.yaml shows how)"
     folded: dict[str, str] = {}
@@ -140,8 +191,6 @@ def _broken_relations(config: Mapping[str, Any]) -> Iterator[str]:
     for key, (low, high) in ranges.items():
         if not low <= high:
             yield f"{key}: the range [{low}, {high}] is reversed; write [low, high]"
-    for key in _numbers(config):
-        yield f"{key}: not a finite number"
     splits = config["splits"]
     if splits["train"] + splits["validation"] >= 1.0:
         yield f"splits: train {splits['train']} + validation {splits['validation']} leave nothing for test; their sum must be below 1"
@@ -155,5 +204,5 @@ def _numbers(value: Any, path: str = "") -> Iterator[str]:
     elif isinstance(value, list):
         for position, item in enumerate(value):
             yield from _numbers(item, f"{path}[{position}]")
-    elif isinstance(value, float) and not abs(value) < float("inf"):
+    elif isinstance(value, int | float) and not abs(value) <= _LARGEST and path.partition(".")[0] not in ("seed", "n_limit", "shard_size"):
         yield path

@@ -132,7 +132,7 @@ class FeatureTable:
 
     def _scan(self, window: Window) -> Iterator[pa.Table]:
         """Checked batches in the file's order; the first scan of a table reads every row and notes the ids of each row group."""
-        known = self.id_ranges
+        known = self.id_ranges if self.id_ranges and len(self.id_ranges) == self._file.num_row_groups else None
         ranges: list[tuple[int, int]] = []
         start = 0
         for group in range(self._file.num_row_groups):
@@ -175,6 +175,8 @@ class FeatureTable:
             column = column.dictionary_decode()
         self._refuse(pc.is_null(column), column, start, self.namespace, "namespaces must not be null; fill them in")
         names = column.cast(pa.string())
+        raw = names.cast(pa.binary())
+        self._refuse(_not_utf8(raw), raw, start, self.namespace, "namespaces must be UTF-8 text; write the file again")
         long = pc.greater(pc.binary_length(names), _LONGEST_NAMESPACE)
         self._refuse(long, names, start, self.namespace, f"namespaces may have at most {_LONGEST_NAMESPACE} bytes; shorten them")
         return names
@@ -249,6 +251,15 @@ _ROLES = {
 def _suggestion(name: str, names: Sequence[str]) -> str:
     close = get_close_matches(name, names, n=3, cutoff=0.5)
     return f"did you mean {' or '.join(close)}?" if close else f"its columns are {', '.join(names[:20])}{', …' if len(names) > 20 else ''}"
+
+
+def _not_utf8(raw: pa.Array) -> pa.Array:
+    """Which strings are none; Arrow checks the text of a file only when it is asked to."""
+    try:
+        raw.cast(pa.string())
+    except pa.ArrowInvalid:
+        return pa.array([name.decode(errors="ignore").encode() != name for name in raw.to_pylist()])
+    return pa.array(np.zeros(len(raw), bool))
 
 
 def _key(table: pa.Table, row: int) -> Key:

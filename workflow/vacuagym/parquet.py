@@ -29,12 +29,16 @@ _READ_BUFFER = 2**20  # pages are streamed through a buffer of this size, whatev
 def open_parquet(path: str | Path) -> pq.ParquetFile:
     """Open a Parquet file for streaming; :class:`InputError` says what is wrong with a file that is none."""
     path = Path(path)
-    if not path.exists():
+    try:
+        exists = path.exists()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be a file: {error.strerror}") from error
+    if not exists:
         raise InputError(f"{path}: no such file (seen from {Path.cwd()}); paths in the configuration are relative to that folder")
     if path.is_dir():
         raise InputError(f"{path}: is a folder; a single Parquet file is needed")
     try:
-        return pq.ParquetFile(path, buffer_size=_READ_BUFFER, pre_buffer=False)
+        return pq.ParquetFile(path, buffer_size=_READ_BUFFER, pre_buffer=False, page_checksum_verification=True)
     except PermissionError as error:
         raise InputError(f"{path}: no permission to read it") from error
     except (pa.ArrowException, OSError) as error:
@@ -48,7 +52,12 @@ def read_batches(
     groups = range(file.num_row_groups) if row_groups is None else row_groups
     try:
         for group in groups:
-            yield from file.iter_batches(BATCH_ROWS, row_groups=[group], columns=list(columns), use_threads=False)
+            missing = file.metadata.row_group(group).num_rows
+            for batch in file.iter_batches(BATCH_ROWS, row_groups=[group], columns=list(columns), use_threads=False):
+                missing -= len(batch)
+                yield batch
+            if missing:
+                raise OSError(f"row group {group} lacks {missing} rows")
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path}: damaged while reading {', '.join(columns)} ({_first_line(error)}); write the file again") from error
 
@@ -75,6 +84,12 @@ class TableWriter:
             self._writer.write_table(table.cast(self._schema) if table.schema != self._schema else table, row_group_size=len(table))
             self.rows += len(table)
 
+    def abandon(self) -> None:
+        """End without a word: the file is going to be removed."""
+        with suppress(Exception):
+            self._writer.close()
+        self._writer.is_open = False
+
     def close(self, metadata: Mapping[str, Any]) -> None:
         """End the file with the pipeline's metadata in its footer."""
         self._writer.add_key_value_metadata({METADATA_KEY: json.dumps(metadata, sort_keys=True).encode()})
@@ -90,8 +105,12 @@ def write_table(path: str | Path, schema: pa.Schema, metadata: dict[str, Any]) -
     path = Path(path)
     with _temporary(path) as temporary:
         writer = TableWriter(path, schema, temporary)
-        yield writer
-        writer.close(metadata)
+        try:
+            yield writer
+            writer.close(metadata)
+        except BaseException:
+            writer.abandon()
+            raise
         temporary.flush()
         os.fsync(temporary.fileno())
         counted = pq.ParquetFile(temporary.name).metadata.num_rows

@@ -102,7 +102,7 @@ def _uniforms(seed: int, dataset: str, namespace: str | None, number: int, draw:
     # NumPy steps the counter before its first block, so it starts one below block 0.
     counter = (number % 2**64 << 128) + (draw << 64) - 1
     raw = np.random.Philox(key=key, counter=counter % 2**256).random_raw(count)
-    return ((raw >> np.uint64(11)) + 0.5) / 2**53
+    return ((raw >> np.uint64(12)) + 0.5) / 2**52
 
 
 def _pick(x: float, weights: list[float]) -> int:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from enum import IntEnum
+from numbers import Integral
 
 import numpy as np
 
@@ -37,6 +38,7 @@ def stream_key(*identity: str | int | None) -> np.ndarray:
     """
     digest = hashlib.blake2b(digest_size=16, person=b"vacuagym stream")
     for part in identity:
+        part = int(part) if isinstance(part, Integral) else part  # NumPy's integers are the same numbers
         data = b"" if part is None else str(part).encode()
         digest.update(f"{type(part).__name__}:{len(data)}:".encode() + data)
     return np.frombuffer(digest.digest(), dtype="<u8").astype(np.uint64)
@@ -68,11 +70,11 @@ def uniforms(keys: np.ndarray, ids: np.ndarray, draws: np.ndarray, purpose: Purp
     """The first ``count`` numbers of each stream, uniform in the open interval (0, 1), shape (streams, count).
 
     ``keys`` (streams, 2) from :func:`stream_key`, ``ids`` (streams,) any int64, ``draws`` (streams,) non-negative. Counter words: block,
-    draw, id in two's complement, purpose; a block gives four numbers, the middles of 2⁵³ equal cells.
+    draw, id in two's complement, purpose; a block gives four numbers, the middles of 2⁵² equal cells (of 2⁵³ the last would round to 1).
     """
     blocks = np.arange(-(-count // 4), dtype=np.uint64)[None, :]
     draw = np.asarray(draws).astype(np.uint64)[:, None]
     identity = np.asarray(ids, dtype=np.int64).view(np.uint64)[:, None]
     words = philox(np.broadcast_arrays(blocks, draw, identity, np.uint64(purpose)), (keys[:, 0:1], keys[:, 1:2]))
-    cells = np.stack(words, axis=-1).reshape(len(identity), -1)[:, :count] >> np.uint64(11)
-    return (cells + 0.5) * 2.0**-53
+    cells = np.stack(words, axis=-1).reshape(len(identity), 4 * blocks.size)[:, :count] >> np.uint64(12)
+    return (cells + 0.5) * 2.0**-52

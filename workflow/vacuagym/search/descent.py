@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from vacuagym.eft.potential import Potential
-from vacuagym.search.stack import ActiveStack, SearchSettings, Trials, add_to_diagonal, apply, norm, solve
+from vacuagym.eft.potential import Potential, diagonal_of
+from vacuagym.search.stack import ActiveStack, SearchSettings, Trials, norm, solve
 
 _FIRST_DAMPING = 5.0
 _LEAST_DAMPING = 1e-12  # not zero: a Hessian with an exactly flat direction must stay solvable
-_STUCK = 100.0  # damping in units of the largest entry of H: a step this short along −∇V must lower V, but for rounding
+_STUCK = 100.0  # damping in units of the largest diagonal entry of H: a step this short along −∇V must lower V, but for rounding
 _PUSHES = np.array([1.0, 0.5, 0.25, 0.1, 0.03, 0.01, 1e-3])
 
 
@@ -23,8 +23,7 @@ def descend(potential: Potential, starts: np.ndarray, settings: SearchSettings) 
     """Follow V downhill from ``starts`` (B, n), one for each of the B systems."""
     stack = ActiveStack(potential, starts, settings, "descent", damping=np.full(len(starts), _FIRST_DAMPING))
     for _ in range(settings.descent_steps):
-        stack.retire(_at_minimum(stack), stack.escaped())
-        if not len(stack):
+        if not stack.retire(_at_minimum(stack), stack.escaped()):
             break
         _step(stack)
     stack.retire(_at_minimum(stack), stack.escaped())
@@ -37,9 +36,9 @@ def _at_minimum(stack: ActiveStack) -> np.ndarray:
     A trial that damping cannot move is treated alike: beside a saddle, |∇V| may be above the tolerance while V changes by less than
     its rounding error. If nothing is negative there, Newton's undamped step gets the next word.
     """
-    converged = stack.converged()
-    stuck = stack.work["damping"] > _STUCK * (1.0 + np.abs(stack.hessian).max(axis=(1, 2)))
-    candidates = np.flatnonzero(converged | stuck)
+    converged = stack.converged() & stack.live
+    stuck = stack.work["damping"] > _STUCK * (1.0 + np.abs(diagonal_of(stack.hessian)).max(axis=1, initial=0.0))
+    candidates = np.flatnonzero(converged | (stuck & stack.live))
     if len(candidates):
         modes, vectors = np.linalg.eigh(stack.hessian[candidates])
         negative = modes[:, 0] < -stack.settings.hess_eps * np.maximum(1.0, np.abs(modes).max(axis=1))
@@ -52,34 +51,34 @@ def _at_minimum(stack: ActiveStack) -> np.ndarray:
 
 def _push_off(stack: ActiveStack, saddles: np.ndarray, mode: np.ndarray) -> np.ndarray:
     """Move the trials at a saddle along their most negative mode to where V is lowest; true where it fell, shape (saddles,)."""
-    downhill = np.where((stack.gradient[saddles] * mode).sum(axis=-1) > 0.0, -1.0, 1.0)
+    downhill = np.where(np.vecdot(stack.gradient[saddles], mode) > 0.0, -1.0, 1.0)
     points = stack.phi[saddles] + _PUSHES[:, None, None] * (downhill[:, None] * mode)
-    potential = stack.potential.take(saddles)
-    lowest = np.nanargmin(potential.value(points), axis=0)
-    phi = points[lowest, np.arange(len(saddles))]
-    value, gradient = potential.value_and_gradient(phi)
-    fell = value < stack.value[saddles]
-    stack.move(saddles[fell], phi[fell], value[fell], gradient[fell])
+    heights = stack.potential.take(saddles).value(points)
+    heights = np.where(np.isnan(heights), np.inf, heights)
+    fell = heights.min(axis=0) < stack.value[saddles]
+    stack.move(saddles[fell], points[heights.argmin(axis=0), np.arange(len(saddles))][fell])
     return fell
 
 
 def _step(stack: ActiveStack) -> None:
     hessian, gradient, damping = stack.hessian, stack.gradient, stack.work["damping"]
-    n = gradient.shape[-1]
-    direction = -solve(add_to_diagonal(hessian, damping), gradient)
-    slope = (gradient * direction).sum(axis=-1)
-    promised = -(slope + 0.5 * (direction * apply(hessian, direction)).sum(axis=-1))
+    damped = hessian.copy()
+    diagonal_of(damped)[...] += damping[:, None]
+    direction = -solve(damped, gradient)
+    # A step may be long where the field is already far out, so that a runaway needs few of them.
+    longest = 1.5 * np.sqrt(gradient.shape[1]) + 0.5 * norm(stack.phi)
+    direction *= np.minimum(1.0, longest / np.maximum(norm(direction), 1e-300))[:, None]
+    slope = np.vecdot(gradient, direction)
+    promised = -(slope + 0.5 * np.vecdot(direction, np.matvec(hessian, direction)))
     phi = stack.phi + direction
-    value, new_gradient = stack.potential.value_and_gradient(phi)
+    value, new_gradient, new_hessian = stack.potential.derivatives(phi)
     gained = stack.value - value
     # Close to the minimum V changes by less than its rounding error: there the gradient decides.
     noise = 1e-13 * (1.0 + np.abs(stack.value))
     in_noise = (np.abs(gained) <= noise) & (norm(new_gradient) < stack.grad_norm)
-    # A step may be long where the field is already far out, so that a runaway needs few of them.
-    sound = (slope < 0.0) & (promised > 0.0) & (norm(direction) <= 1.5 * np.sqrt(n) + 0.5 * norm(stack.phi))
-    accepted = sound & ((gained > 1e-4 * promised) | in_noise)
+    accepted = (slope < 0.0) & (promised > 0.0) & ((gained > 1e-4 * promised) | in_noise)
     good = (gained > 0.75 * promised) | (promised < noise)
     poor = gained < 0.25 * promised
-    eased = np.where(good, damping / 5.0, np.where(poor, 2.0 * damping, damping))
+    eased = np.where(good, damping / 3.0, np.where(poor, 2.0 * damping, damping))
     stack.work["damping"] = np.maximum(np.where(accepted, eased, np.maximum(4.0 * damping, 1e-2)), _LEAST_DAMPING)
-    stack.step(accepted, phi, value, new_gradient)
+    stack.step(accepted, phi, value, new_gradient, new_hessian)

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from vacuagym.eft.potential import Potential
-from vacuagym.search.stack import ActiveStack, SearchSettings, Trials, add_to_diagonal, apply, norm, solve
+from vacuagym.eft.potential import Potential, diagonal_of
+from vacuagym.search.stack import ActiveStack, SearchSettings, Trials, norm, solve
 
 _FIRST_RADIUS = 1.0
 _LARGEST_RADIUS = 1e8
@@ -30,8 +30,7 @@ def find_roots(potential: Potential, starts: np.ndarray, settings: SearchSetting
     stack.work["benchmark"] = stack.grad_norm
     for step in range(settings.root_steps):
         stalled = _stalled(stack) if step and step % _PATIENCE == 0 else False
-        stack.retire(stack.converged(), stack.escaped(), stalled)
-        if not len(stack):
+        if not stack.retire(stack.converged(), stack.escaped(), stalled):
             break
         _step(stack)
     stack.retire(stack.converged(), stack.escaped())
@@ -39,24 +38,24 @@ def find_roots(potential: Potential, starts: np.ndarray, settings: SearchSetting
 
 
 def _stalled(stack: ActiveStack) -> np.ndarray:
-    size = stack.grad_norm
-    stalled = size > _PROGRESS * stack.work["benchmark"]
-    stack.work["benchmark"] = size
+    stalled = stack.grad_norm > _PROGRESS * stack.work["benchmark"]
+    stack.work["benchmark"] = stack.grad_norm
     return stalled
 
 
 def _step(stack: ActiveStack) -> None:
-    hessian, gradient, radius = stack.hessian, stack.gradient, stack.work["radius"]
-    size = stack.grad_norm
-    direction = -solve(add_to_diagonal(hessian @ hessian, (size / (2.0 * radius)) ** 2), apply(hessian, gradient))
+    hessian, gradient, size, radius = stack.hessian, stack.gradient, stack.grad_norm, stack.work["radius"]
+    normal = hessian @ hessian
+    diagonal_of(normal)[...] += ((size / (2.0 * radius)) ** 2)[:, None]
+    direction = -solve(normal, np.matvec(hessian, gradient))
     length = norm(direction)
     phi = stack.phi + direction
-    value, new_gradient = stack.potential.value_and_gradient(phi)
-    promised = size**2 - norm(gradient + apply(hessian, direction)) ** 2
-    gained = size**2 - norm(new_gradient) ** 2
-    accepted = gained > 1e-4 * promised
-    accepted &= promised > 0.0
+    value, new_gradient, new_hessian = stack.potential.derivatives(phi)
+    linear = gradient + np.matvec(hessian, direction)
+    promised = size**2 - np.vecdot(linear, linear)
+    gained = size**2 - np.vecdot(new_gradient, new_gradient)
+    accepted = (gained > 1e-4 * promised) & (promised > 0.0)
     grown = np.minimum(3.0 * radius, _LARGEST_RADIUS)
     shrunk = 0.35 * np.fmin(radius, length)
     stack.work["radius"] = np.where(gained > 0.75 * promised, grown, np.where(gained > 0.25 * promised, radius, shrunk))
-    stack.step(accepted, phi, value, new_gradient)
+    stack.step(accepted, phi, value, new_gradient, new_hessian)

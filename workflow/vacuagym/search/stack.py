@@ -23,6 +23,7 @@ class Outcome(IntEnum):
 
 
 METHODS = ("root", "descent")
+_WORTH_KEEPING = 0.75  # share of live rows at which a stack is compressed
 
 
 @dataclass(frozen=True)
@@ -72,74 +73,81 @@ class Trials:
 
 
 class ActiveStack:
-    """The trials that have not ended yet: their potential and one row per trial in each named work array."""
+    """The trials of a stack at work: their potential and one row per trial in each array, the named work arrays included.
+
+    A trial that has ended stays in its row, idle, until enough rows are idle for compressing the arrays to be worth its price.
+    """
 
     def __init__(self, potential: Potential, starts: np.ndarray, settings: SearchSettings, method: str, **work: np.ndarray):
-        value, gradient = potential.value_and_gradient(starts)
         self.result = Trials.unfinished(starts, method)
         self.potential = potential
         self.settings = settings
         self.rows = np.arange(len(starts))
-        self.phi, self.value, self.gradient = starts.copy(), value, gradient
-        self.hessian = potential.hessian(starts)
+        self.live = np.ones(len(starts), bool)
+        self.phi = starts.copy()
+        self.value, self.gradient, self.hessian = potential.derivatives(starts)
+        self.grad_norm = norm(self.gradient)
         self.work = work
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    @property
-    def grad_norm(self) -> np.ndarray:
-        """|∇V|, shape (B,)."""
-        return norm(self.gradient)
-
     def converged(self) -> np.ndarray:
         """Which trials are at a critical point, shape (B,), bool."""
-        return self.grad_norm <= self.settings.grad_tol * (1.0 + np.abs(self.value))
+        return (self.grad_norm <= self.settings.grad_tol * (1.0 + np.abs(self.value))) & np.isfinite(self.value)
 
     def escaped(self) -> np.ndarray:
         """Which trials have left the field range, shape (B,), bool."""
         return norm(self.phi) > self.settings.field_range
 
-    def retire(self, converged: np.ndarray, escaped: np.ndarray, given_up: np.ndarray | bool = False) -> None:
-        """Record the trials that ended, escape before convergence, and compress them out of the stack."""
-        ended = converged | escaped | given_up
-        if not ended.any():
-            return
-        self._record(ended, np.where(escaped, Outcome.ESCAPED, np.where(converged, Outcome.CONVERGED, Outcome.FAILED))[ended])
-        keep = np.flatnonzero(~ended)
-        for name in ("rows", "phi", "value", "gradient", "hessian"):
+    def retire(self, converged: np.ndarray, escaped: np.ndarray, given_up: np.ndarray | bool = False) -> bool:
+        """Record the trials that have ended, escape before convergence; true while any is left."""
+        ended = (converged | escaped | given_up) & self.live
+        if ended.any():
+            self._record(ended, np.where(escaped, Outcome.ESCAPED, np.where(converged, Outcome.CONVERGED, Outcome.FAILED))[ended])
+            self.live &= ~ended
+            if np.count_nonzero(self.live) <= _WORTH_KEEPING * len(self):
+                self._compress()
+        return bool(self.live.any())
+
+    def close(self) -> Trials:
+        """The record of all trials; those still at work have failed."""
+        self._record(self.live, Outcome.FAILED)
+        return self.result
+
+    def step(self, accepted: np.ndarray, phi: np.ndarray, value: np.ndarray, gradient: np.ndarray, hessian: np.ndarray) -> None:
+        """One iteration: the trials where ``accepted`` (B,) is true move to ``phi`` (B, n), where V and its derivatives are known."""
+        self.result.n_iterations[self.rows[self.live]] += 1
+        np.copyto(self.phi, phi, where=accepted[:, None])
+        np.copyto(self.value, value, where=accepted)
+        np.copyto(self.gradient, gradient, where=accepted[:, None])
+        np.copyto(self.hessian, hessian, where=accepted[:, None, None])
+        self.grad_norm = norm(self.gradient)
+
+    def move(self, rows: np.ndarray, phi: np.ndarray) -> None:
+        """Put the trials of index ``rows`` (M,) at ``phi`` (M, n)."""
+        self.phi[rows] = phi
+        self.value[rows], self.gradient[rows], self.hessian[rows] = self.potential.take(rows).derivatives(phi)
+        self.grad_norm[rows] = norm(self.gradient[rows])
+
+    def _compress(self) -> None:
+        keep = np.flatnonzero(self.live)
+        for name in ("rows", "live", "phi", "value", "gradient", "hessian", "grad_norm"):
             setattr(self, name, getattr(self, name)[keep])
         self.work = {name: array[keep] for name, array in self.work.items()}
         self.potential = self.potential.take(keep)
 
-    def close(self) -> Trials:
-        """The record of all trials; those still active have failed."""
-        self._record(np.ones(len(self), bool), np.full(len(self), Outcome.FAILED))
-        return self.result
-
-    def step(self, accepted: np.ndarray, phi: np.ndarray, value: np.ndarray, gradient: np.ndarray) -> None:
-        """One iteration: the trials where ``accepted`` (B,) is true move to ``phi`` (B, n), whose V and ∇V are known."""
-        self.result.n_iterations[self.rows] += 1
-        moved = np.flatnonzero(accepted)
-        self.move(moved, phi[moved], value[moved], gradient[moved])
-
-    def move(self, moved: np.ndarray, phi: np.ndarray, value: np.ndarray, gradient: np.ndarray) -> None:
-        """Put the trials of index ``moved`` (M,) at ``phi`` (M, n)."""
-        self.phi[moved], self.value[moved], self.gradient[moved] = phi, value, gradient
-        potential = self.potential if len(moved) == len(self) else self.potential.take(moved)
-        self.hessian[moved] = potential.hessian(phi)
-
-    def _record(self, ended: np.ndarray, outcome: np.ndarray) -> None:
+    def _record(self, ended: np.ndarray, outcome: np.ndarray | Outcome) -> None:
         rows = self.rows[ended]
         self.result.phi[rows] = self.phi[ended]
         self.result.value[rows] = self.value[ended]
-        self.result.grad_norm[rows] = norm(self.gradient[ended])
+        self.result.grad_norm[rows] = self.grad_norm[ended]
         self.result.outcome[rows] = outcome
 
 
 def norm(vectors: np.ndarray) -> np.ndarray:
     """Euclidean length along the last axis."""
-    return np.sqrt((vectors * vectors).sum(axis=-1))
+    return np.sqrt(np.vecdot(vectors, vectors))
 
 
 def solve(matrices: np.ndarray, vectors: np.ndarray) -> np.ndarray:
@@ -155,16 +163,3 @@ def _solve_one(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
         return np.linalg.solve(matrix, vector)
     except np.linalg.LinAlgError:
         return np.full(len(vector), np.nan)
-
-
-def apply(matrices: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    """Av for a stack, (B, n, n) and (B, n)."""
-    return np.matmul(matrices, vectors[..., None])[..., 0]
-
-
-def add_to_diagonal(matrices: np.ndarray, amount: np.ndarray) -> np.ndarray:
-    """A + amount·1 for a stack, as a new array; ``amount`` (B,)."""
-    shifted = np.ascontiguousarray(matrices).copy()
-    n = shifted.shape[-1]
-    shifted.reshape(-1, n * n)[:, :: n + 1] += amount[:, None]
-    return shifted

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from vacuagym.eft.streams import stream_key
+from vacuagym.errors import InputError
 from vacuagym.label_table import CATEGORIES, LABELS, SCHEMA, categorical, geometry_keys, single_dataset
 from vacuagym.limits import WINDOW_BYTES, geometry_bytes, label_memory_mb, peak_memory_mb, require_memory
 from vacuagym.parquet import file_metadata, open_parquet, read_batches, write_table
@@ -35,6 +36,8 @@ def label(shard: Path, sections: dict[str, Any], fingerprint: str, batch_mb: int
     require_memory(label_memory_mb(physics.moduli.max, physics.trials(), batch_mb), granted_mb)
     file = open_parquet(shard)
     about = file_metadata(file)
+    if not {"dataset", "first", "last", "rows", "digest"} <= set(about):
+        raise InputError(f"{shard}: not a shard of this pipeline; make one with vacuagym shard")
     rows = window_rows(physics.moduli.max)
     metadata = {
         "seed": physics.seed,

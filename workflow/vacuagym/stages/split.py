@@ -76,12 +76,22 @@ def _fold_rule(labels: Path, name: str, shares: SplitShares) -> tuple[FoldRule, 
         }
     if match := re.fullmatch("ood_dataset_(.+)", name):
         dataset = match[1]
+        known = _datasets(labels)
+        if dataset not in known:
+            raise ConfigError(f"there is no split {name!r}: the table has no data set {dataset!r}, only {', '.join(sorted(known))}")
 
         def rule(rows: pa.RecordBatch, hashes: np.ndarray) -> np.ndarray:
             return _apart(pc.equal(rows.column("dataset").dictionary_decode(), dataset).to_numpy(zero_copy_only=False), hashes, rest)
 
         return rule, {}
     raise ConfigError(f"there is no split {name!r}; there are iid, ood_complexity and ood_dataset_NAME")
+
+
+def _datasets(labels: Path) -> set:
+    known = set()
+    for batch in read_batches(open_parquet(labels), labels, ["dataset"]):
+        known |= set(batch.column("dataset").dictionary.to_pylist())
+    return known
 
 
 def _apart(test: np.ndarray, hashes: np.ndarray, train: float) -> np.ndarray:
@@ -112,4 +122,6 @@ def _usable_rows(labels: Path) -> Iterator[pa.RecordBatch]:
     usable = np.array([code != FAILED for code in range(len(LABELS))])
     for batch in read_batches(file, labels, _COLUMNS):
         codes = batch.column("stability").indices.to_numpy()
-        yield batch.filter(pa.array(usable[codes]))
+        rows = batch.filter(pa.array(usable[codes]))
+        if len(rows):
+            yield rows
