@@ -1,4 +1,4 @@
-"""Draw the pictures of the README: the pipeline, and label shares against the number of moduli from a finished run.
+"""Draw the pictures of the documentation: the pipeline and, from a finished run, label shares, slices of V and Hessian spectra.
 
 python docs/figures/make_figures.py            # pipeline.svg
 python docs/figures/make_figures.py results    # and label_shares.svg, from results/labels.parquet
@@ -8,8 +8,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from vacuagym.charts import LABEL_COLOURS, Axes, stacked_bars
+from vacuagym.charts import LABEL_COLOURS, Axes, lines, stacked_bars
+from vacuagym.explain import find_geometry
 from vacuagym.parquet import open_parquet, read_batches
 from vacuagym.search.labels import LABELS
 
@@ -55,11 +58,60 @@ def label_shares(labels: Path) -> str:
     return stacked_bars(axes, [str(n) for n in sizes], present, LABEL_COLOURS)
 
 
+def slices(labels: Path) -> str:
+    """V along the softest direction through the vacuum of one small geometry of each label, from its value there."""
+    series = {}
+    for row in first_rows(labels):
+        geometry, _ = find_geometry(row["key"], "config.yaml", labels)
+        potential = geometry.potential(row["sample_idx"])
+        if row["minimization_success"]:
+            origin = np.array(row["critical_point"])
+            direction = np.linalg.eigh(potential.hessian(origin))[1][:, 0]
+        else:
+            origin, axes = np.zeros(potential.n), np.concatenate([np.eye(potential.n), -np.eye(potential.n)])
+            direction = axes[np.argmin(potential.value(8.0 * axes))]
+        distances = np.linspace(-6.0, 6.0, 481)
+        heights = potential.value(origin + distances[:, None] * direction) - potential.value(origin)
+        series[row["stability"]] = distances.tolist(), np.where(np.abs(heights) < 12.0, heights, np.nan).tolist()
+    axes = Axes(
+        "One geometry of each label", "distance from the vacuum along its softest direction", "V − V(vacuum)", y_range=(-12.0, 12.0)
+    )
+    return lines(axes, series, LABEL_COLOURS)
+
+
+def first_rows(labels: Path) -> list[dict]:
+    """The first row of each label among the geometries with at most 4 moduli."""
+    found: dict[str, dict] = {}
+    columns = ("key", "stability", "n_moduli", "minimization_success", "critical_point", "sample_idx")
+    for batch in read_batches(open_parquet(labels), labels, columns):
+        for row in batch.filter(pc.less_equal(batch.column("n_moduli"), 4)).to_pylist():
+            found.setdefault(row["stability"], row)
+    return [found[name] for name in LABELS if name in found]
+
+
+def spectra(labels: Path) -> str:
+    """Densities of the Hessian eigenvalues of stable vacua and of saddles, few moduli and many."""
+    bins = np.arange(-30.0, 60.5, 1.0)
+    groups = {f"{label}, n {text}": np.zeros(len(bins) - 1) for label in ("stable", "saddle") for text in ("≤ 8", "> 24")}
+    for batch in read_batches(open_parquet(labels), labels, ("stability", "n_moduli", "eigenvalues")):
+        names, n = np.array(batch.column("stability").dictionary_decode().to_pylist()), batch.column("n_moduli").to_numpy()
+        for label in ("stable", "saddle"):
+            for text, size in (("≤ 8", n <= 8), ("> 24", n > 24)):
+                values = batch.column("eigenvalues").filter(pa.array((names == label) & size)).flatten().to_numpy()
+                groups[f"{label}, n {text}"] += np.histogram(values, bins)[0]
+    middles = ((bins[1:] + bins[:-1]) / 2).tolist()
+    series = {name: (middles, (counts / max(1.0, counts.sum())).tolist()) for name, counts in groups.items()}
+    return lines(Axes("Hessian eigenvalues at the vacua", "λ", "share per unit of λ"), series)
+
+
 def main() -> None:
     """Write the pictures beside this script."""
-    (HERE / "pipeline.svg").write_text(pipeline_picture() + "\n", encoding="utf-8")
+    pictures = {"pipeline": pipeline_picture()}
     for results in sys.argv[1:2]:
-        (HERE / "label_shares.svg").write_text(label_shares(Path(results) / "labels.parquet") + "\n", encoding="utf-8")
+        labels = Path(results) / "labels.parquet"
+        pictures |= {"label_shares": label_shares(labels), "slices": slices(labels), "spectra": spectra(labels)}
+    for name, picture in pictures.items():
+        (HERE / f"{name}.svg").write_text(picture + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -56,15 +56,16 @@ def stacked_bars(axes: Axes, categories: Sequence[str], series: Mapping[str, Seq
 
 
 def lines(axes: Axes, series: Mapping[str, tuple[Sequence[float], Sequence[float]]], colours: Mapping[str, str] | None = None) -> str:
-    """Lines through points; ``series`` name → (xs, ys); points that are not finite are left out."""
+    """Lines through points; ``series`` name → (xs, ys); a line is broken where a point is not finite."""
     colours = colours or dict(zip(series, SERIES_COLOURS * len(series), strict=False))
-    points = {name: [(x, y) for x, y in zip(*xy, strict=True) if math.isfinite(x) and math.isfinite(y)] for name, xy in series.items()}
-    every = [point for each in points.values() for point in each] or [(0.0, 0.0), (1.0, 1.0)]
+    runs = {name: _finite_runs(*xy) for name, xy in series.items()}
+    every = [point for each in runs.values() for run in each for point in run] or [(0.0, 0.0), (1.0, 1.0)]
     frame = _Frame(axes, axes.x_range or _span([x for x, _ in every]), axes.y_range or _span([0.0, *(y for _, y in every)]))
     marks = []
-    for name, each in points.items():
-        path = " ".join(f"{frame.x(x):.1f},{frame.y(y):.1f}" for x, y in each)
-        marks.append(f'<polyline points="{path}" fill="none" stroke="{colours[name]}" stroke-width="2"/>')
+    for name, each in runs.items():
+        for run in each:
+            path = " ".join(f"{frame.x(x):.1f},{frame.y(y):.1f}" for x, y in run)
+            marks.append(f'<polyline points="{path}" fill="none" stroke="{colours[name]}" stroke-width="2"/>')
     return frame.svg(marks, {name: colours[name] for name in series}, None)
 
 
@@ -129,6 +130,16 @@ def _ticks(low: float, high: float) -> list[float]:
 
 def _number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def _finite_runs(xs: Sequence[float], ys: Sequence[float]) -> list[list[tuple[float, float]]]:
+    runs: list[list[tuple[float, float]]] = [[]]
+    for x, y in zip(xs, ys, strict=True):
+        if math.isfinite(x) and math.isfinite(y):
+            runs[-1].append((x, y))
+        elif runs[-1]:
+            runs.append([])
+    return [run for run in runs if run]
 
 
 def _span(values: Sequence[float]) -> tuple[float, float]:
