@@ -1,5 +1,6 @@
 # make run    set everything up, then run the default configuration
 # make test   set everything up, then lint and run the whole test suite
+# make bench  measure: the search beside SciPy and its floor, growth with rows and with shards (about 10 minutes)
 # make setup  only the environment in .venv, from the lock file
 # make lock   pin new versions (needs uv); commit requirements.lock and envs/vacuagym.yaml with it
 
@@ -12,13 +13,18 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 READY := .venv/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test lint format setup lock clean
+.PHONY: run test bench lint format setup lock clean
 
 run: $(READY)
 	snakemake --cores $(CORES) --resources mem_mb=$(MEM_MB)
 
 test: lint
 	pytest
+
+bench: $(READY)
+	python benchmarks/search.py
+	python benchmarks/scaling.py rows 1000 10000 100000
+	python benchmarks/scaling.py shards 30 300
 
 lint: $(READY)
 	ruff check .

@@ -55,9 +55,8 @@ def main() -> None:
         peaks = [max(peak, total) for peak, total in zip(peaks, totals, strict=True)]
         time.sleep(0.1)
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    print(
-        f"\nexit {child.returncode}, wall {time.monotonic() - began:.1f} s, CPU {used.ru_utime + used.ru_stime:.1f} s on {os.cpu_count()} cores"
-    )
+    cpu = used.ru_utime + used.ru_stime
+    print(f"\nexit {child.returncode}, wall {time.monotonic() - began:.1f} s, CPU {cpu:.1f} s on {os.cpu_count()} cores")
     print(f"peak of the process tree: RSS {peaks[0]:.0f} MB, PSS {peaks[1]:.0f} MB; largest process {peaks[2]:.0f} MB")
     sys.exit(child.returncode)
 

@@ -11,6 +11,8 @@ checkpoint geometry:
         dataset="|".join(run.computed) or "(?!)",
     conda:
         "../../envs/vacuagym.yaml"
+    # First of all: while it runs nobody knows how many shards there will be.
+    priority: 10
     resources:
         mem_mb=run.geometry_memory_mb(),
     params:
