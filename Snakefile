@@ -27,6 +27,9 @@ try:
     for path in workflow.configfiles:
         read_config(path)  # Snakemake's own reader takes the last of two equal keys
     run = Pipeline(config)
+    if workflow.is_main_process:
+        granted = workflow.global_resources.get("mem_mb")
+        run.require_machine(granted and granted.value)
     for name in run.given:  # bad tables stop the run here, before any job
         run.plan(name)
 except VacuagymError as error:

@@ -54,6 +54,57 @@ def test_a_job_refuses_to_start_in_less_memory_than_it_needs():
         require_memory(400, 399)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit is Linux's")
+class TestTheLimit:
+    def _child(self, code: str) -> subprocess.CompletedProcess:
+        first = (
+            "import vacuagym.stages.label, numpy as np, pyarrow as pa; from vacuagym.limits import hold_to_memory; hold_to_memory(1, 400)"
+        )
+        return subprocess.run([sys.executable, "-c", f"{first}\n{code}"], capture_output=True, text=True, timeout=120)
+
+    @pytest.mark.parametrize(
+        "code",
+        [
+            "np.ones(600 * 2**17)",
+            "pa.array(np.arange(30 * 2**17)).take(pa.array(np.zeros(600 * 2**17, np.int32)))",
+            "a = np.tile(np.eye(64), (9000, 1, 1)); np.linalg.solve(a, a)",
+            "x = [bytes(2**20) for _ in range(600)]",
+        ],
+    )
+    def test_what_would_go_beyond_it_is_a_memory_error(self, code):
+        child = self._child(code)
+        assert child.returncode == 1
+        assert "MemoryError" in child.stderr.splitlines()[-1]
+
+    def test_what_stays_below_is_not(self):
+        assert self._child("np.ones(200 * 2**17); np.linalg.eigh(np.eye(300))").returncode == 0
+
+
+def test_a_job_that_meets_its_limit_says_so_and_exits_with_4(workspace, monkeypatch, capsys):
+    import vacuagym.feature_tables
+    from vacuagym.cli import main
+
+    def meet_the_limit(*_):
+        raise MemoryError
+
+    workspace.table("t.parquet", [1, 2], [3, 4])
+    monkeypatch.setattr(vacuagym.feature_tables.FeatureTable, "__post_init__", meet_the_limit)
+    arguments = ["plan", "--dataset=t", f"--table={workspace.folder / 't.parquet'}", "--id=id", "--output=p.json", "--mem-mb=400"]
+    assert main(arguments) == 4
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert "the job had 400 MB, and its peak was" in message
+    assert "--resources mem_mb=800" in message
+
+
+def test_a_job_without_progress_ends_itself():
+    first = "from vacuagym.watchdog import beat, watch; import time; watch(0.02)"
+    code = f"{first}; [(time.sleep(0.4), beat()) for _ in range(5)]; print('alive', flush=True)"
+    child = subprocess.run([sys.executable, "-c", f"{code}; time.sleep(60)"], capture_output=True, text=True, timeout=30)
+    assert child.returncode == 1
+    assert child.stdout == "alive\n"
+    assert "no progress for 0.02 minutes" in child.stderr
+
+
 def test_declared_memory_grows_with_the_batch_and_with_what_one_geometry_needs():
     assert label_memory_mb(32, 9, 16) < label_memory_mb(32, 9, 400) < label_memory_mb(32, 9, 800)
     assert label_memory_mb(256, 1000, 16) > label_memory_mb(32, 1000, 16)

@@ -96,6 +96,26 @@ def test_a_lost_file_is_made_again(two_sources):
     assert (two_sources.folder / "results/labels.parquet").read_bytes() == whole
 
 
+def test_damaged_label_files_are_noticed_and_made_again(two_sources):
+    two_sources.snakemake()
+    labels = two_sources.folder / "results/labels/t"
+    whole = (two_sources.folder / "results/labels.parquet").read_bytes()
+    flipped = bytearray((labels / "0-49.parquet").read_bytes())
+    flipped[len(flipped) // 3] ^= 4
+    (labels / "0-49.parquet").write_bytes(flipped)
+    truncated = (labels / "-50--1.parquet").read_bytes()
+    (labels / "-50--1.parquet").write_bytes(truncated[: len(truncated) // 2])
+    (labels / "50-99.parquet").write_bytes(truncated)
+    (two_sources.folder / "results/labels.parquet").unlink()
+    refused = two_sources.snakemake("--config", "damaged_labels=refuse", check=False)
+    assert refused.returncode == 1
+    assert "delete the file and run the same command again" in refused.stdout
+    two_sources.snakemake()
+    assert (two_sources.folder / "results/labels.parquet").read_bytes() == whole
+    log = (two_sources.folder / "logs/merge/labels.log").read_text()
+    assert log.count("it is made again") == 3
+
+
 def test_a_killed_run_is_finished_by_the_same_command(two_sources):
     two_sources.snakemake()
     whole = (two_sources.folder / "results/labels.parquet").read_bytes()
@@ -167,11 +187,21 @@ def test_bad_input_stops_before_any_labelling(two_sources, change, code, message
     assert not two_sources.files("labels/*")
 
 
-def test_a_failed_job_shows_its_log_and_the_command_that_repeats_it(two_sources):
+def test_a_machine_too_small_for_one_job_is_told_before_the_start(two_sources):
     run = two_sources.snakemake("--resources", "mem_mb=100", check=False)
+    assert run.returncode == 2
+    assert "mem_mb=100 is less than the 400 MB that a single job" in run.stdout
+    assert not two_sources.files("**/*.parquet")
+
+
+def test_a_failed_job_shows_its_log_and_the_command_that_repeats_it(two_sources):
+    two_sources.snakemake("--until", "shard")
+    (two_sources.folder / "results/shards/t/0-49.parquet").write_bytes(b"PAR1 rubbish PAR1")
+    run = two_sources.snakemake(check=False)
     assert run.returncode == 1
-    assert "give Snakemake at least --resources mem_mb=400" in run.stdout
-    assert "python -m vacuagym shard --plan=" in run.stdout
+    assert "results/shards/t/0-49.parquet: not a whole Parquet file" in run.stdout
+    assert "python -m vacuagym label --shard=results/shards/t/0-49.parquet" in run.stdout
+    assert "labels/t/50-99.parquet" in two_sources.files("labels/t/*"), "the other shards go on"
 
 
 def test_the_logged_command_repeats_the_job(two_sources):

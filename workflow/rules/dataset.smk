@@ -17,9 +17,10 @@ rule merge:
     params:
         content=lambda wildcards: {name: plan_of(name).content for name in run.datasets},
         fingerprint=run.fingerprint,
+        damaged=f"--physics={run.physics_file}" if run.config["damaged_labels"] == "remake" else "",
     shell:
-        "exec python -m vacuagym merge --plans {input.plans:q} --fingerprint={params.fingerprint}"
-        " --mem-mb={resources.mem_mb} --output={output:q} --log={log:q}"
+        "exec python -m vacuagym merge --plans {input.plans:q} --fingerprint={params.fingerprint} {params.damaged}"
+        " --output={output:q}" + run.job_options
 
 
 rule split:
@@ -40,4 +41,4 @@ rule split:
         shares=" ".join(f"--{key.replace('_', '-')}={value}" for key, value in run.config["splits"].items()),
     shell:
         "exec python -m vacuagym split --labels={input:q} --name={wildcards.split} --seed={params.seed} {params.shares}"
-        " --mem-mb={resources.mem_mb} --output={output:q} --log={log:q}"
+        " --output={output:q}" + run.job_options

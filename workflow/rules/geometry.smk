@@ -9,17 +9,17 @@ checkpoint geometry:
         "logs/geometry/{dataset}.log",
     wildcard_constraints:
         dataset="|".join(run.computed) or "(?!)",
-    conda:
-        "../../envs/vacuagym.yaml"
     # First of all: while it runs nobody knows how many shards there will be.
     priority: 10
+    conda:
+        "../../envs/vacuagym.yaml"
     resources:
         mem_mb=run.geometry_memory_mb(),
     params:
         limit=("" if run.config["n_limit"] is None else f"--limit={run.config['n_limit']}"),
         code=run.geometry_code,
     shell:
-        "exec python -m vacuagym geometry {params.limit} --mem-mb={resources.mem_mb} --output={output:q} --log={log:q}"
+        "exec python -m vacuagym geometry {params.limit} --output={output:q}" + run.job_options
 
 
 def plan_of(dataset):

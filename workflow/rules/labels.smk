@@ -9,16 +9,19 @@ rule label:
         paths.LABELS,
     log:
         "logs/label/{dataset}/{first}-{last}.log",
+    retries: 2
     conda:
         "../../envs/vacuagym.yaml"
     threads: 1
     resources:
         mem_mb=run.label_memory_mb(),
+        # A job that met its memory limit is tried again with a smaller batch, not with the same.
+        batch_mb=lambda wildcards, attempt: max(1, run.config["memory"]["batch_mb"] >> 2 * (attempt - 1)),
     params:
         physics=run.physics_file,
         fingerprint=run.fingerprint,
         digest=lambda wildcards: run.shard_digest(wildcards.dataset, wildcards.first),
     shell:
         "exec python -m vacuagym label --shard={input:q} --physics={params.physics:q} --fingerprint={params.fingerprint}"
-        f" --batch-mb={run.config['memory']['batch_mb']}"
-        " --mem-mb={resources.mem_mb} --output={output:q} --log={log:q}"
+        " --batch-mb={resources.batch_mb}"
+        " --output={output:q}" + run.job_options

@@ -16,7 +16,9 @@ from pathlib import Path
 
 import vacuagym
 from vacuagym.errors import VacuagymError
+from vacuagym.limits import hold_to_memory, out_of_memory, table_memory_mb
 from vacuagym.orphans import die_with_snakemake
+from vacuagym.watchdog import watch
 
 Command = Callable[[argparse.Namespace], None]
 
@@ -28,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     die_with_snakemake()
     if options.log:
         _log_to(options.log, arguments)
+    if options.stall_minutes:
+        watch(options.stall_minutes)
     try:
         options.command(options)
     except VacuagymError as error:
@@ -35,8 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except MemoryError:
         traceback.print_exc()
-        print("error: out of memory; lower memory.batch_mb in the configuration or run fewer jobs at once", file=sys.stderr)
-        return 4
+        error = out_of_memory(options.mem_mb)
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
     except OSError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -67,7 +72,8 @@ def _stage(stages, name: str, command: Command, text: str) -> argparse.ArgumentP
     parser = stages.add_parser(name, help=text, description=text, allow_abbrev=False)
     parser.set_defaults(command=command)
     parser.add_argument("--log", type=Path, help="write all output to this file (default: the terminal)")
-    parser.add_argument("--mem-mb", type=int, help="memory set aside for this job in MB; refused with exit code 4 if it needs more")
+    parser.add_argument("--mem-mb", type=int, help="memory set aside for this job in MB, held to; exit code 4 if it needs more")
+    parser.add_argument("--stall-minutes", type=float, help="end a job that makes no progress for so long (default: never)")
     return parser
 
 
@@ -106,7 +112,7 @@ def _add_shard(stages) -> None:
         from vacuagym.planning import Plan
         from vacuagym.stages.shard import shard
 
-        _require_table_memory(options)
+        hold_to_memory(table_memory_mb(), options.mem_mb)
         shard(Plan.read(options.plan), options.first, options.output)
 
     parser = _stage(stages, "shard", run, "cut the rows of one range of ids out of a feature table")
@@ -135,13 +141,20 @@ def _add_merge(stages) -> None:
         from vacuagym.planning import Plan
         from vacuagym.stages.merge import merge
 
-        _require_table_memory(options)
-        merge([Plan.read(path) for path in options.plans], options.labels, options.fingerprint, options.output)
+        hold_to_memory(table_memory_mb(), options.mem_mb)
+        relabel = None
+        if options.physics is not None:
+            from vacuagym.stages.relabel import Relabeller
+
+            relabel = Relabeller(options.physics, options.fingerprint, options.labels, options.shards)
+        merge([Plan.read(path) for path in options.plans], options.labels, options.fingerprint, options.output, relabel)
 
     parser = _stage(stages, "merge", run, "put the label files of all shards into one table, sorted by data set, namespace, id")
     parser.add_argument("--plans", type=Path, nargs="+", required=True, help="plans of the data sets (vacuagym plan)")
     parser.add_argument("--labels", type=Path, default=Path("results/labels"), help="folder of the label files (default: %(default)s)")
-    parser.add_argument("--fingerprint", help="refuse label files made by other settings or code than these")
+    parser.add_argument("--fingerprint", help="accept only label files made by these settings and code")
+    parser.add_argument("--physics", type=Path, help="make files that are not acceptable again, by these settings (default: refuse them)")
+    parser.add_argument("--shards", type=Path, default=Path("results/shards"), help="folder of the shard files (default: %(default)s)")
     parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
 
 
@@ -149,7 +162,7 @@ def _add_split(stages) -> None:
     def run(options: argparse.Namespace) -> None:
         from vacuagym.stages.split import SplitShares, split
 
-        _require_table_memory(options)
+        hold_to_memory(table_memory_mb(), options.mem_mb)
         split(
             options.labels,
             options.name,
@@ -172,7 +185,7 @@ def _add_verify(stages) -> None:
     def run(options: argparse.Namespace) -> None:
         from vacuagym.stages.verify import SampleSize, verify
 
-        _require_table_memory(options)
+        hold_to_memory(table_memory_mb(), options.mem_mb)
         verify(options.labels, SampleSize(options.share, options.least, options.per_label), options.output)
 
     parser = _stage(stages, "verify", run, "derive a random sample of the labels a second time, by other code")
@@ -194,9 +207,3 @@ def _add_explain(stages) -> None:
     parser.add_argument("--precise", action="store_true", help="also derive critical point and spectrum at 50 digits (mpmath)")
     parser.add_argument("--config", type=Path, default=Path("config.yaml"), help="configuration to compare with (default: %(default)s)")
     parser.add_argument("--labels", type=Path, default=Path("results/labels.parquet"), help="label table (default: %(default)s)")
-
-
-def _require_table_memory(options: argparse.Namespace) -> None:
-    from vacuagym.limits import require_memory, table_memory_mb
-
-    require_memory(table_memory_mb(), options.mem_mb)

@@ -6,6 +6,9 @@ settings in bytes, never numbers of rows, so a declaration does not depend on th
 
 from __future__ import annotations
 
+import resource
+import sys
+
 from vacuagym.errors import MemoryDeclarationError
 
 # Measured peaks on Linux, x86-64, Python 3.11: 62 MB with NumPy and PyArrow's Parquet reader, 81 MB with scipy.special too.
@@ -43,10 +46,32 @@ def geometry_table_memory_mb() -> int:
 def require_memory(needed_mb: int, granted_mb: int | None) -> None:
     """Refuse to start where less memory was set aside than the job needs; Snakemake clamps a declaration without a word."""
     if granted_mb is not None and granted_mb < needed_mb:
-        raise MemoryDeclarationError(
-            f"this job needs {needed_mb} MB and was granted {granted_mb} MB: "
-            f"give Snakemake at least --resources mem_mb={needed_mb}, or lower memory.batch_mb in the configuration"
-        )
+        raise MemoryDeclarationError(f"this job needs {needed_mb} MB and was granted {granted_mb} MB: {_remedy(needed_mb)}")
+
+
+def hold_to_memory(needed_mb: int, granted_mb: int | None) -> None:
+    """Refuse too little memory, and from here on make any allocation beyond what was granted a MemoryError (Linux).
+
+    To be called after the imports: the limit counts all private memory, and libraries that fail to start under a limit do not fail
+    cleanly. A process that meets the limit ends by itself, before the kernel has to choose a victim.
+    """
+    require_memory(needed_mb, granted_mb)
+    if granted_mb is not None and sys.platform == "linux":
+        limit = granted_mb * 2**20
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        if hard == resource.RLIM_INFINITY or limit < hard:
+            resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+
+
+def out_of_memory(granted_mb: int | None) -> MemoryDeclarationError:
+    """The error for a job that met its limit: what it had, what it used, and what to change."""
+    had = "the memory of the machine" if granted_mb is None else f"{granted_mb} MB"
+    more = 2 * max(granted_mb or 0, LEAST_MB)
+    return MemoryDeclarationError(f"out of memory: the job had {had}, and its peak was {peak_memory_mb():.0f} MB: {_remedy(more)}")
+
+
+def _remedy(needed_mb: int) -> str:
+    return f"give Snakemake at least --resources mem_mb={needed_mb}, or lower memory.batch_mb or moduli.max in the configuration"
 
 
 def peak_memory_mb() -> float:
@@ -61,9 +86,6 @@ def peak_memory_mb() -> float:
                     return int(line.split()[1]) / 1024
     except OSError:
         pass
-    import resource
-    import sys
-
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 1024)
 

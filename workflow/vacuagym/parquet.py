@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vacuagym.errors import InputError
+from vacuagym.watchdog import beat
 
 pa.set_cpu_count(1)
 pa.set_io_thread_count(1)
@@ -41,6 +42,8 @@ def open_parquet(path: str | Path) -> pq.ParquetFile:
         return pq.ParquetFile(path, buffer_size=_READ_BUFFER, pre_buffer=False, page_checksum_verification=True)
     except PermissionError as error:
         raise InputError(f"{path}: no permission to read it") from error
+    except MemoryError:
+        raise
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path}: not a whole Parquet file ({_first_line(error)}); write it again") from error
 
@@ -55,9 +58,12 @@ def read_batches(
             missing = file.metadata.row_group(group).num_rows
             for batch in file.iter_batches(BATCH_ROWS, row_groups=[group], columns=list(columns), use_threads=False):
                 missing -= len(batch)
+                beat()
                 yield batch
             if missing:
                 raise OSError(f"row group {group} lacks {missing} rows")
+    except MemoryError:  # Arrow's is an ArrowException too, and says nothing about the file
+        raise
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path}: damaged while reading {', '.join(columns)} ({_first_line(error)}); write the file again") from error
 
@@ -83,6 +89,7 @@ class TableWriter:
         if len(table):
             self._writer.write_table(table.cast(self._schema) if table.schema != self._schema else table, row_group_size=len(table))
             self.rows += len(table)
+        beat()
 
     def abandon(self) -> None:
         """End without a word: the file is going to be removed."""

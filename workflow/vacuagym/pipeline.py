@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from vacuagym import limits
 from vacuagym.config import canonical_json, checked_config, digest, physics_sections
+from vacuagym.errors import ConfigError
 from vacuagym.fingerprint import GEOMETRY_CODE, LABEL_CODE, SPLIT_CODE, VERIFY_CODE, code_fingerprint
 from vacuagym.planning import Plan, plan_dataset
 
@@ -36,6 +38,7 @@ class Pipeline:
         self.verify_code = code_fingerprint(VERIFY_CODE)
         self.split_code = code_fingerprint(SPLIT_CODE)
         self.plan = cache(self._plan)
+        self.job_options = f" --mem-mb={{resources.mem_mb}} --stall-minutes={self.config['stall_minutes']} --log={{log:q}}"
 
     def _plan(self, dataset: str) -> Plan:
         """The plan of a data set whose table exists; made when first asked for."""
@@ -77,6 +80,15 @@ class Pipeline:
     def geometry_memory_mb(self) -> int:
         """Declared memory of a job that computes a table."""
         return limits.geometry_table_memory_mb()
+
+    def require_machine(self, granted_mb: int | None) -> None:
+        """Refuse a machine, or a limit of ``--resources mem_mb``, that is too small for the largest single job."""
+        needed = max(self.label_memory_mb(), self.table_memory_mb(), self.geometry_memory_mb() if self.computed else 0)
+        if granted_mb is not None and granted_mb < needed:
+            raise ConfigError(f"--resources mem_mb={granted_mb} is less than the {needed} MB that a single job of this configuration needs")
+        installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+        if installed < needed:
+            raise ConfigError(f"this machine has {installed} MB of memory, and a single job of this configuration needs {needed} MB")
 
     def write_physics(self) -> None:
         """Put the settings that the labels depend on where the label jobs read them; the file's name is their fingerprint."""

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from vacuagym.geometry.non_higgsable import hodge_numbers
 from vacuagym.geometry.toric_bases import ToricBases, enumerate_bases
-from vacuagym.limits import geometry_table_memory_mb, peak_memory_mb, require_memory
+from vacuagym.limits import geometry_table_memory_mb, hold_to_memory, peak_memory_mb
 from vacuagym.parquet import write_table
 
 SCHEMA = pa.schema(
@@ -31,7 +31,7 @@ SCHEMA = pa.schema(
 
 def geometry(limit: int | None, granted_mb: int | None, output: Path) -> None:
     """Enumerate the bases, all or the first ``limit``, into ``output``; a row group holds those with equal numbers of rays."""
-    require_memory(geometry_table_memory_mb(), granted_mb)
+    hold_to_memory(geometry_table_memory_mb(), granted_mb)
     metadata: dict = {"source": "toric_bases", "limit": limit}
     with write_table(output, SCHEMA, metadata) as writer:
         for bases in enumerate_bases(limit):

@@ -15,9 +15,10 @@ import pyarrow as pa
 from vacuagym.eft.streams import stream_key
 from vacuagym.errors import InputError
 from vacuagym.label_table import CATEGORIES, LABELS, SCHEMA, categorical, geometry_keys, single_dataset
-from vacuagym.limits import WINDOW_BYTES, geometry_bytes, label_memory_mb, peak_memory_mb, require_memory
+from vacuagym.limits import WINDOW_BYTES, geometry_bytes, hold_to_memory, label_memory_mb, peak_memory_mb
 from vacuagym.parquet import file_metadata, open_parquet, read_batches, write_table
 from vacuagym.search.geometries import Physics, label_geometries
+from vacuagym.watchdog import beat
 
 _WINDOW_ROWS = 10_000
 _ROW_BYTES = 400  # of a label row besides its lists
@@ -33,7 +34,7 @@ def label(shard: Path, sections: dict[str, Any], fingerprint: str, batch_mb: int
     """Label every row of ``shard`` by the physics of ``sections`` (the configuration's), and write the label file ``output``."""
     started = time.monotonic()
     physics = Physics.from_mapping(sections)
-    require_memory(label_memory_mb(physics.moduli.max, physics.trials(), batch_mb), granted_mb)
+    hold_to_memory(label_memory_mb(physics.moduli.max, physics.trials(), batch_mb), granted_mb)
     file = open_parquet(shard)
     about = file_metadata(file)
     if not {"dataset", "first", "last", "rows", "digest"} <= set(about):
@@ -73,6 +74,7 @@ def _label_window(physics: Physics, dataset: str, window: pa.RecordBatch, batch_
         for start in range(0, len(members), batch):
             rows = members[start : start + batch]
             labelled = label_geometries(physics, int(size), keys[rows], ids[rows])
+            beat()
             for name, values in labelled.items():
                 if name in lists:
                     lists[name][rows, :size] = values

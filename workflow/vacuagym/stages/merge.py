@@ -7,8 +7,9 @@ whatever the number of namespaces.
 
 from __future__ import annotations
 
+import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -28,16 +29,26 @@ def label_file(folder: Path, dataset: str, shard: Shard) -> Path:
     return folder / dataset / f"{shard.first}-{shard.last}.parquet"
 
 
-def merge(plans: Sequence[Plan], folder: Path, fingerprint: str | None, output: Path) -> None:
-    """Merge the label files of all planned shards; refuses files of other shards, or of another ``fingerprint`` if one is given."""
+Relabel = Callable[[Plan, Shard], None]
+
+
+def merge(plans: Sequence[Plan], folder: Path, fingerprint: str | None, output: Path, relabel: Relabel | None = None) -> None:
+    """Merge the label files of all planned shards, each of which is first read through and compared with its plan.
+
+    A file that is damaged, or of other rows, settings or code (another ``fingerprint``, if one is given), is named and made again by
+    ``relabel``; without that, :class:`InputError` refuses it.
+    """
     plans = sorted(plans, key=lambda plan: plan.dataset)
+    for plan in plans:
+        for shard in plan.shards:
+            _ensure_whole(plan, shard, folder, fingerprint, relabel)
     names = pa.array([plan.dataset for plan in plans])
     metadata: dict = {"rows": 0, "datasets": {}}
     with write_table(output, SCHEMA, metadata) as writer:
         rows = _RowGroups(writer, names)
         for plan in plans:
             before = rows.written
-            batches = _label_batches(plan, folder, fingerprint, metadata)
+            batches = _label_batches(plan, folder, metadata)
             for batch in batches if plan.table["namespace"] is None else _by_namespace(batches, output.parent):
                 rows.add(batch)
             metadata["datasets"][plan.dataset] = rows.written - before
@@ -46,21 +57,38 @@ def merge(plans: Sequence[Plan], folder: Path, fingerprint: str | None, output: 
         metadata["rows"] = writer.rows
 
 
-def _label_batches(plan: Plan, folder: Path, fingerprint: str | None, metadata: dict) -> Iterator[pa.RecordBatch]:
-    """The rows of a data set in the order of its shards, each file checked against the plan before it is used."""
+def _ensure_whole(plan: Plan, shard: Shard, folder: Path, fingerprint: str | None, relabel: Relabel | None) -> None:
+    try:
+        _read_through(plan, shard, folder, fingerprint)
+    except InputError as error:
+        if relabel is None:
+            raise InputError(f"{error}; delete the file and run the same command again") from error
+        print(f"warning: {error}; it is made again", file=sys.stderr, flush=True)
+        relabel(plan, shard)
+        _read_through(plan, shard, folder, fingerprint)
+
+
+def _read_through(plan: Plan, shard: Shard, folder: Path, fingerprint: str | None) -> None:
+    """Read every page of a label file and compare its metadata with the plan; :class:`InputError` if anything is not as it should be."""
+    path = label_file(folder, plan.dataset, shard)
+    file = open_parquet(path)
+    about = file_metadata(file)
+    expected = {"dataset": plan.dataset, "first": shard.first, "last": shard.last, "rows": shard.rows, "digest": shard.digest}
+    if fingerprint is not None:
+        expected["fingerprint"] = fingerprint
+    wrong = [key for key, value in expected.items() if about.get(key) != value]
+    if wrong or file.metadata.num_rows != shard.rows or not file.schema_arrow.equals(SCHEMA):
+        raise InputError(f"{path}: not the labels of this shard by these settings ({', '.join(wrong) or 'rows or columns'} differ)")
+    for _ in read_batches(file, path, SCHEMA.names):
+        pass
+
+
+def _label_batches(plan: Plan, folder: Path, metadata: dict) -> Iterator[pa.RecordBatch]:
+    """The rows of a data set in the order of its shards."""
     for shard in plan.shards:
         path = label_file(folder, plan.dataset, shard)
         file = open_parquet(path)
         about = file_metadata(file)
-        expected = {"dataset": plan.dataset, "first": shard.first, "last": shard.last, "rows": shard.rows, "digest": shard.digest}
-        if fingerprint is not None:
-            expected["fingerprint"] = fingerprint
-        wrong = [key for key, value in expected.items() if about.get(key) != value]
-        if wrong or file.metadata.num_rows != shard.rows or not file.schema_arrow.equals(SCHEMA):
-            raise InputError(
-                f"{path}: not the labels of this shard by these settings ({', '.join(wrong) or 'rows or columns'} differ); "
-                "delete the file and run the same command again"
-            )
         metadata.update({key: about[key] for key in ("seed", "physics", "fingerprint")})
         yield from read_batches(file, path, SCHEMA.names)
 

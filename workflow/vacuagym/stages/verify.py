@@ -20,6 +20,7 @@ from vacuagym.limits import peak_memory_mb
 from vacuagym.parquet import file_metadata, open_parquet, read_batches, write_text
 from vacuagym.row_hashes import row_hashes
 from vacuagym.second_opinion import disagreements
+from vacuagym.watchdog import beat
 
 _COLUMNS = ("dataset", "namespace", "geometry_id", "stability")
 
@@ -45,6 +46,7 @@ def verify(labels: Path, size: SampleSize, output: Path) -> None:
     counts: Counter[str] = Counter()
     found: dict[str, list[str]] = {}
     for row in _rows(labels, chosen):
+        beat()
         counts[row["stability"]] += 1
         if differences := disagreements(row, physics):
             found[row["key"]] = differences

@@ -1,0 +1,34 @@
+"""A job that makes no progress for a long time ends itself, with a message, rather than hold a core for ever."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+
+_last = time.monotonic()
+_watching = False
+
+
+def beat() -> None:
+    """Say that there was progress: a batch read, labelled or written."""
+    global _last
+    _last = time.monotonic()
+
+
+def watch(stall_minutes: float) -> None:
+    """Start to watch this process: without a :func:`beat` for so long it exits with code 1."""
+    global _watching
+    beat()
+    if not _watching:
+        _watching = True
+        threading.Thread(target=_watch, args=(60.0 * stall_minutes,), daemon=True).start()
+
+
+def _watch(seconds: float) -> None:
+    while (silent := time.monotonic() - _last) < seconds:
+        time.sleep(min(seconds - silent, 5.0))
+    message = f"error: no progress for {seconds / 60:g} minutes; the job was ended (stall_minutes in the configuration sets the patience)"
+    print(message, file=sys.stderr, flush=True)
+    os._exit(1)
