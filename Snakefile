@@ -53,6 +53,7 @@ include: "workflow/rules/verify.smk"
 
 onstart:
     try:
+        run.require_folders()
         hold_run_lock()
     except VacuagymError as error:
         raise WorkflowError(str(error))

@@ -13,7 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from vacuagym import orphans
+from vacuagym.errors import VacuagymError
 from vacuagym.label_table import SCHEMA
+from vacuagym.pipeline import Pipeline
 
 
 def test_a_table_becomes_labels_and_splits(two_sources):
@@ -225,3 +227,30 @@ def _jobs_of(pid: int) -> list[str]:
         except OSError:
             continue
     return jobs
+
+
+def test_folders_that_cannot_be_written_to_are_told_before_the_start(two_sources):
+    (two_sources.folder / "logs").write_text("a file, not a folder")
+    run = two_sources.snakemake(check=False)
+    assert run.returncode == 1
+    assert "logs: cannot be written to" in run.stdout
+    assert not two_sources.files("shards/*")
+
+
+def test_a_nearly_full_disk_is_told_before_the_start(two_sources, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 499 * 2**20})())
+    monkeypatch.chdir(two_sources.folder)
+    with pytest.raises(VacuagymError, match="499 MB are free on this disk, and a run needs 500 MB"):
+        Pipeline({}).require_folders()
+
+
+def test_a_decompression_bomb_meets_the_memory_limit(workspace):
+    giant = pa.table({"id": [1], "source": ["a" * 600 * 2**20]})  # one value, so one page; some kilobytes in the file
+    pq.write_table(giant, workspace.folder / "bomb.parquet", compression="zstd", use_dictionary=False, write_statistics=False)
+    assert (workspace.folder / "bomb.parquet").stat().st_size < 2**20
+    workspace.configure({"bomb": {"source": "table", "path": "bomb.parquet", "id": "id", "namespace": "source"}})
+    run = workspace.snakemake(check=False)
+    assert run.returncode == 4
+    assert "data set bomb: " in run.stdout
+    assert "out of memory: the job had 400 MB" in run.stdout
+    assert "Traceback" not in run.stdout

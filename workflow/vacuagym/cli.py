@@ -10,7 +10,6 @@ import json
 import os
 import shlex
 import sys
-import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -38,7 +37,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except MemoryError:
-        traceback.print_exc()
         error = out_of_memory(options.mem_mb)
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -63,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="vacuagym", description=vacuagym.__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"vacuagym {vacuagym.__version__}")
     stages = parser.add_subparsers(title="stages", metavar="STAGE", required=True)
-    for add in (_add_geometry, _add_plan, _add_shard, _add_label, _add_merge, _add_split, _add_verify, _add_explain):
+    for add in (_add_geometry, _add_plan, _add_shard, _add_label, _add_merge, _add_split, _add_verify, _add_explain, _add_status):
         add(stages)
     return parser
 
@@ -93,6 +91,7 @@ def _add_plan(stages) -> None:
         from vacuagym.feature_tables import FeatureTable
         from vacuagym.stages.plan import plan
 
+        hold_to_memory(table_memory_mb(), options.mem_mb)
         table = FeatureTable(options.table, options.id, options.namespace, options.moduli)
         plan(options.dataset, table, options.shard_size, options.n_limit, options.output)
 
@@ -207,3 +206,19 @@ def _add_explain(stages) -> None:
     parser.add_argument("--precise", action="store_true", help="also derive critical point and spectrum at 50 digits (mpmath)")
     parser.add_argument("--config", type=Path, default=Path("config.yaml"), help="configuration to compare with (default: %(default)s)")
     parser.add_argument("--labels", type=Path, default=Path("results/labels.parquet"), help="label table (default: %(default)s)")
+
+
+def _add_status(stages) -> None:
+    def run(options: argparse.Namespace) -> None:
+        from vacuagym.status import print_status, watch_status
+
+        if options.watch is None:
+            print_status(options.config, options.configfile)
+        else:
+            watch_status(options.config, options.configfile, options.watch)
+
+    parser = _stage(stages, "status", run, "show how far a run is; reads only, at any time")
+    default = Path(__file__).parent.parent.parent / "config.yaml"
+    parser.add_argument("--config", type=Path, default=default, help="configuration (default: the pipeline's config.yaml)")
+    parser.add_argument("--configfile", type=Path, action="append", default=[], help="another configuration on top, as for snakemake")
+    parser.add_argument("--watch", type=float, nargs="?", const=5.0, metavar="SECONDS", help="again and again (default: every 5 s)")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -10,9 +12,9 @@ from typing import Any
 
 from vacuagym import limits
 from vacuagym.config import canonical_json, checked_config, digest, physics_sections
-from vacuagym.errors import ConfigError
+from vacuagym.errors import ConfigError, VacuagymError
 from vacuagym.fingerprint import GEOMETRY_CODE, LABEL_CODE, SPLIT_CODE, VERIFY_CODE, code_fingerprint
-from vacuagym.planning import Plan, plan_dataset
+from vacuagym.planning import Plan, known_plan, plan_dataset
 
 GEOMETRY = "results/geometry/{dataset}.parquet"
 SHARD = "results/shards/{dataset}/{first}-{last}.parquet"
@@ -21,6 +23,7 @@ LABEL_TABLE = "results/labels.parquet"
 VALIDATION = "results/validation.json"
 SPLIT = "results/splits/{split}.parquet"
 PHYSICS = "results/physics/{fingerprint}.json"
+LEAST_DISK_MB = 500
 
 
 class Pipeline:
@@ -43,6 +46,10 @@ class Pipeline:
     def _plan(self, dataset: str) -> Plan:
         """The plan of a data set whose table exists; made when first asked for."""
         return plan_dataset(dataset, self._table(dataset), self.config["shard_size"], self.config["n_limit"])
+
+    def known_plan(self, dataset: str) -> Plan | None:
+        """The plan of a data set if it has been made; makes nothing."""
+        return known_plan(dataset, self._table(dataset), self.config["shard_size"], self.config["n_limit"])
 
     def _table(self, dataset: str) -> dict[str, Any]:
         entry = self.datasets[dataset]
@@ -89,6 +96,19 @@ class Pipeline:
         installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
         if installed < needed:
             raise ConfigError(f"this machine has {installed} MB of memory, and a single job of this configuration needs {needed} MB")
+
+    def require_folders(self) -> None:
+        """Refuse folders that cannot be written to, and a disk that is nearly full, before any job finds out."""
+        for folder in map(Path, ("results", "logs")):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                with tempfile.TemporaryFile(dir=folder):
+                    pass
+            except OSError as error:
+                raise VacuagymError(f"{folder.absolute()}: cannot be written to ({error.strerror}); free it or run elsewhere") from error
+        free = shutil.disk_usage("results").free // 2**20
+        if free < LEAST_DISK_MB:
+            raise VacuagymError(f"{Path.cwd()}: {free} MB are free on this disk, and a run needs {LEAST_DISK_MB} MB; make room")
 
     def write_physics(self) -> None:
         """Put the settings that the labels depend on where the label jobs read them; the file's name is their fingerprint."""

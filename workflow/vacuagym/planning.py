@@ -16,6 +16,7 @@ from typing import Any
 
 from vacuagym.config import digest
 from vacuagym.errors import VacuagymError
+from vacuagym.limits import table_memory_mb
 
 PLANS = Path("results/plans")
 _FORMAT = 1  # raise it when plans must be made anew
@@ -70,20 +71,32 @@ class PlanError(VacuagymError):
 
 def plan_dataset(dataset: str, entry: Mapping[str, Any], shard_size: int, n_limit: int | None) -> Plan:
     """The plan of a data set whose table is ``entry`` (path, id, namespace, moduli): the one on disk, or a new one."""
-    table = {key: entry.get(key) for key in ("path", "id", "namespace", "moduli")}
-    try:
-        stat = Path(table["path"]).stat()
-        state = [stat.st_size, stat.st_mtime_ns]
-    except OSError:
-        state = None  # the child explains it
-    path = PLANS / f"{dataset}-{digest(_FORMAT, table, state, shard_size, n_limit)}.json"
-    if state is None or not path.exists():
+    table, path = _whereabouts(dataset, entry, shard_size, n_limit)
+    if path is None or not path.exists():
+        path = path or PLANS / f"{dataset}.json"  # the table is absent: the child explains it
         _make(path, dataset, table, shard_size, n_limit)
     return Plan.read(path)
 
 
+def known_plan(dataset: str, entry: Mapping[str, Any], shard_size: int, n_limit: int | None) -> Plan | None:
+    """The plan of a data set if there is one on disk; makes nothing."""
+    _, path = _whereabouts(dataset, entry, shard_size, n_limit)
+    return Plan.read(path) if path is not None and path.exists() else None
+
+
+def _whereabouts(dataset: str, entry: Mapping[str, Any], shard_size: int, n_limit: int | None) -> tuple[dict[str, Any], Path | None]:
+    """The columns of a table, and the file of its plan; None where there is no table."""
+    table = {key: entry.get(key) for key in ("path", "id", "namespace", "moduli")}
+    try:
+        stat = Path(table["path"]).stat()
+    except OSError:
+        return table, None
+    return table, PLANS / f"{dataset}-{digest(_FORMAT, table, [stat.st_size, stat.st_mtime_ns], shard_size, n_limit)}.json"
+
+
 def _make(path: Path, dataset: str, table: Mapping[str, Any], shard_size: int, n_limit: int | None) -> None:
     options = {"--dataset": dataset, "--table": table["path"], "--id": table["id"], "--namespace": table["namespace"]}
+    options |= {"--mem-mb": table_memory_mb()}
     options |= {"--moduli": table["moduli"], "--shard-size": shard_size, "--n-limit": n_limit, "--output": path}
     command = [sys.executable, "-m", "vacuagym", "plan"]
     command += [f"{name}={value}" for name, value in options.items() if value is not None]

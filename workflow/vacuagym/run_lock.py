@@ -23,14 +23,42 @@ def hold_run_lock() -> None:
     _PATH.parent.mkdir(exist_ok=True)
     descriptor = os.open(_PATH, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(descriptor)
     except BlockingIOError:
-        holder = os.read(descriptor, 1000).decode(errors="replace").strip() or "unknown"
+        other = os.read(descriptor, 1000).decode(errors="replace").strip() or "unknown"
         os.close(descriptor)
-        raise VacuagymError(f"another run is at work in {Path.cwd()}: {holder}; wait for it to end, or stop it") from None
+        raise VacuagymError(f"another run is at work in {Path.cwd()}: {other}; wait for it to end, or stop it") from None
     except OSError as error:
         os.close(descriptor)
         raise VacuagymError(f"{Path.cwd()}: this file system cannot lock files ({error}); run in a folder of a local disk") from error
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"pid {os.getpid()} on {socket.gethostname()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}\n".encode(), 0)
     _held.append(descriptor)
+
+
+def _lock(descriptor: int, attempts: int = 10) -> None:
+    """Take the lock; a few attempts, because :func:`holder` has it for an instant when it looks."""
+    for attempt in range(attempts):
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if attempt == attempts - 1:
+                raise
+            time.sleep(0.05)
+
+
+def holder() -> str | None:
+    """Who holds the lock of the working folder ("pid … on …, since …"), or None; takes nothing and leaves nothing behind."""
+    try:
+        descriptor = os.open(_PATH, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return os.read(descriptor, 1000).decode(errors="replace").strip() or "unknown"
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    return None

@@ -1,0 +1,61 @@
+"""What `vacuagym status` says before, during and after a run."""
+
+import subprocess
+import time
+
+
+def _status(workspace, *arguments: str) -> str:
+    done = workspace.vacuagym("status", "--configfile", "mine.yaml", *arguments)
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def _line(status: str, dataset: str) -> list[str]:
+    return next(line for line in status.splitlines() if line.startswith(dataset)).split()
+
+
+def test_before_anything_has_run(two_sources):
+    status = _status(two_sources)
+    assert "run: none at work" in status
+    assert "t                not planned yet" in status
+    assert "next: snakemake --cores 2" in status
+    assert sorted(path.name for path in two_sources.folder.iterdir()) == ["mine.yaml", "t.parquet"], "it changes nothing"
+
+
+def test_after_a_run_and_after_a_change(two_sources):
+    two_sources.snakemake()
+    status = _status(two_sources)
+    assert _line(status, "t ")[1:8] == ["3", "3", "0", "0", "0", "0", "240"]
+    assert "labels: all done; the table is results/labels.parquet" in status
+    (two_sources.folder / "results/labels/t/0-49.parquet").unlink()
+    assert _line(_status(two_sources), "t ")[1:5] == ["3", "2", "0", "1"]
+    with open(two_sources.folder / "mine.yaml", "a") as config:
+        config.write("seed: 7\n")
+    assert _line(_status(two_sources), "t ")[6] == "2", "labels of another seed are stale"
+
+
+def test_a_failed_shard_is_named(two_sources):
+    two_sources.snakemake("--until", "shard")
+    (two_sources.folder / "results/shards/t/0-49.parquet").write_bytes(b"rubbish")
+    two_sources.snakemake(check=False)
+    status = _status(two_sources)
+    assert _line(status, "t ")[1:6] == ["3", "2", "0", "0", "1"]
+    assert "failed: logs/label/t/0-49.log" in status
+
+
+def test_during_a_run_it_names_the_holder(two_sources):
+    slow = ("--config", "search={n_restarts: 1000}")
+    run = subprocess.Popen(two_sources.command(*slow), cwd=two_sources.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 60
+        while not (two_sources.folder / "logs/label").exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        with open(two_sources.folder / "mine.yaml", "a") as config:
+            config.write("search: {n_restarts: 1000}\n")
+        status = _status(two_sources)
+        assert f"run: pid {run.pid} on " in status
+        assert int(_line(status, "t ")[3]) >= 1
+    finally:
+        run.kill()
+        run.wait()
+    assert "run: none at work" in _status(two_sources)

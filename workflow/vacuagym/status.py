@@ -1,0 +1,154 @@
+"""Status: how far a run is, read from its files; changes nothing, and works during a run, after a crash and before the first one."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from vacuagym.config import canonical_json, read_config
+from vacuagym.errors import VacuagymError
+from vacuagym.parquet import file_metadata, open_parquet
+from vacuagym.pipeline import LABEL_TABLE, LABELS, Pipeline
+from vacuagym.run_lock import holder
+
+
+@dataclass
+class DatasetStatus:
+    """The shards of one data set by what has become of them, and what the finished ones took."""
+
+    name: str
+    planned: bool = False
+    done: int = 0
+    stale: int = 0  # by other settings, code or rows: will be made again
+    running: int = 0
+    failed: list[str] = field(default_factory=list)  # their logs
+    waiting: int = 0
+    rows_done: int = 0
+    rows: int = 0
+    seconds: float = 0.0  # of all finished jobs together
+    peak_mb: float = 0.0
+
+
+def dataset_status(pipeline: Pipeline, name: str, live: bool) -> DatasetStatus:
+    """Look at every planned shard of a data set; ``live`` says whether a run is at work."""
+    status = DatasetStatus(name)
+    plan = pipeline.known_plan(name)
+    if plan is None:
+        return status
+    status.planned = True
+    for shard in plan.shards:
+        status.rows += shard.rows
+        path = Path(LABELS.format(dataset=name, first=shard.first, last=shard.last))
+        log = Path(f"logs/label/{name}/{path.stem}.log")
+        about = _label_metadata(path)
+        if about.get("digest") == shard.digest and about.get("fingerprint") == pipeline.fingerprint:
+            status.done += 1
+            status.rows_done += shard.rows
+            status.seconds += about["wall_seconds"]
+            status.peak_mb = max(status.peak_mb, about["peak_mb"])
+        elif about and not live:
+            status.stale += 1
+        elif _failed(log):
+            status.failed.append(str(log))
+        elif live and log.exists() and not path.exists():
+            status.running += 1
+        else:
+            status.waiting += 1
+    return status
+
+
+def print_status(config: Path, on_top: list[Path]) -> None:
+    """Print one table for the configuration: a line for each data set, and the run as a whole."""
+    pipeline = Pipeline(_layered([config, *on_top]))
+    who = holder()
+    print(f"run: {who}" if who else "run: none at work in this folder")
+    statuses = [dataset_status(pipeline, name, who is not None) for name in pipeline.datasets]
+    print("data set         shards   done running waiting failed  stale  rows done  rows/s  peak MB")
+    for status in statuses:
+        if not status.planned:
+            print(f"{status.name:<16} not planned yet: nothing has run, or its table has changed since")
+            continue
+        total = status.done + status.running + status.waiting + len(status.failed) + status.stale
+        speed = f"{status.rows_done / status.seconds:.0f}" if status.seconds else "-"
+        peak = f"{status.peak_mb:.0f}" if status.done else "-"
+        counts = f"{total:>6} {status.done:>6} {status.running:>7} {status.waiting:>7} {len(status.failed):>6} {status.stale:>6}"
+        print(f"{status.name:<16} {counts} {status.rows_done:>10} {speed:>7} {peak:>8}")
+    print(f"declared for each label job: {pipeline.label_memory_mb()} MB")
+    for log in [log for status in statuses for log in status.failed][:5]:
+        print(f"failed: {log}")
+    _print_outlook(statuses, who is not None)
+
+
+def _print_outlook(statuses: list[DatasetStatus], live: bool) -> None:
+    rows, done = sum(s.rows for s in statuses), sum(s.rows_done for s in statuses)
+    seconds = sum(s.seconds for s in statuses)
+    if live and 0 < done < rows and seconds:
+        cores = max(1, sum(s.running for s in statuses))
+        left = (rows - done) * seconds / done / cores
+        print(f"labels: {100 * done // rows}% of the planned rows, about {_clock(left)} left with {cores} at work")
+    elif not live and (done < rows or not all(s.planned for s in statuses)):
+        print("next: snakemake --cores 2 --resources mem_mb=12000 does what is missing")
+    elif Path(LABEL_TABLE).exists():
+        print(f"labels: all done; the table is {LABEL_TABLE}")
+
+
+def watch_status(config: Path, on_top: list[Path], seconds: float) -> None:
+    """Print the status again and again until interrupted."""
+    try:
+        while True:
+            print("\033[2J\033[H" if os.isatty(1) else "", end="")
+            print(time.strftime("%H:%M:%S"))
+            print_status(config, on_top)
+            time.sleep(seconds)
+    except KeyboardInterrupt:
+        pass
+
+
+def _layered(paths: list[Path]) -> dict:
+    """Configuration files on top of each other, as Snakemake lays them: mappings are joined, all else is replaced."""
+    merged: dict = {}
+    for path in paths:
+        _lay(merged, yaml.safe_load(canonical_json(read_config(path))))
+    return merged
+
+
+def _lay(below: dict, above: dict) -> None:
+    for key, value in above.items():
+        if isinstance(value, dict) and isinstance(below.get(key), dict):
+            _lay(below[key], value)
+        else:
+            below[key] = value
+
+
+def _label_metadata(path: Path) -> dict:
+    if not path.exists():
+        return {}
+    try:
+        return file_metadata(open_parquet(path))
+    except (VacuagymError, json.JSONDecodeError):
+        return {}
+
+
+def _failed(log: Path) -> bool:
+    """Whether a job's log ends in an error."""
+    return any(line.startswith("error: ") for line in _last_lines(log))
+
+
+def _last_lines(log: Path) -> Iterator[str]:
+    try:
+        with open(log, "rb") as file:
+            file.seek(max(0, log.stat().st_size - 4096))
+            yield from file.read().decode(errors="replace").splitlines()[-20:]
+    except OSError:
+        return
+
+
+def _clock(seconds: float) -> str:
+    minutes = -(-int(seconds) // 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
