@@ -58,7 +58,7 @@ onstart:
     except VacuagymError as error:
         raise WorkflowError(str(error))
     os.environ[orphans.PARENT] = str(os.getpid())
-    run.write_physics()
+    run.record_settings()
 
 
 rule all:

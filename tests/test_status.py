@@ -5,7 +5,7 @@ import time
 
 
 def _status(workspace, *arguments: str) -> str:
-    done = workspace.vacuagym("status", "--configfile", "mine.yaml", *arguments)
+    done = workspace.vacuagym("status", *arguments)
     assert done.returncode == 0, done.stdout
     return done.stdout
 
@@ -15,10 +15,7 @@ def _line(status: str, dataset: str) -> list[str]:
 
 
 def test_before_anything_has_run(two_sources):
-    status = _status(two_sources)
-    assert "run: none at work" in status
-    assert "t                not planned yet" in status
-    assert "next: snakemake --cores 2" in status
+    assert "nothing has run in" in _status(two_sources)
     assert sorted(path.name for path in two_sources.folder.iterdir()) == ["mine.yaml", "t.parquet"], "it changes nothing"
 
 
@@ -29,9 +26,10 @@ def test_after_a_run_and_after_a_change(two_sources):
     assert "labels: all done; the table is results/labels.parquet" in status
     (two_sources.folder / "results/labels/t/0-49.parquet").unlink()
     assert _line(_status(two_sources), "t ")[1:5] == ["3", "2", "0", "1"]
-    with open(two_sources.folder / "mine.yaml", "a") as config:
-        config.write("seed: 7\n")
-    assert _line(_status(two_sources), "t ")[6] == "2", "labels of another seed are stale"
+    two_sources.snakemake("--config", "seed=7", "--until", "shard")
+    status = _status(two_sources)
+    assert _line(status, "t ")[6] == "2", "labels of another seed are stale"
+    assert "next: snakemake --cores 2" in status
 
 
 def test_a_failed_shard_is_named(two_sources):
@@ -50,8 +48,6 @@ def test_during_a_run_it_names_the_holder(two_sources):
         deadline = time.monotonic() + 60
         while not (two_sources.folder / "logs/label").exists() and time.monotonic() < deadline:
             time.sleep(0.02)
-        with open(two_sources.folder / "mine.yaml", "a") as config:
-            config.write("search: {n_restarts: 1000}\n")
         status = _status(two_sources)
         assert f"run: pid {run.pid} on " in status
         assert int(_line(status, "t ")[3]) >= 1

@@ -40,6 +40,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         error = out_of_memory(options.mem_mb)
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader has seen enough, as in `vacuagym status | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
     except OSError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -213,12 +218,9 @@ def _add_status(stages) -> None:
         from vacuagym.status import print_status, watch_status
 
         if options.watch is None:
-            print_status(options.config, options.configfile)
+            print_status()
         else:
-            watch_status(options.config, options.configfile, options.watch)
+            watch_status(options.watch)
 
-    parser = _stage(stages, "status", run, "show how far a run is; reads only, at any time")
-    default = Path(__file__).parent.parent.parent / "config.yaml"
-    parser.add_argument("--config", type=Path, default=default, help="configuration (default: the pipeline's config.yaml)")
-    parser.add_argument("--configfile", type=Path, action="append", default=[], help="another configuration on top, as for snakemake")
+    parser = _stage(stages, "status", run, "show how far the last run in this folder is; reads only, at any time")
     parser.add_argument("--watch", type=float, nargs="?", const=5.0, metavar="SECONDS", help="again and again (default: every 5 s)")

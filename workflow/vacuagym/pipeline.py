@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -23,6 +24,7 @@ LABEL_TABLE = "results/labels.parquet"
 VALIDATION = "results/validation.json"
 SPLIT = "results/splits/{split}.parquet"
 PHYSICS = "results/physics/{fingerprint}.json"
+CONFIGURATION = "results/configuration.json"
 LEAST_DISK_MB = 500
 
 
@@ -110,11 +112,20 @@ class Pipeline:
         if free < LEAST_DISK_MB:
             raise VacuagymError(f"{Path.cwd()}: {free} MB are free on this disk, and a run needs {LEAST_DISK_MB} MB; make room")
 
-    def write_physics(self) -> None:
-        """Put the settings that the labels depend on where the label jobs read them; the file's name is their fingerprint."""
-        path = Path(self.physics_file)
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_suffix(".tmp")
-            temporary.write_text(canonical_json(self.physics) + "\n", encoding="utf-8")
-            temporary.replace(path)
+    def record_settings(self) -> None:
+        """Put the settings of this run where its label jobs and ``vacuagym status`` read them.
+
+        The physics file is named by its fingerprint: a job that is repeated by hand, or a run under way, never sees other settings.
+        """
+        _replace(Path(self.physics_file), canonical_json(self.physics))
+        _replace(Path(CONFIGURATION), json.dumps(self.config, indent=1, ensure_ascii=False))
+
+
+def _replace(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with open(temporary, "w", encoding="utf-8") as file:
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-
-from vacuagym.config import canonical_json, read_config
 from vacuagym.errors import VacuagymError
 from vacuagym.parquet import file_metadata, open_parquet
-from vacuagym.pipeline import LABEL_TABLE, LABELS, Pipeline
+from vacuagym.pipeline import CONFIGURATION, LABEL_TABLE, LABELS, Pipeline
 from vacuagym.run_lock import holder
 
 
@@ -63,16 +61,20 @@ def dataset_status(pipeline: Pipeline, name: str, live: bool) -> DatasetStatus:
     return status
 
 
-def print_status(config: Path, on_top: list[Path]) -> None:
-    """Print one table for the configuration: a line for each data set, and the run as a whole."""
-    pipeline = Pipeline(_layered([config, *on_top]))
+def print_status() -> None:
+    """Print how far the last run in this folder is, by the settings that it recorded: a line for each data set, and the whole."""
+    try:
+        pipeline = Pipeline(json.loads(Path(CONFIGURATION).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        print(f"nothing has run in {Path.cwd()} yet; start with: snakemake --cores 2 --resources mem_mb=12000")
+        return
     who = holder()
     print(f"run: {who}" if who else "run: none at work in this folder")
     statuses = [dataset_status(pipeline, name, who is not None) for name in pipeline.datasets]
     print("data set         shards   done running waiting failed  stale  rows done  rows/s  peak MB")
     for status in statuses:
         if not status.planned:
-            print(f"{status.name:<16} not planned yet: nothing has run, or its table has changed since")
+            print(f"{status.name:<16} not planned yet: its table is being computed, or has changed since")
             continue
         total = status.done + status.running + status.waiting + len(status.failed) + status.stale
         speed = f"{status.rows_done / status.seconds:.0f}" if status.seconds else "-"
@@ -98,32 +100,14 @@ def _print_outlook(statuses: list[DatasetStatus], live: bool) -> None:
         print(f"labels: all done; the table is {LABEL_TABLE}")
 
 
-def watch_status(config: Path, on_top: list[Path], seconds: float) -> None:
+def watch_status(seconds: float) -> None:
     """Print the status again and again until interrupted."""
-    try:
-        while True:
-            print("\033[2J\033[H" if os.isatty(1) else "", end="")
-            print(time.strftime("%H:%M:%S"))
-            print_status(config, on_top)
-            time.sleep(seconds)
-    except KeyboardInterrupt:
-        pass
-
-
-def _layered(paths: list[Path]) -> dict:
-    """Configuration files on top of each other, as Snakemake lays them: mappings are joined, all else is replaced."""
-    merged: dict = {}
-    for path in paths:
-        _lay(merged, yaml.safe_load(canonical_json(read_config(path))))
-    return merged
-
-
-def _lay(below: dict, above: dict) -> None:
-    for key, value in above.items():
-        if isinstance(value, dict) and isinstance(below.get(key), dict):
-            _lay(below[key], value)
-        else:
-            below[key] = value
+    while True:
+        print("\033[2J\033[H" if os.isatty(1) else "", end="")
+        print(time.strftime("%H:%M:%S"))
+        print_status()
+        sys.stdout.flush()
+        time.sleep(seconds)
 
 
 def _label_metadata(path: Path) -> dict:
