@@ -23,5 +23,4 @@ rule label:
         digest=lambda wildcards: run.shard_digest(wildcards.dataset, wildcards.first),
     shell:
         "exec python -m vacuagym label --shard={input:q} --physics={params.physics:q} --fingerprint={params.fingerprint}"
-        " --batch-mb={resources.batch_mb}"
-        " --output={output:q}" + run.job_options
+        " --batch-mb={resources.batch_mb} --output={output:q}" + run.job_options

@@ -20,4 +20,4 @@ rule shard:
     params:
         digest=lambda wildcards: run.shard_digest(wildcards.dataset, wildcards.first),
     shell:
-        "exec python -m vacuagym shard --plan={input.plan:q} --first={wildcards.first}" " --output={output:q}" + run.job_options
+        "exec python -m vacuagym shard --plan={input.plan:q} --first={wildcards.first} --output={output:q}" + run.job_options

@@ -17,4 +17,4 @@ rule verify:
         code=run.verify_code,
         sample=" ".join(f"--{key.replace('_', '-')}={value}" for key, value in run.config["verify"].items()),
     shell:
-        "exec python -m vacuagym verify --labels={input:q} {params.sample}" " --output={output:q}" + run.job_options
+        "exec python -m vacuagym verify --labels={input:q} {params.sample} --output={output:q}" + run.job_options
