@@ -62,11 +62,11 @@ onstart:
 
 
 rule all:
-    """Labels of every data set, and the splits."""
+    """Labels of every data set, the splits, and the verdict of their checks."""
     default_target: True
     input:
         # Named here too, so that labelling need not wait for tables that are still being computed.
         [run.label_files(name) for name in run.given],
         paths.LABEL_TABLE,
         expand(paths.SPLIT, split=run.splits()),
-        paths.VALIDATION,
+        paths.VERDICT,

@@ -11,6 +11,17 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from vacuagym.config import checked_config, digest, physics_sections
+from vacuagym.feature_tables import FeatureTable
+from vacuagym.fingerprint import LABEL_CODE, code_fingerprint
+from vacuagym.parquet import METADATA_KEY
+from vacuagym.planning import Plan
+from vacuagym.stages.label import label
+from vacuagym.stages.merge import label_file, merge
+from vacuagym.stages.plan import plan
+from vacuagym.stages.shard import shard
+
+ROWS = 60  # of the labelled run
 ROOT = Path(__file__).parent.parent
 
 
@@ -84,3 +95,38 @@ def two_sources(workspace) -> Workspace:
         shard_size=50,
     )
     return workspace
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch) -> Path:
+    """A folder with a configuration, a table in two namespaces (one with colons), and its labels."""
+    monkeypatch.chdir(tmp_path)
+    sources = np.where(np.arange(ROWS) % 2, "w5.ip.gz", "a:b:1")
+    moduli = pa.array([None if i % 10 == 0 else i % 8 for i in range(ROWS)], pa.int64())
+    pq.write_table(pa.table({"id": np.arange(ROWS) - 5, "h": moduli, "source": sources}), "t.parquet")
+    entry = {"source": "table", "path": "t.parquet", "id": "id", "namespace": "source", "moduli": "h"}
+    Path("config.yaml").write_text(yaml.safe_dump({"datasets": {"t": entry}}), encoding="utf-8")
+    sections = physics_sections(checked_config({"datasets": {"t": entry}}))
+    fingerprint = digest(sections, code_fingerprint(LABEL_CODE))
+    plan("t", FeatureTable("t.parquet", "id", "source", "h"), 1000, None, Path("plan.json"))
+    planned = Plan.read("plan.json")
+    for piece in planned.shards:
+        shard(planned, piece.first, Path(f"{piece.first}.parquet"))
+        target = label_file(Path("results/labels"), "t", piece)
+        label(Path(f"{piece.first}.parquet"), sections, fingerprint, 16, None, target)
+    merge([planned], Path("results/labels"), fingerprint, Path("results/labels.parquet"))
+    return tmp_path
+
+
+def edit_label(column: str, row: int, value) -> str:
+    """Put a lie into the label table; returns the key of the row."""
+    table = pq.read_table("results/labels.parquet")
+    rows = table.to_pylist()
+    rows[row][column] = value
+    metadata = {METADATA_KEY: pq.ParquetFile("results/labels.parquet").metadata.metadata[METADATA_KEY]}
+    pq.write_table(pa.Table.from_pylist(rows, schema=table.schema.with_metadata(metadata)), "results/labels.parquet")
+    return rows[row]["key"]
+
+
+def first_row_with(label: str) -> int:
+    return pq.read_table("results/labels.parquet")["stability"].to_pylist().index(label)

@@ -2,11 +2,11 @@
 
 
 rule verify:
-    """Derive a random sample of the labels again, by code that shares nothing with the search; a disagreement fails the run."""
+    """Derive a random sample of the labels again, by code that shares nothing with the search; the gate judges what differs."""
     input:
         paths.LABEL_TABLE,
     output:
-        paths.VALIDATION,
+        paths.VERIFICATION,
     log:
         "logs/verify/labels.log",
     conda:
@@ -17,4 +17,43 @@ rule verify:
         code=run.verify_code,
         sample=" ".join(f"--{key.replace('_', '-')}={value}" for key, value in run.config["verify"].items()),
     shell:
-        "exec python -m vacuagym verify --labels={input:q} {params.sample} --output={output:q}" + run.job_options
+        "exec python -m vacuagym verify --labels={input:q} {params.sample} --record-only --output={output:q}" + run.job_options
+
+
+rule validate:
+    """Check every row of labels and splits; measure what predicting from the number of moduli alone scores."""
+    input:
+        plans=ancient(lambda wildcards: [str(plan_of(name).path) for name in run.datasets]),
+        labels=paths.LABEL_TABLE,
+        splits=expand(paths.SPLIT, split=run.splits()),
+        verification=paths.VERIFICATION,
+    output:
+        paths.VALIDATION,
+    log:
+        "logs/validate/labels.log",
+    conda:
+        "../../envs/vacuagym.yaml"
+    resources:
+        mem_mb=run.table_memory_mb(),
+    params:
+        code=run.validate_code,
+        thresholds=" ".join(f"--{key.replace('_', '-')}={value}" for key, value in run.config["validation"].items()),
+    shell:
+        "exec python -m vacuagym validate --labels={input.labels:q} --plans {input.plans:q} --splits {input.splits:q}"
+        " --verification={input.verification:q} {params.thresholds} --output={output:q}" + run.job_options
+
+
+rule gate:
+    """Fail the run if a check has failed; what explains it is there by then."""
+    input:
+        paths.VALIDATION,
+    output:
+        paths.VERDICT,
+    log:
+        "logs/gate/verdict.log",
+    conda:
+        "../../envs/vacuagym.yaml"
+    resources:
+        mem_mb=run.table_memory_mb(),
+    shell:
+        "exec python -m vacuagym gate --validation={input:q} --output={output:q}" + run.job_options

@@ -66,7 +66,19 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="vacuagym", description=vacuagym.__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"vacuagym {vacuagym.__version__}")
     stages = parser.add_subparsers(title="stages", metavar="STAGE", required=True)
-    for add in (_add_geometry, _add_plan, _add_shard, _add_label, _add_merge, _add_split, _add_verify, _add_explain, _add_status):
+    for add in (
+        _add_geometry,
+        _add_plan,
+        _add_shard,
+        _add_label,
+        _add_merge,
+        _add_split,
+        _add_verify,
+        _add_validate,
+        _add_gate,
+        _add_explain,
+        _add_status,
+    ):
         add(stages)
     return parser
 
@@ -190,14 +202,50 @@ def _add_verify(stages) -> None:
         from vacuagym.stages.verify import SampleSize, verify
 
         hold_to_memory(table_memory_mb(), options.mem_mb)
-        verify(options.labels, SampleSize(options.share, options.least, options.per_label), options.output)
+        verify(options.labels, SampleSize(options.share, options.least, options.per_label), options.output, options.record_only)
 
     parser = _stage(stages, "verify", run, "derive a random sample of the labels a second time, by other code")
     parser.add_argument("--labels", type=Path, default=Path("results/labels.parquet"), help="label table (default: %(default)s)")
     parser.add_argument("--share", type=float, default=0.001, help="share of the rows to verify (default: %(default)s)")
     parser.add_argument("--least", type=int, default=200, help="verify at least so many rows (default: %(default)s)")
     parser.add_argument("--per-label", type=int, default=10, help="and so many of each label of each data set (default: %(default)s)")
+    parser.add_argument("--record-only", action="store_true", help="do not fail on a disagreement, only write it down")
     parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
+
+
+def _add_validate(stages) -> None:
+    def run(options: argparse.Namespace) -> None:
+        from vacuagym.planning import Plan
+        from vacuagym.stages.validate import Thresholds, validate
+
+        hold_to_memory(table_memory_mb(), options.mem_mb)
+        thresholds = Thresholds(options.largest_class, options.failed_share, options.fold_tolerance)
+        plans = [Plan.read(path) for path in options.plans]
+        validate(options.labels, plans, options.splits, options.label_files, options.verification, thresholds, options.output)
+
+    parser = _stage(stages, "validate", run, "check every row of the labels and splits, and measure what predicting from n alone scores")
+    parser.add_argument("--labels", type=Path, default=Path("results/labels.parquet"), help="label table (default: %(default)s)")
+    parser.add_argument("--plans", type=Path, nargs="+", required=True, help="plans of the data sets (vacuagym plan)")
+    parser.add_argument("--splits", type=Path, nargs="+", required=True, help="split files (vacuagym split)")
+    parser.add_argument("--label-files", type=Path, default=Path("results/labels"), help="folder of the label files (default: %(default)s)")
+    parser.add_argument("--verification", type=Path, default=Path("results/verification.json"), help="figures of vacuagym verify")
+    parser.add_argument(
+        "--largest-class", type=float, default=0.95, help="most that one label may have of a data set (default: %(default)s)"
+    )
+    parser.add_argument("--failed-share", type=float, default=0.001, help="most rows that may have failed (default: %(default)s)")
+    parser.add_argument("--fold-tolerance", type=float, default=0.02, help="of the shares of iid's folds (default: %(default)s)")
+    parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
+
+
+def _add_gate(stages) -> None:
+    def run(options: argparse.Namespace) -> None:
+        from vacuagym.stages.gate import gate
+
+        gate(options.validation, options.output)
+
+    parser = _stage(stages, "gate", run, "fail if a check of the results has failed")
+    parser.add_argument("--validation", type=Path, default=Path("results/validation.json"), help="figures of vacuagym validate")
+    parser.add_argument("--output", type=Path, required=True, help="text file to write if all is well")
 
 
 def _add_explain(stages) -> None:

@@ -14,6 +14,7 @@ _PACKAGE = Path(__file__).parent
 LABEL_CODE = ("eft", "search", "label_table.py", "stages/label.py")
 GEOMETRY_CODE = ("geometry", "stages/geometry.py")
 SPLIT_CODE = ("eft/streams.py", "row_hashes.py", "stages/split.py")
+VALIDATE_CODE = ("stages/validate.py",)
 VERIFY_CODE = ("eft/streams.py", "row_hashes.py", "second_opinion.py", "stages/verify.py")
 
 

@@ -14,14 +14,16 @@ from typing import Any
 from vacuagym import limits
 from vacuagym.config import canonical_json, checked_config, digest, physics_sections
 from vacuagym.errors import ConfigError, VacuagymError
-from vacuagym.fingerprint import GEOMETRY_CODE, LABEL_CODE, SPLIT_CODE, VERIFY_CODE, code_fingerprint
+from vacuagym.fingerprint import GEOMETRY_CODE, LABEL_CODE, SPLIT_CODE, VALIDATE_CODE, VERIFY_CODE, code_fingerprint
 from vacuagym.planning import Plan, known_plan, plan_dataset
 
 GEOMETRY = "results/geometry/{dataset}.parquet"
 SHARD = "results/shards/{dataset}/{first}-{last}.parquet"
 LABELS = "results/labels/{dataset}/{first}-{last}.parquet"
 LABEL_TABLE = "results/labels.parquet"
+VERIFICATION = "results/verification.json"
 VALIDATION = "results/validation.json"
+VERDICT = "results/verdict.txt"
 SPLIT = "results/splits/{split}.parquet"
 PHYSICS = "results/physics/{fingerprint}.json"
 CONFIGURATION = "results/configuration.json"
@@ -41,6 +43,7 @@ class Pipeline:
         self.physics_file = PHYSICS.format(fingerprint=self.fingerprint)
         self.geometry_code = code_fingerprint(GEOMETRY_CODE)
         self.verify_code = code_fingerprint(VERIFY_CODE)
+        self.validate_code = code_fingerprint(VALIDATE_CODE)
         self.split_code = code_fingerprint(SPLIT_CODE)
         self.plan = cache(self._plan)
         self.job_options = f" --mem-mb={{resources.mem_mb}} --stall-minutes={self.config['stall_minutes']} --log={{log:q}}"

@@ -56,6 +56,7 @@ def label(shard: Path, sections: dict[str, Any], fingerprint: str, batch_mb: int
                     f"{writer.rows} of {about['rows']} rows, {writer.rows / seconds:.0f} rows/s, peak {peak_memory_mb():.0f} MB",
                     flush=True,
                 )
+        metadata |= {"declared_mb": granted_mb, "finished": round(time.time(), 1)}
         metadata |= {"wall_seconds": round(time.monotonic() - started, 3), "peak_mb": round(peak_memory_mb(), 1)}
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +47,7 @@ def split(labels: Path, name: str, seed: int, shares: SplitShares, output: Path)
     """Write the split ``name`` of the label table: columns key, dataset, geometry_id, fold."""
     rule, about = _fold_rule(labels, name, shares)
     counts = np.zeros(len(FOLDS), int)
-    metadata: dict = {"split": name, "seed": seed, **about}
+    metadata: dict = {"split": name, "seed": seed, "shares": asdict(shares), **about}
     with write_table(output, SCHEMA, metadata) as writer:
         for rows in _usable_rows(labels):
             folds = rule(rows, row_hashes(seed, name, rows))

@@ -38,8 +38,11 @@ class SampleSize:
     per_label: int
 
 
-def verify(labels: Path, size: SampleSize, output: Path) -> None:
-    """Verify a sample of the label table and write the figures; :class:`LabelDisagreement` names the rows that differ, if any."""
+def verify(labels: Path, size: SampleSize, output: Path, record_only: bool = False) -> None:
+    """Verify a sample of the label table and write the figures; :class:`LabelDisagreement` names the rows that differ, if any.
+
+    With ``record_only`` the differences are only written, for the gate of a run to judge.
+    """
     file = open_parquet(labels)
     physics = file_metadata(file)["physics"]
     chosen = _sample(labels, size, physics["seed"])
@@ -54,8 +57,8 @@ def verify(labels: Path, size: SampleSize, output: Path) -> None:
         if done % 50 == 0 or done == len(chosen):
             print(f"{done} of {len(chosen)} verified, {len(found)} disagree, peak {peak_memory_mb():.0f} MB", flush=True)
     figures = {"rows": file.metadata.num_rows, "verified": sum(counts.values()), "disagreements": found, "by_label": counts, **asdict(size)}
-    write_text(output, json.dumps({"verification": figures}, indent=1, sort_keys=True) + "\n")
-    if found:
+    write_text(output, json.dumps(figures, indent=1, sort_keys=True) + "\n")
+    if found and not record_only:
         shown = [f"{key}: {'; '.join(text[:500] for text in texts)}" for key, texts in list(found.items())[:5]]
         raise LabelDisagreement(
             f"{len(found)} of {sum(counts.values())} labels disagree with their second derivation:\n  "

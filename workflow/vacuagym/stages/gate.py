@@ -1,0 +1,29 @@
+"""Gate: a run whose results do not pass their checks fails here, after everything that explains why has been written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from vacuagym.errors import VacuagymError
+from vacuagym.parquet import write_text
+
+
+class ChecksFailed(VacuagymError):
+    """The results of a run do not pass their checks."""
+
+
+def gate(validation: Path, output: Path) -> None:
+    """Write the verdict where all checks have passed; :class:`ChecksFailed` names those that have not."""
+    document = json.loads(validation.read_text(encoding="utf-8"))
+    failed = [check for check in document["checks"] if not check["passed"]]
+    if failed:
+        lines = [f"{check['name']}: found {check['found']} where {check['meaning']}{_examples(check)}" for check in failed]
+        raise ChecksFailed(
+            f"{len(failed)} of {len(document['checks'])} checks failed (all figures: {validation}):\n  " + "\n  ".join(lines)
+        )
+    write_text(output, f"passed: all {len(document['checks'])} checks\n")
+
+
+def _examples(check: dict) -> str:
+    return f"; first: {', '.join(check['examples'])}" if check["examples"] else ""
