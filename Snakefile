@@ -17,7 +17,7 @@ from vacuagym import pipeline as paths
 from vacuagym.config import read_config
 from vacuagym.errors import VacuagymError
 from vacuagym.pipeline import Pipeline
-from vacuagym.run_lock import hold_run_lock
+from vacuagym.run_lock import hold_run_lock, holder
 
 
 configfile: os.path.join(workflow.basedir, "config.yaml")
@@ -27,11 +27,17 @@ try:
     for path in workflow.configfiles:
         read_config(path)  # Snakemake's own reader takes the last of two equal keys
     run = Pipeline(config)
+    # Dry runs, and whoever looks while another run is at work, leave the folder as it is.
+    alone = workflow.is_main_process and not workflow.output_settings.dryrun and holder() is None
     if workflow.is_main_process:
         granted = workflow.global_resources.get("mem_mb")
         run.require_machine(granted and granted.value)
+    if alone:
+        run.discard_torn()
     for name in run.given:  # bad tables stop the run here, before any job
         run.plan(name)
+    if workflow.is_main_process:
+        run.stamp_settings(change=alone)
 except VacuagymError as error:
     print(f"error: {error}", file=sys.stderr)
     raise SystemExit(error.exit_code)
@@ -67,6 +73,7 @@ rule all:
     input:
         # Named here too, so that labelling need not wait for tables that are still being computed.
         [run.label_files(name) for name in run.given],
+        lambda wildcards: [path for name in run.computed if plan_of(name) for path in run.label_files(name)],
         paths.LABEL_TABLE,
         expand(paths.SPLIT, split=run.splits()),
         paths.VERDICT,

@@ -14,7 +14,11 @@ import vacuagym
 from conftest import edit_label, first_row_with
 from vacuagym import second_opinion
 from vacuagym.cli import main
+from vacuagym.config import checked_config, physics_sections
 from vacuagym.explain import parse_key
+from vacuagym.planning import Plan
+from vacuagym.stages.label import label
+from vacuagym.stages.merge import label_file, merge
 from vacuagym.stages.verify import LabelDisagreement, SampleSize, verify
 
 ROWS = 60
@@ -45,12 +49,12 @@ def test_labels_are_explained_by_the_settings_that_made_them(run):
     before = vacuagym.rebuild("t:w5.ip.gz:2").value(np.full(7, 0.3))
     changed = yaml.safe_load(Path("config.yaml").read_text()) | {"seed": 7, "ensemble": {"tilt": 1.5}}
     Path("config.yaml").write_text(yaml.safe_dump(changed), encoding="utf-8")
-    with pytest.warns(UserWarning, match="has changed since") as changes:
+    with pytest.warns(UserWarning, match="that of the label") as changes:
         after = vacuagym.rebuild("t:w5.ip.gz:2").value(np.full(7, 0.3))
     assert after == before
     told = " ".join(str(change.message) for change in changes)
-    assert "seed was 42 and is 7" in told
-    assert "ensemble.tilt was 0.3 and is 1.5" in told
+    assert "seed is 7 in config.yaml and was 42 for the label" in told
+    assert "ensemble.tilt is 1.5 in config.yaml and was 0.3 for the label" in told
 
 
 def test_without_labels_the_configuration_decides(run):
@@ -135,3 +139,25 @@ def test_the_second_opinion_shares_no_code_with_thefirst_row_with():
     imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     imported |= {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
     assert not {name for name in imported if name and name.startswith("vacuagym")}
+
+
+@pytest.mark.parametrize(
+    "physics",
+    [
+        {"search": {"field_range": 2.0}},
+        {"search": {"grad_tol": 1e-4}},
+        {"search": {"hess_eps": 0.3}},
+        {"search": {"method": "descent", "start_range": 5.0}},
+        {"ensemble": {"gamma": [0.0, 0.0], "runaway_gamma": [0.0, 0.0]}},
+        {"ensemble": {"A": [-1.0, 0.0], "D": [-2.0, 0.0]}},
+        {"moduli": {"min": 1, "map": "log_cap"}, "ensemble": {"coupling": 0.0, "tilt": 0.0, "delta": 0.5}},
+    ],
+)
+def test_the_second_opinion_agrees_for_every_valid_physics(run, physics):
+    sections = physics_sections(checked_config(physics))
+    planned = Plan.read("plan.json")
+    for piece in planned.shards:
+        label(Path(f"{piece.first}.parquet"), sections, "other", 16, None, label_file(Path("other"), "t", piece))
+    merge([planned], Path("other"), None, Path("other.parquet"))
+    verify(Path("other.parquet"), SampleSize(1.0, 0, 0), Path("validation.json"))
+    assert json.loads(Path("validation.json").read_text())["verified"] == len(pq.read_table("other.parquet"))

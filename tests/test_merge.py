@@ -21,7 +21,7 @@ from vacuagym.planning import Plan
 from vacuagym.search.labels import LABELS
 from vacuagym.stages import merge as merge_stage
 from vacuagym.stages.label import label
-from vacuagym.stages.merge import merge
+from vacuagym.stages.merge import label_file, merge
 from vacuagym.stages.plan import plan
 from vacuagym.stages.shard import shard
 
@@ -407,3 +407,23 @@ def test_an_interrupted_merge_by_namespace_leaves_no_scratch_behind(tmp_path):
     with pytest.raises(InputError):
         merged(plans, labels)
     assert sorted(path.name for path in labels.parent.iterdir()) == ["ks", "ks.json", "labels", "shards"]
+
+
+def test_a_namespace_for_every_row(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = 3000
+    names = [f"source {i * 7919 % rows:05d}" for i in range(rows)]
+    pq.write_table(pa.table({"id": np.arange(rows), "source": names}), "many.parquet")
+    plan("many", FeatureTable("many.parquet", "id", "source"), 500, None, Path("plan.json"))
+    planned = Plan.read("plan.json")
+    search = {"n_samples": 1, "n_restarts": 1}
+    for piece in planned.shards:
+        shard(planned, piece.first, Path("shard.parquet"))
+        label(
+            Path("shard.parquet"), physics_sections(checked_config({"search": search})), "f", 16, None, label_file(Path("l"), "many", piece)
+        )
+    monkeypatch.setattr("vacuagym.stages.merge.BUCKET_ROWS", 700)
+    merge([planned], Path("l"), "f", Path("labels.parquet"))
+    merged = pq.read_table("labels.parquet")
+    assert merged["namespace"].to_pylist() == sorted(names)
+    assert sorted(merged["geometry_id"].to_pylist()) == list(range(rows))

@@ -3,6 +3,8 @@
 import subprocess
 import time
 
+from conftest import damage
+
 
 def _status(workspace, *arguments: str) -> str:
     done = workspace.vacuagym("status", *arguments)
@@ -34,7 +36,7 @@ def test_after_a_run_and_after_a_change(two_sources):
 
 def test_a_failed_shard_is_named(two_sources):
     two_sources.snakemake("--until", "shard")
-    (two_sources.folder / "results/shards/t/0-49.parquet").write_bytes(b"rubbish")
+    damage(two_sources.folder / "results/shards/t/0-49.parquet")
     two_sources.snakemake(check=False)
     status = _status(two_sources)
     assert _line(status, "t ")[1:6] == ["3", "2", "0", "0", "1"]

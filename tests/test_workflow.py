@@ -1,6 +1,7 @@
 """The real Snakefile, end to end, on small tables: what runs, what does not run again, and what survives a crash."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -12,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from conftest import damage
 from vacuagym import orphans
 from vacuagym.errors import VacuagymError
 from vacuagym.label_table import SCHEMA
@@ -102,11 +104,9 @@ def test_damaged_label_files_are_noticed_and_made_again(two_sources):
     two_sources.snakemake()
     labels = two_sources.folder / "results/labels/t"
     whole = (two_sources.folder / "results/labels.parquet").read_bytes()
-    flipped = bytearray((labels / "0-49.parquet").read_bytes())
-    flipped[len(flipped) // 3] ^= 4
-    (labels / "0-49.parquet").write_bytes(flipped)
+    damage(labels / "0-49.parquet")
     truncated = (labels / "-50--1.parquet").read_bytes()
-    (labels / "-50--1.parquet").write_bytes(truncated[: len(truncated) // 2])
+    (labels / "-50--1.parquet").write_bytes(truncated[: len(truncated) // 2] + b"PAR1")
     (labels / "50-99.parquet").write_bytes(truncated)
     (two_sources.folder / "results/labels.parquet").unlink()
     refused = two_sources.snakemake("--config", "damaged_labels=refuse", check=False)
@@ -116,6 +116,43 @@ def test_damaged_label_files_are_noticed_and_made_again(two_sources):
     assert (two_sources.folder / "results/labels.parquet").read_bytes() == whole
     log = (two_sources.folder / "logs/merge/labels.log").read_text()
     assert log.count("it is made again") == 3
+
+
+@pytest.mark.parametrize("torn", ["", "whole at its end only", "cut off"])
+def test_torn_files_are_noticed_at_the_start_and_made_again(two_sources, torn):
+    two_sources.snakemake()
+    results = two_sources.folder / "results"
+    expected = {name: (results / name).read_bytes() for name in ["labels.parquet", "splits/iid.parquet"]}
+    names = ["labels/t/0-49.parquet", "shards/t/50-99.parquet", "labels.parquet", "splits/iid.parquet", "validation.json"]
+    for name in [*names, *two_sources.files("plans/*"), *two_sources.files("physics/*"), *two_sources.files("settings/*")]:
+        content = (results / name).read_bytes()
+        (results / name).write_bytes({"": b"", "cut off": content[:-40]}.get(torn, content[40:]))
+    assert "is not whole; it is removed and made again" in two_sources.snakemake().stdout
+    assert {name: (results / name).read_bytes() for name in expected} == expected
+    assert "passed" in (results / "verdict.txt").read_text()
+
+
+def test_an_altered_label_table_is_removed_when_it_is_read(two_sources):
+    two_sources.snakemake()
+    whole = (two_sources.folder / "results/labels.parquet").read_bytes()
+    damage(two_sources.folder / "results/labels.parquet")
+    (two_sources.folder / "results/splits/iid.parquet").unlink()
+    assert "it is removed: type the same command again" in two_sources.snakemake(check=False).stdout
+    two_sources.snakemake()
+    assert (two_sources.folder / "results/labels.parquet").read_bytes() == whole
+
+
+def test_changes_are_noticed_even_if_snakemakes_records_are_lost(two_sources):
+    two_sources.snakemake()
+    shutil.rmtree(two_sources.folder / ".snakemake")
+    assert "nothing to be done" in two_sources.snakemake().stdout.lower()
+    shutil.rmtree(two_sources.folder / ".snakemake")
+    before = two_sources.labels()
+    two_sources.snakemake("--config", "seed=7")
+    assert not two_sources.labels()["potential_value"].equals(before["potential_value"])
+    shutil.rmtree(two_sources.folder / ".snakemake")
+    two_sources.snakemake()
+    assert two_sources.labels().equals(before)
 
 
 def test_a_killed_run_is_finished_by_the_same_command(two_sources):
@@ -192,16 +229,16 @@ def test_bad_input_stops_before_any_labelling(two_sources, change, code, message
 def test_a_machine_too_small_for_one_job_is_told_before_the_start(two_sources):
     run = two_sources.snakemake("--resources", "mem_mb=100", check=False)
     assert run.returncode == 2
-    assert "mem_mb=100 is less than the 400 MB that a single job" in run.stdout
+    assert "mem_mb=100 is less than the 800 MB that a single job" in run.stdout
     assert not two_sources.files("**/*.parquet")
 
 
 def test_a_failed_job_shows_its_log_and_the_command_that_repeats_it(two_sources):
     two_sources.snakemake("--until", "shard")
-    (two_sources.folder / "results/shards/t/0-49.parquet").write_bytes(b"PAR1 rubbish PAR1")
+    damage(two_sources.folder / "results/shards/t/0-49.parquet")
     run = two_sources.snakemake(check=False)
     assert run.returncode == 1
-    assert "results/shards/t/0-49.parquet: not a whole Parquet file" in run.stdout
+    assert "results/shards/t/0-49.parquet: damaged while reading" in run.stdout
     assert "python -m vacuagym label --shard=results/shards/t/0-49.parquet" in run.stdout
     assert "labels/t/50-99.parquet" in two_sources.files("labels/t/*"), "the other shards go on"
 

@@ -4,6 +4,7 @@
 rule merge:
     """Put the labels of all shards into one table, sorted by data set, namespace and id."""
     input:
+        settings=paths.SETTINGS.format(of="table"),
         plans=ancient(lambda wildcards: [str(plan_of(name).path) for name in run.datasets]),
         labels=lambda wildcards: [path for name in run.datasets if plan_of(name) for path in run.label_files(name)],
     output:
@@ -13,20 +14,22 @@ rule merge:
     conda:
         "../../envs/vacuagym.yaml"
     resources:
-        mem_mb=run.table_memory_mb(),
+        # A label file that turns out damaged is made again by a child process of the merge.
+        mem_mb=run.table_memory_mb() + run.label_memory_mb(),
     params:
         content=lambda wildcards: {name: plan_of(name).content for name in run.datasets},
         fingerprint=run.fingerprint,
-        damaged=f"--physics={run.physics_file}" if run.config["damaged_labels"] == "remake" else "",
+        code=run.merge_code,
     shell:
-        "exec python -m vacuagym merge --plans {input.plans:q} --fingerprint={params.fingerprint} {params.damaged}"
-        " --output={output:q}" + run.job_options
+        "exec python -m vacuagym merge --plans {input.plans:q} --fingerprint={params.fingerprint}"
+        " --output={output:q}" + run.merge_options + run.job_options
 
 
 rule split:
     """Assign every usable geometry to a fold."""
     input:
-        paths.LABEL_TABLE,
+        labels=paths.LABEL_TABLE,
+        settings=paths.SETTINGS.format(of="splits"),
     output:
         paths.SPLIT,
     log:
@@ -40,5 +43,5 @@ rule split:
         seed=run.config["seed"],
         shares=" ".join(f"--{key.replace('_', '-')}={value}" for key, value in run.config["splits"].items()),
     shell:
-        "exec python -m vacuagym split --labels={input:q} --name={wildcards.split} --seed={params.seed} {params.shares}"
+        "exec python -m vacuagym split --labels={input.labels:q} --name={wildcards.split} --seed={params.seed} {params.shares}"
         " --output={output:q}" + run.job_options

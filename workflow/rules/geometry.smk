@@ -3,6 +3,8 @@
 
 checkpoint geometry:
     """Enumerate the smooth toric bases of 6D F-theory models."""
+    input:
+        settings=paths.SETTINGS.format(of="geometry"),
     output:
         paths.GEOMETRY,
     log:
@@ -26,4 +28,7 @@ def plan_of(dataset):
     """The plan of a data set, once its table is there."""
     if dataset in run.computed:
         checkpoints.geometry.get(dataset=dataset)
-    return run.plan(dataset)
+    try:
+        return run.plan(dataset)
+    except VacuagymError as error:
+        raise WorkflowError(str(error))

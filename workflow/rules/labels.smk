@@ -4,12 +4,13 @@
 rule label:
     """Draw fluxes, search critical points and classify every geometry of one shard."""
     input:
-        paths.SHARD,
+        shard=paths.SHARD,
+        settings=paths.SETTINGS.format(of="labels"),
     output:
         paths.LABELS,
     log:
         "logs/label/{dataset}/{first}-{last}.log",
-    retries: 2
+    retries: 1
     conda:
         "../../envs/vacuagym.yaml"
     threads: 1
@@ -22,5 +23,5 @@ rule label:
         fingerprint=run.fingerprint,
         digest=lambda wildcards: run.shard_digest(wildcards.dataset, wildcards.first),
     shell:
-        "exec python -m vacuagym label --shard={input:q} --physics={params.physics:q} --fingerprint={params.fingerprint}"
+        "exec python -m vacuagym label --shard={input.shard:q} --physics={params.physics:q} --fingerprint={params.fingerprint}"
         " --batch-mb={resources.batch_mb} --output={output:q}" + run.job_options

@@ -4,7 +4,8 @@
 rule verify:
     """Derive a random sample of the labels again, by code that shares nothing with the search; the gate judges what differs."""
     input:
-        paths.LABEL_TABLE,
+        labels=paths.LABEL_TABLE,
+        settings=paths.SETTINGS.format(of="verification"),
     output:
         paths.VERIFICATION,
     log:
@@ -17,7 +18,7 @@ rule verify:
         code=run.verify_code,
         sample=" ".join(f"--{key.replace('_', '-')}={value}" for key, value in run.config["verify"].items()),
     shell:
-        "exec python -m vacuagym verify --labels={input:q} {params.sample} --record-only --output={output:q}" + run.job_options
+        "exec python -m vacuagym verify --labels={input.labels:q} {params.sample} --record-only --output={output:q}" + run.job_options
 
 
 rule validate:
@@ -27,6 +28,7 @@ rule validate:
         labels=paths.LABEL_TABLE,
         splits=expand(paths.SPLIT, split=run.splits()),
         verification=paths.VERIFICATION,
+        settings=paths.SETTINGS.format(of="validation"),
     output:
         paths.VALIDATION,
     log:

@@ -11,10 +11,11 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import vacuagym
-from vacuagym.errors import VacuagymError
+from vacuagym.errors import ConfigError, VacuagymError
 from vacuagym.limits import hold_to_memory, out_of_memory, table_memory_mb
 from vacuagym.orphans import die_with_snakemake
 from vacuagym.watchdog import watch
@@ -83,11 +84,25 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not positive")
+    return number
+
+
+def _tool(stages, name: str, command: Command, text: str) -> argparse.ArgumentParser:
+    """A command for people: no job, so nothing of a job's options."""
+    parser = stages.add_parser(name, help=text, description=text, allow_abbrev=False)
+    parser.set_defaults(command=command, log=None, mem_mb=None, stall_minutes=None)
+    return parser
+
+
 def _stage(stages, name: str, command: Command, text: str) -> argparse.ArgumentParser:
     parser = stages.add_parser(name, help=text, description=text, allow_abbrev=False)
     parser.set_defaults(command=command)
     parser.add_argument("--log", type=Path, help="write all output to this file (default: the terminal)")
-    parser.add_argument("--mem-mb", type=int, help="memory set aside for this job in MB, held to; exit code 4 if it needs more")
+    parser.add_argument("--mem-mb", type=_positive, help="memory set aside for this job in MB, held to; exit code 4 if it needs more")
     parser.add_argument("--stall-minutes", type=float, help="end a job that makes no progress for so long (default: never)")
     return parser
 
@@ -99,18 +114,20 @@ def _add_geometry(stages) -> None:
         geometry(options.limit, options.mem_mb, options.output)
 
     parser = _stage(stages, "geometry", run, "enumerate the smooth toric bases of 6D F-theory models into a feature table")
-    parser.add_argument("--limit", type=int, help="stop after so many bases, those with the fewest rays (default: all 61,539)")
+    parser.add_argument("--limit", type=_positive, help="stop after so many bases, those with the fewest rays (default: all 61,539)")
     parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
 
 
 def _add_plan(stages) -> None:
     def run(options: argparse.Namespace) -> None:
         from vacuagym.feature_tables import FeatureTable
+        from vacuagym.parquet import made_by_us
         from vacuagym.stages.plan import plan
 
         hold_to_memory(table_memory_mb(), options.mem_mb)
-        table = FeatureTable(options.table, options.id, options.namespace, options.moduli)
-        plan(options.dataset, table, options.shard_size, options.n_limit, options.output)
+        with made_by_us(options.table):
+            table = FeatureTable(options.table, options.id, options.namespace, options.moduli)
+            plan(options.dataset, table, options.shard_size, options.n_limit, options.output)
 
     parser = _stage(stages, "plan", run, "check a feature table and find the shards that hold its rows")
     parser.add_argument("--dataset", required=True, help="name of the data set")
@@ -118,8 +135,8 @@ def _add_plan(stages) -> None:
     parser.add_argument("--id", required=True, help="integer column that identifies a row")
     parser.add_argument("--namespace", help="column that, with the id, makes a row unique")
     parser.add_argument("--moduli", help="column of moduli counts; may hold nulls")
-    parser.add_argument("--shard-size", type=int, default=10_000, help="ids per shard (default: %(default)s)")
-    parser.add_argument("--n-limit", type=int, help="take the rows with the lowest ids only, so many (default: all)")
+    parser.add_argument("--shard-size", type=_positive, default=10_000, help="ids per shard (default: %(default)s)")
+    parser.add_argument("--n-limit", type=_positive, help="take the rows with the lowest ids only, so many (default: all)")
     parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
 
 
@@ -141,14 +158,17 @@ def _add_label(stages) -> None:
     def run(options: argparse.Namespace) -> None:
         from vacuagym.stages.label import label
 
-        sections = json.loads(options.physics.read_text(encoding="utf-8"))
+        try:
+            sections = json.loads(options.physics.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ConfigError(f"{options.physics}: not the settings that a run records ({error}); run snakemake again") from error
         label(options.shard, sections, options.fingerprint, options.batch_mb, options.mem_mb, options.output)
 
     parser = _stage(stages, "label", run, "label the geometries of one shard: draw, search the critical points, classify")
     parser.add_argument("--shard", type=Path, required=True, help="shard file (vacuagym shard)")
     parser.add_argument("--physics", type=Path, required=True, help="JSON file with the seed, moduli, ensemble and search settings")
     parser.add_argument("--fingerprint", default="by hand", help="fingerprint of settings and code, kept in the file's metadata")
-    parser.add_argument("--batch-mb", type=int, default=16, help="working memory of a stack of systems (default: %(default)s)")
+    parser.add_argument("--batch-mb", type=_positive, default=16, help="working memory of a stack of systems (default: %(default)s)")
     parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
 
 
@@ -162,7 +182,9 @@ def _add_merge(stages) -> None:
         if options.physics is not None:
             from vacuagym.stages.relabel import Relabeller
 
-            relabel = Relabeller(options.physics, options.fingerprint, options.labels, options.shards)
+            relabel = Relabeller(
+                options.physics, options.fingerprint, options.labels, options.shards, options.batch_mb, options.label_mem_mb
+            )
         merge([Plan.read(path) for path in options.plans], options.labels, options.fingerprint, options.output, relabel)
 
     parser = _stage(stages, "merge", run, "put the label files of all shards into one table, sorted by data set, namespace, id")
@@ -171,21 +193,20 @@ def _add_merge(stages) -> None:
     parser.add_argument("--fingerprint", help="accept only label files made by these settings and code")
     parser.add_argument("--physics", type=Path, help="make files that are not acceptable again, by these settings (default: refuse them)")
     parser.add_argument("--shards", type=Path, default=Path("results/shards"), help="folder of the shard files (default: %(default)s)")
+    parser.add_argument("--batch-mb", type=_positive, default=16, help="as for label, where files are made again (default: %(default)s)")
+    parser.add_argument("--label-mem-mb", type=_positive, default=400, help="memory for that (default: %(default)s)")
     parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
 
 
 def _add_split(stages) -> None:
     def run(options: argparse.Namespace) -> None:
+        from vacuagym.parquet import made_by_us
         from vacuagym.stages.split import SplitShares, split
 
         hold_to_memory(table_memory_mb(), options.mem_mb)
-        split(
-            options.labels,
-            options.name,
-            options.seed,
-            SplitShares(options.train, options.validation, options.complexity_share),
-            options.output,
-        )
+        shares = SplitShares(options.train, options.validation, options.complexity_share)
+        with made_by_us(options.labels):
+            split(options.labels, options.name, options.seed, shares, options.output)
 
     parser = _stage(stages, "split", run, "assign every usable geometry to a fold of one split")
     parser.add_argument("--labels", type=Path, default=Path("results/labels.parquet"), help="label table (default: %(default)s)")
@@ -199,10 +220,13 @@ def _add_split(stages) -> None:
 
 def _add_verify(stages) -> None:
     def run(options: argparse.Namespace) -> None:
+        from vacuagym.parquet import made_by_us
         from vacuagym.stages.verify import SampleSize, verify
 
         hold_to_memory(table_memory_mb(), options.mem_mb)
-        verify(options.labels, SampleSize(options.share, options.least, options.per_label), options.output, options.record_only)
+        size = SampleSize(options.share, options.least, options.per_label)
+        with made_by_us(options.labels):
+            verify(options.labels, size, options.output, options.record_only)
 
     parser = _stage(stages, "verify", run, "derive a random sample of the labels a second time, by other code")
     parser.add_argument("--labels", type=Path, default=Path("results/labels.parquet"), help="label table (default: %(default)s)")
@@ -215,13 +239,17 @@ def _add_verify(stages) -> None:
 
 def _add_validate(stages) -> None:
     def run(options: argparse.Namespace) -> None:
+        from vacuagym.parquet import made_by_us
         from vacuagym.planning import Plan
         from vacuagym.stages.validate import Thresholds, validate
 
         hold_to_memory(table_memory_mb(), options.mem_mb)
         thresholds = Thresholds(options.largest_class, options.failed_share, options.fold_tolerance)
         plans = [Plan.read(path) for path in options.plans]
-        validate(options.labels, plans, options.splits, options.label_files, options.verification, thresholds, options.output)
+        with ExitStack() as whole:
+            for path in (options.labels, *options.splits):
+                whole.enter_context(made_by_us(path))
+            validate(options.labels, plans, options.splits, options.label_files, options.verification, thresholds, options.output)
 
     parser = _stage(stages, "validate", run, "check every row of the labels and splits, and measure what predicting from n alone scores")
     parser.add_argument("--labels", type=Path, default=Path("results/labels.parquet"), help="label table (default: %(default)s)")
@@ -254,7 +282,7 @@ def _add_explain(stages) -> None:
 
         explain(options.key, options.config, options.labels, options.precise)
 
-    parser = _stage(stages, "explain", run, "rebuild one geometry's potential, run its trials again, and compare with its label")
+    parser = _tool(stages, "explain", run, "rebuild one geometry's potential, run its trials again, and compare with its label")
     parser.add_argument("key", metavar="KEY", help="key of the geometry, such as fth6d:123 or ks:w5.ip.gz:123")
     parser.add_argument("--precise", action="store_true", help="also derive critical point and spectrum at 50 digits (mpmath)")
     parser.add_argument("--config", type=Path, default=Path("config.yaml"), help="configuration to compare with (default: %(default)s)")
@@ -270,5 +298,5 @@ def _add_status(stages) -> None:
         else:
             watch_status(options.watch)
 
-    parser = _stage(stages, "status", run, "show how far the last run in this folder is; reads only, at any time")
+    parser = _tool(stages, "status", run, "show how far the last run in this folder is; reads only, at any time")
     parser.add_argument("--watch", type=float, nargs="?", const=5.0, metavar="SECONDS", help="again and again (default: every 5 s)")

@@ -21,6 +21,10 @@ class InputError(VacuagymError):
     exit_code = 3
 
 
+class DamagedFileError(InputError):
+    """A Parquet file is not whole."""
+
+
 class MemoryDeclarationError(VacuagymError):
     """A job does not fit into the memory that was set aside for it."""
 

@@ -41,7 +41,9 @@ class Geometry:
     row: Mapping[str, Any] | None
 
     def potential(self, draw: int) -> RebuiltPotential:
-        """The potential of a flux draw."""
+        """The potential of a flux draw, 0 or larger."""
+        if draw < 0:
+            raise ValueError(f"draws are numbered from 0, not {draw}")
         physics = Physics.from_mapping(self.sections)
         streams = stream_key(physics.seed, self.dataset, self.namespace)[None], np.array([self.number]), np.array([draw])
         return RebuiltPotential(draw_fluxes(physics.ensemble, self.n, *streams).potential)
@@ -84,7 +86,7 @@ def rebuild(key: str, config: str | Path = "config.yaml", draw: int = 0) -> Rebu
     """
     geometry, changes = find_geometry(key, config)
     for change in changes:
-        warnings.warn(f"{config} has changed since the labels were made; the potential is that of the labels: {change}", stacklevel=2)
+        warnings.warn(f"the potential is that of the label, though {change}", stacklevel=2)
     return geometry.potential(draw)
 
 
@@ -143,11 +145,20 @@ def _unlabelled(key: str, dataset: str, namespace: str | None, number: int, sett
 
 def _changes(made: Mapping[str, Any], config: str | Path) -> list[str]:
     """What differs between the settings and code in a label table's metadata and those of today."""
-    code = [] if made["fingerprint"] == digest(made["physics"], code_fingerprint(LABEL_CODE)) else ["the code of the search is another"]
+    code = (
+        []
+        if made["fingerprint"] == digest(made["physics"], code_fingerprint(LABEL_CODE))
+        else ["the code of the search is another than for the label"]
+    )
     if not Path(config).exists():
         return code
-    old, new = dict(_leaves(made["physics"])), dict(_leaves(physics_sections(load_config(config))))
-    return [*code, *(f"{path} was {old.get(path)} and is {new.get(path)}" for path in old | new if old.get(path) != new.get(path))]
+    try:
+        settings = load_config(config)
+    except ConfigError:
+        return [*code, f"{config} cannot be used as it is now"]
+    old, new = dict(_leaves(made["physics"])), dict(_leaves(physics_sections(settings)))
+    differ = [path for path in old | new if old.get(path) != new.get(path)]
+    return [*code, *(f"{path} is {new.get(path)} in {config} and was {old.get(path)} for the label" for path in differ)]
 
 
 def _leaves(value: Any, path: str = ""):

@@ -14,13 +14,15 @@ _PACKAGE = Path(__file__).parent
 LABEL_CODE = ("eft", "search", "label_table.py", "stages/label.py")
 GEOMETRY_CODE = ("geometry", "stages/geometry.py")
 SPLIT_CODE = ("eft/streams.py", "row_hashes.py", "stages/split.py")
+PLAN_CODE = ("feature_tables.py", "stages/plan.py", "stages/shard.py")
+MERGE_CODE = ("label_table.py", "stages/merge.py")
 VALIDATE_CODE = ("stages/validate.py",)
 VERIFY_CODE = ("eft/streams.py", "row_hashes.py", "second_opinion.py", "stages/verify.py")
 
 
 @cache
 def code_fingerprint(parts: tuple[str, ...]) -> str:
-    """Fingerprint (12 hexadecimal digits) of modules and packages, named relative to this package."""
+    """Fingerprint (12 hexadecimal digits) of modules and packages, named relative to this package; another Python may give another."""
     digest = hashlib.blake2b(digest_size=6)
     for part in parts:
         path = _PACKAGE / part

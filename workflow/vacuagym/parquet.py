@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vacuagym.errors import InputError
+from vacuagym.errors import DamagedFileError, InputError
 from vacuagym.watchdog import beat
 
 pa.set_cpu_count(1)
@@ -45,7 +45,7 @@ def open_parquet(path: str | Path) -> pq.ParquetFile:
     except MemoryError:
         raise
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path}: not a whole Parquet file ({_first_line(error)}); write it again") from error
+        raise DamagedFileError(f"{path}: not a whole Parquet file ({_first_line(error)}); write it again") from error
 
 
 def read_batches(
@@ -65,7 +65,23 @@ def read_batches(
     except MemoryError:  # Arrow's is an ArrowException too, and says nothing about the file
         raise
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path}: damaged while reading {', '.join(columns)} ({_first_line(error)}); write the file again") from error
+        raise DamagedFileError(
+            f"{path}: damaged while reading {', '.join(columns)} ({_first_line(error)}); write the file again"
+        ) from error
+
+
+@contextmanager
+def made_by_us(path: str | Path) -> Iterator[None]:
+    """Read a file of a run's results: if it is damaged it is removed, so that the next run makes it again. No other file is touched."""
+    try:
+        yield
+    except DamagedFileError as error:
+        if Path("results").resolve() not in Path(path).resolve().parents or str(path) not in str(error):
+            raise
+        Path(path).unlink(missing_ok=True)
+        raise DamagedFileError(
+            f"{str(error).rpartition('; ')[0]}; it is removed: type the same command again, and it is made again"
+        ) from error
 
 
 def file_metadata(file: pq.ParquetFile) -> dict[str, Any]:
@@ -75,7 +91,7 @@ def file_metadata(file: pq.ParquetFile) -> dict[str, Any]:
 
 
 class TableWriter:
-    """Writes a Parquet file under a temporary name and moves it to its final one when it is whole and on disk."""
+    """Writes the row groups and the footer of a Parquet file; where it lies and when it is whole is :func:`write_table`'s business."""
 
     def __init__(self, path: Path, schema: pa.Schema, temporary: BinaryIO):
         self.rows = 0

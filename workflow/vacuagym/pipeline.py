@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Mapping
 from functools import cache
@@ -14,7 +15,7 @@ from typing import Any
 from vacuagym import limits
 from vacuagym.config import canonical_json, checked_config, digest, physics_sections
 from vacuagym.errors import ConfigError, VacuagymError
-from vacuagym.fingerprint import GEOMETRY_CODE, LABEL_CODE, SPLIT_CODE, VALIDATE_CODE, VERIFY_CODE, code_fingerprint
+from vacuagym.fingerprint import GEOMETRY_CODE, LABEL_CODE, MERGE_CODE, SPLIT_CODE, VALIDATE_CODE, VERIFY_CODE, code_fingerprint
 from vacuagym.planning import Plan, known_plan, plan_dataset
 
 GEOMETRY = "results/geometry/{dataset}.parquet"
@@ -27,6 +28,7 @@ VERDICT = "results/verdict.txt"
 SPLIT = "results/splits/{split}.parquet"
 PHYSICS = "results/physics/{fingerprint}.json"
 CONFIGURATION = "results/configuration.json"
+SETTINGS = "results/settings/{of}.json"
 LEAST_DISK_MB = 500
 
 
@@ -42,11 +44,17 @@ class Pipeline:
         self.fingerprint = digest(self.physics, code_fingerprint(LABEL_CODE))
         self.physics_file = PHYSICS.format(fingerprint=self.fingerprint)
         self.geometry_code = code_fingerprint(GEOMETRY_CODE)
+        self.merge_code = code_fingerprint(MERGE_CODE)
         self.verify_code = code_fingerprint(VERIFY_CODE)
         self.validate_code = code_fingerprint(VALIDATE_CODE)
         self.split_code = code_fingerprint(SPLIT_CODE)
         self.plan = cache(self._plan)
         self.job_options = f" --mem-mb={{resources.mem_mb}} --stall-minutes={self.config['stall_minutes']} --log={{log:q}}"
+
+        search, memory = self.config["search"], self.config["memory"]
+        self._trials = search["n_samples"] * search["n_restarts"]
+        remake = f" --physics={self.physics_file} --batch-mb={memory['batch_mb']} --label-mem-mb={self.label_memory_mb()}"
+        self.merge_options = remake if self.config["damaged_labels"] == "remake" else ""
 
     def _plan(self, dataset: str) -> Plan:
         """The plan of a data set whose table exists; made when first asked for."""
@@ -81,9 +89,7 @@ class Pipeline:
 
     def label_memory_mb(self) -> int:
         """Declared memory of a label job."""
-        search = self.config["search"]
-        trials = search["n_samples"] * search["n_restarts"]
-        return limits.label_memory_mb(self.config["moduli"]["max"], trials, self.config["memory"]["batch_mb"])
+        return limits.label_memory_mb(self.config["moduli"]["max"], self._trials, self.config["memory"]["batch_mb"])
 
     def table_memory_mb(self) -> int:
         """Declared memory of a job that streams over a table."""
@@ -95,7 +101,7 @@ class Pipeline:
 
     def require_machine(self, granted_mb: int | None) -> None:
         """Refuse a machine, or a limit of ``--resources mem_mb``, that is too small for the largest single job."""
-        needed = max(self.label_memory_mb(), self.table_memory_mb(), self.geometry_memory_mb() if self.computed else 0)
+        needed = max(self.label_memory_mb() + self.table_memory_mb(), self.geometry_memory_mb() if self.computed else 0)
         if granted_mb is not None and granted_mb < needed:
             raise ConfigError(f"--resources mem_mb={granted_mb} is less than the {needed} MB that a single job of this configuration needs")
         installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
@@ -115,6 +121,38 @@ class Pipeline:
         if free < LEAST_DISK_MB:
             raise VacuagymError(f"{Path.cwd()}: {free} MB are free on this disk, and a run needs {LEAST_DISK_MB} MB; make room")
 
+    def discard_torn(self) -> None:
+        """Remove files of the results that a power cut or a copy has left empty or cut off, so that they are made again.
+
+        Looks at the ends of each file only; what is altered in between is found by the checksums when it is read.
+        """
+        for path in sorted(Path("results").rglob("*.parquet")) + sorted(Path("results").rglob("*.json")):
+            if path.is_file() and not _has_both_ends(path):
+                print(f"warning: {path} is not whole; it is removed and made again", file=sys.stderr)
+                path.unlink()
+
+    def stamp_settings(self, change: bool) -> None:
+        """Write what each result depends on besides its inputs into files that are inputs of its rule, where they are absent or differ.
+
+        So a change of settings is noticed by time alone, even if Snakemake's own records are lost. Without ``change`` (a dry run, or
+        another run at work) only what is absent is written.
+        """
+        for of, content in self._stamps().items():
+            path, text = Path(SETTINGS.format(of=of)), canonical_json(content)
+            if not path.exists() or (change and path.read_text(encoding="utf-8", errors="replace").strip() != text):
+                _replace(path, text)
+
+    def _stamps(self) -> dict[str, Any]:
+        tables = {name: [self.datasets[name], self.config["shard_size"], self.config["n_limit"]] for name in self.datasets}
+        return {
+            "geometry": [self.config["n_limit"], self.geometry_code],
+            "labels": [self.fingerprint],
+            "table": [self.fingerprint, self.merge_code, tables, {name: self.plan(name).content for name in self.given}],
+            "splits": [self.config["seed"], self.config["splits"], self.split_code],
+            "verification": [self.config["verify"], self.verify_code],
+            "validation": [self.config["validation"], self.validate_code],
+        }
+
     def record_settings(self) -> None:
         """Put the settings of this run where its label jobs and ``vacuagym status`` read them.
 
@@ -122,6 +160,17 @@ class Pipeline:
         """
         _replace(Path(self.physics_file), canonical_json(self.physics))
         _replace(Path(CONFIGURATION), json.dumps(self.config, indent=1, ensure_ascii=False))
+
+
+def _has_both_ends(path: Path) -> bool:
+    with open(path, "rb") as file:
+        first = file.read(4)
+        size = file.seek(0, os.SEEK_END)
+        file.seek(-min(size, 4), os.SEEK_END)
+        last = file.read(4)
+    if path.suffix == ".parquet":
+        return size >= 12 and first == last == b"PAR1"
+    return first[:1] in b"[{" and last.strip()[-1:] in (b"]", b"}")
 
 
 def _replace(path: Path, text: str) -> None:

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from vacuagym.config import digest
-from vacuagym.errors import VacuagymError
+from vacuagym.errors import InputError, VacuagymError
+from vacuagym.fingerprint import PLAN_CODE, code_fingerprint
 from vacuagym.limits import table_memory_mb
 
 PLANS = Path("results/plans")
-_FORMAT = 1  # raise it when plans must be made anew
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class Plan:
     until: tuple[int, str | None] | None  # the largest key within n_limit; None: no limit
     id_ranges: list[tuple[int, int]]
     shards: tuple[Shard, ...]
+    warning: str | None = None  # what is odd about the table and yet no error
 
     @classmethod
     def read(cls, path: str | Path) -> Plan:
@@ -49,7 +50,7 @@ class Plan:
         plan = json.loads(Path(path).read_text(encoding="utf-8"))
         until = tuple(plan["until"]) if plan["until"] else None
         shards = tuple(Shard(**shard) for shard in plan["shards"])
-        return cls(Path(path), plan["dataset"], plan["table"], until, [tuple(ids) for ids in plan["id_ranges"]], shards)
+        return cls(Path(path), plan["dataset"], plan["table"], until, [tuple(ids) for ids in plan["id_ranges"]], shards, plan["warning"])
 
     @property
     def content(self) -> str:
@@ -58,7 +59,10 @@ class Plan:
 
     def shard(self, first: int) -> Shard:
         """The shard that begins at ``first``."""
-        return next(shard for shard in self.shards if shard.first == first)
+        for shard in self.shards:
+            if shard.first == first:
+                return shard
+        raise InputError(f"{self.path}: no shard begins at {first}; the first is {self.shards[0].first}")
 
 
 class PlanError(VacuagymError):
@@ -75,7 +79,10 @@ def plan_dataset(dataset: str, entry: Mapping[str, Any], shard_size: int, n_limi
     if path is None or not path.exists():
         path = path or PLANS / f"{dataset}.json"  # the table is absent: the child explains it
         _make(path, dataset, table, shard_size, n_limit)
-    return Plan.read(path)
+    plan = Plan.read(path)
+    if plan.warning:
+        print(f"warning: data set {dataset}: {plan.warning}", file=sys.stderr)
+    return plan
 
 
 def known_plan(dataset: str, entry: Mapping[str, Any], shard_size: int, n_limit: int | None) -> Plan | None:
@@ -91,7 +98,10 @@ def _whereabouts(dataset: str, entry: Mapping[str, Any], shard_size: int, n_limi
         stat = Path(table["path"]).stat()
     except OSError:
         return table, None
-    return table, PLANS / f"{dataset}-{digest(_FORMAT, table, [stat.st_size, stat.st_mtime_ns], shard_size, n_limit)}.json"
+    return (
+        table,
+        PLANS / f"{dataset}-{digest(code_fingerprint(PLAN_CODE), table, [stat.st_size, stat.st_mtime_ns], shard_size, n_limit)}.json",
+    )
 
 
 def _make(path: Path, dataset: str, table: Mapping[str, Any], shard_size: int, n_limit: int | None) -> None:
@@ -103,5 +113,3 @@ def _make(path: Path, dataset: str, table: Mapping[str, Any], shard_size: int, n
     child = subprocess.run(command, capture_output=True, text=True)
     if child.returncode:
         raise PlanError(f"data set {dataset}: {child.stderr.strip().removeprefix('error: ')}", child.returncode)
-    if child.stderr:
-        print(f"data set {dataset}: {child.stderr.strip()}", file=sys.stderr)

@@ -124,7 +124,7 @@ def _vacuum(trials: Trials, spectra: np.ndarray, hess_eps: float, trial: np.ndar
     eigenvalues = spectra[trial]
     index = hessian_index(np.where(converged[:, None], eigenvalues, 0.0), hess_eps)
     size = np.abs(eigenvalues)
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         condition_number = size.max(axis=1) / size.min(axis=1)
         log_abs_det = np.log(size).sum(axis=1)
 

@@ -20,7 +20,7 @@ def explain(key: str, config: Path, labels: Path, precise: bool) -> None:
     """Print the trials of a geometry, its label, and every difference; :class:`VacuagymError` if the table differs."""
     geometry, changes = find_geometry(key, config, labels)
     for change in changes:
-        print(f"note: since the label was made, {change}; explained is the label")
+        print(f"note: {change}; explained is the label")
     if geometry.row is None:
         print(f"note: {key} has no label yet; this is what it would get")
     physics = Physics.from_mapping(geometry.sections)

@@ -1,17 +1,18 @@
 """Merge: the label files of all shards as one table, sorted by data set, namespace and id. Streams; nothing is held but a chunk.
 
 Shards are ranges of ids across namespaces, so the rows of a namespace lie scattered over its data set's shards. They pass through an
-unnamed scratch file, one piece per namespace and batch, and are read back namespace by namespace: every row is read and written twice,
-whatever the number of namespaces.
+unnamed scratch file, cut into buckets (a large namespace, or several small ones), and are read back bucket by bucket.
 """
 
 from __future__ import annotations
 
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -21,6 +22,8 @@ from vacuagym.limits import peak_memory_mb
 from vacuagym.parquet import TableWriter, file_metadata, open_parquet, read_batches, write_table
 from vacuagym.planning import Plan, Shard
 
+BUCKET_ROWS = 4 * 8192  # of several small namespaces that are sorted together
+_MOST_PIECES = 64  # that wait for a row group to fill
 ROW_GROUP = 8192  # rows; part of the file's bytes, so the same for every shard size
 
 
@@ -49,7 +52,7 @@ def merge(plans: Sequence[Plan], folder: Path, fingerprint: str | None, output: 
         for plan in plans:
             before = rows.written
             batches = _label_batches(plan, folder, metadata)
-            for batch in batches if plan.table["namespace"] is None else _by_namespace(batches, output.parent):
+            for batch in batches if plan.table["namespace"] is None else _by_namespace(plan, folder, batches, output.parent):
                 rows.add(batch)
             metadata["datasets"][plan.dataset] = rows.written - before
             print(f"{plan.dataset}: {rows.written - before} rows, peak {peak_memory_mb():.0f} MB", flush=True)
@@ -93,22 +96,46 @@ def _label_batches(plan: Plan, folder: Path, metadata: dict) -> Iterator[pa.Reco
         yield from read_batches(file, path, SCHEMA.names)
 
 
-def _by_namespace(batches: Iterator[pa.RecordBatch], folder: Path) -> Iterator[pa.RecordBatch]:
+def _by_namespace(plan: Plan, folder: Path, batches: Iterator[pa.RecordBatch], scratch_folder: Path) -> Iterator[pa.RecordBatch]:
     """The rows by namespace, those of equal namespace in the order in which they came."""
-    pieces: dict[str, list[int]] = {}
-    with tempfile.TemporaryFile(dir=folder) as scratch:
+    buckets = _buckets(plan, folder)
+    pieces: list[list[int]] = [[] for _ in range(max(buckets.values()) + 1)]
+    with tempfile.TemporaryFile(dir=scratch_folder) as scratch:
         count = 0
         with pa.ipc.new_file(scratch, SCHEMA, options=pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)) as spill:
             for batch in batches:
-                for namespace in pc.unique(batch.column("namespace")).to_pylist():
-                    spill.write_batch(batch.filter(pc.equal(batch.column("namespace"), namespace)))
-                    pieces.setdefault(namespace, []).append(count)
+                where = np.array([buckets[name] for name in batch.column("namespace").to_pylist()])
+                for bucket in np.unique(where):
+                    spill.write_batch(batch.take(pa.array(np.flatnonzero(where == bucket))))
+                    pieces[bucket].append(count)
                     count += 1
         scratch.seek(0)
         with pa.ipc.open_file(scratch, options=pa.ipc.IpcReadOptions(use_threads=False)) as spilled:
-            for namespace in sorted(pieces):
-                for piece in pieces[namespace]:
-                    yield spilled.get_batch(piece)
+            names: list[set[str]] = [set() for _ in pieces]
+            for name, bucket in buckets.items():
+                names[bucket].add(name)
+            for bucket, own in enumerate(pieces):
+                if len(names[bucket]) == 1:
+                    yield from map(spilled.get_batch, own)
+                else:
+                    rows = pa.Table.from_batches([spilled.get_batch(piece) for piece in own])
+                    yield from rows.sort_by([("namespace", "ascending"), ("geometry_id", "ascending")]).combine_chunks().to_batches()
+
+
+def _buckets(plan: Plan, folder: Path) -> dict[str, int]:
+    """A bucket for each namespace, in their order: a large namespace has its own, small ones share one that fits into memory."""
+    counts: Counter[str] = Counter()
+    for shard in plan.shards:
+        path = label_file(folder, plan.dataset, shard)
+        for batch in read_batches(open_parquet(path), path, ["namespace"]):
+            counts.update(batch.column("namespace").to_pylist())
+    buckets: dict[str, int] = {}
+    bucket, rows = 0, 0
+    for name in sorted(counts):
+        if rows and rows + counts[name] > BUCKET_ROWS:
+            bucket, rows = bucket + 1, 0
+        buckets[name], rows = bucket, rows + counts[name]
+    return buckets
 
 
 class _RowGroups:
@@ -130,6 +157,8 @@ class _RowGroups:
         self._pending.append(table)
         self._rows += len(table)
         self.written += len(table)
+        if len(self._pending) > _MOST_PIECES:
+            self._pending = [pa.concat_tables(self._pending).combine_chunks()]
         while self._rows >= ROW_GROUP:
             rows = pa.concat_tables(self._pending)
             self._write(rows.slice(0, ROW_GROUP))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,10 @@ from vacuagym.errors import ConfigError
 from vacuagym.feature_tables import FeatureTable
 from vacuagym.parquet import write_text
 
+MODULI_ABSENT = (
+    "{path} has no column {column!r}: every geometry gets the least number of moduli; "
+    "set `moduli` of the data set to a column of the table, or to null if that is intended"
+)
 MOST_SHARDS = 10_000  # Snakemake takes minutes and gigabytes to plan more jobs than this
 
 
@@ -40,12 +43,6 @@ class ShardDigest:
 
 def plan(dataset: str, table: FeatureTable, shard_size: int, n_limit: int | None, output: Path) -> None:
     """Check every row of ``table`` and write the plan of the data set: its shards, at most ``n_limit`` rows in all."""
-    if table.moduli_absent:
-        print(
-            f"warning: {table.path} has no column {table.moduli!r}: every geometry gets the least number of moduli; "
-            "set `moduli` of the data set to a column of the table, or to null if that is intended",
-            file=sys.stderr,
-        )
     shards: list[dict] = []
     selected, until = 0, None
     content = ShardDigest()
@@ -70,6 +67,7 @@ def plan(dataset: str, table: FeatureTable, shard_size: int, n_limit: int | None
         "selected": selected,
         "until": until if selected < table.rows else None,
         "id_ranges": table.id_ranges,
+        "warning": MODULI_ABSENT.format(path=table.path, column=table.moduli) if table.moduli_absent else None,
         "shards": shards,
     }
     write_text(output, json.dumps(document, indent=1) + "\n")

@@ -45,6 +45,8 @@ class SplitShares:
 
 def split(labels: Path, name: str, seed: int, shares: SplitShares, output: Path) -> None:
     """Write the split ``name`` of the label table: columns key, dataset, geometry_id, fold."""
+    if not (shares.train > 0 and shares.validation > 0 and shares.train + shares.validation < 1 and 0 < shares.complexity < 1):
+        raise ConfigError(f"the shares {shares} cannot be: each is above 0, and train and validation leave something for test")
     rule, about = _fold_rule(labels, name, shares)
     counts = np.zeros(len(FOLDS), int)
     metadata: dict = {"split": name, "seed": seed, "shares": asdict(shares), **about}
