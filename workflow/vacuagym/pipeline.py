@@ -126,10 +126,13 @@ class Pipeline:
 
         Looks at the ends of each file only; what is altered in between is found by the checksums when it is read.
         """
-        for path in sorted(Path("results").rglob("*.parquet")) + sorted(Path("results").rglob("*.json")):
-            if path.is_file() and not _has_both_ends(path):
+        results = Path("results")
+        for path in sorted([*results.rglob("*.parquet"), *results.rglob("*.json"), *results.glob("verdict.txt")]):
+            if path.is_file() and not _is_whole(path):
                 print(f"warning: {path} is not whole; it is removed and made again", file=sys.stderr)
                 path.unlink()
+        for leftover in results.rglob(".*.json.*.tmp"):  # of a Snakemake that was killed while it wrote its settings
+            leftover.unlink(missing_ok=True)
 
     def stamp_settings(self, change: bool) -> None:
         """Write what each result depends on besides its inputs into files that are inputs of its rule, where they are absent or differ.
@@ -162,15 +165,18 @@ class Pipeline:
         _replace(Path(CONFIGURATION), json.dumps(self.config, indent=1, ensure_ascii=False))
 
 
-def _has_both_ends(path: Path) -> bool:
+def _is_whole(path: Path) -> bool:
+    if path.suffix == ".json":
+        try:
+            return json.loads(path.read_text(encoding="utf-8")) is not None
+        except ValueError:
+            return False
     with open(path, "rb") as file:
         first = file.read(4)
         size = file.seek(0, os.SEEK_END)
         file.seek(-min(size, 4), os.SEEK_END)
         last = file.read(4)
-    if path.suffix == ".parquet":
-        return size >= 12 and first == last == b"PAR1"
-    return first[:1] in b"[{" and last.strip()[-1:] in (b"]", b"}")
+    return size >= 12 and (first == last == b"PAR1" or path.suffix == ".txt")
 
 
 def _replace(path: Path, text: str) -> None:
