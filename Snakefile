@@ -4,6 +4,7 @@ Run `snakemake --cores 2 --resources mem_mb=12000`; the same command resumes aft
 """
 
 import os
+import socket
 import sys
 
 # Jobs find the package and this interpreter whether or not the environment is activated.
@@ -22,6 +23,9 @@ from vacuagym.run_lock import hold_run_lock, holder
 
 configfile: os.path.join(workflow.basedir, "config.yaml")
 
+
+if workflow.is_main_process:
+    os.environ |= {orphans.PARENT: str(os.getpid()), orphans.HOST: socket.gethostname()}
 
 try:
     for path in workflow.configfiles:
@@ -63,7 +67,6 @@ onstart:
         hold_run_lock()
     except VacuagymError as error:
         raise WorkflowError(str(error))
-    os.environ[orphans.PARENT] = str(os.getpid())
     run.record_settings()
 
 

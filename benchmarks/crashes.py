@@ -231,11 +231,16 @@ def main() -> None:
     base = Path(tempfile.mkdtemp(prefix="crashes-")).resolve()
     harness = Harness(base, options.seed, options.patience)
     kills = rounds = 0
-    with suppress(KeyboardInterrupt):
+    try:
         while kills < options.kills:
             kills += harness.round(rounds, (*KINDS, MIXTURE)[rounds % (len(KINDS) + 1)])
             rounds += 1
             print(f"round {rounds}, {kills} kills", file=sys.stderr, flush=True)
+    except KeyboardInterrupt:
+        print("interrupted: the last round is counted in part", flush=True)
+        for pid in processes_in(base / "round"):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
     print(harness.table())
     print("too late: the run was over before the kill; hung: after a signal, ended by kill -9; orphans: jobs that outlived their Snakemake")
     if harness.notes:

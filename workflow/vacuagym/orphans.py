@@ -9,11 +9,13 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import socket
 import sys
 import threading
 import time
 
 PARENT = "VACUAGYM_SNAKEMAKE_PID"
+HOST = "VACUAGYM_SNAKEMAKE_HOST"
 _PR_SET_PDEATHSIG = 1
 _LOOK_SECONDS = 2.0
 
@@ -21,7 +23,11 @@ _LOOK_SECONDS = 2.0
 def die_with_snakemake() -> None:
     """End this process when the Snakemake that started it has ended, however that came about."""
     parent = os.environ.get(PARENT)
-    if parent is None or os.getppid() != int(parent):
+    if parent is None:
+        return
+    if os.getppid() != int(parent):
+        if os.environ.get(HOST) == socket.gethostname() and not _is_alive(int(parent)):
+            os.kill(os.getpid(), signal.SIGKILL)  # it died before this job had begun
         return
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -29,6 +35,16 @@ def die_with_snakemake() -> None:
             os.kill(os.getpid(), signal.SIGKILL)
     else:
         threading.Thread(target=_watch, args=(int(parent),), daemon=True).start()
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def _watch(parent: int) -> None:

@@ -155,10 +155,8 @@ def _temporary(path: Path) -> Iterator[BinaryIO]:
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(path)
     name = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with open(name, "wb") as temporary:
+    with _open_locked(name) as temporary:
         try:
-            with suppress(OSError):  # a file system without locks: only the tidying is lost
-                fcntl.flock(temporary, fcntl.LOCK_EX)
             yield temporary
             os.replace(name, path)
         except BaseException:
@@ -169,6 +167,18 @@ def _temporary(path: Path) -> Iterator[BinaryIO]:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _open_locked(name: Path) -> BinaryIO:
+    """Open a temporary file and lock it; again, if another writer took it for abandoned between the two."""
+    while True:
+        temporary = open(name, "wb")  # noqa: SIM115 - the caller closes it
+        with suppress(OSError):  # a file system without locks: only the tidying is lost
+            fcntl.flock(temporary, fcntl.LOCK_EX)
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(temporary.fileno()), name.stat()):
+                return temporary
+        temporary.close()
 
 
 def _remove_abandoned(path: Path) -> None:
