@@ -79,5 +79,6 @@ rule all:
         lambda wildcards: [path for name in run.computed if plan_of(name) for path in run.label_files(name)],
         paths.LABEL_TABLE,
         expand(paths.SPLIT, split=run.splits()),
+        paths.VERIFICATION,
         paths.VALIDATION,
         paths.VERDICT,

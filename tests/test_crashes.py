@@ -486,15 +486,9 @@ TORN = {
     "the verdict": ("verdict.txt", half),
     "a verdict that lacks its last bytes": ("verdict.txt", all_but_the_end),
 }
-OPEN = {
-    "the verification": "removed, but not made again: nothing but the validation needs it, and that is there",
-    "a verdict that lacks its last bytes": "long enough to be taken for whole",
-}
 
 
-@pytest.mark.parametrize(
-    "what", [pytest.param(name, marks=[pytest.mark.xfail(strict=True, reason=OPEN[name])] if name in OPEN else []) for name in TORN]
-)
+@pytest.mark.parametrize("what", TORN)
 def test_a_file_that_is_torn_is_made_again(workspace, finished, what):
     pattern, cut = TORN[what]
     tear(the_only(workspace, f"results/{pattern}"), cut, keep_time=what == "a split")

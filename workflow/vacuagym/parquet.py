@@ -173,8 +173,10 @@ def _open_locked(name: Path) -> BinaryIO:
     """Open a temporary file and lock it; again, if another writer took it for abandoned between the two."""
     while True:
         temporary = open(name, "wb")  # noqa: SIM115 - the caller closes it
-        with suppress(OSError):  # a file system without locks: only the tidying is lost
+        try:
             fcntl.flock(temporary, fcntl.LOCK_EX)
+        except OSError:  # a file system without locks: only the tidying is lost
+            return temporary
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(temporary.fileno()), name.stat()):
                 return temporary

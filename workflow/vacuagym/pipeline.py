@@ -176,7 +176,7 @@ def _is_whole(path: Path) -> bool:
         size = file.seek(0, os.SEEK_END)
         file.seek(-min(size, 4), os.SEEK_END)
         last = file.read(4)
-    return size >= 12 and (first == last == b"PAR1" or path.suffix == ".txt")
+    return last.endswith(b"\n") if path.suffix == ".txt" else size >= 12 and first == last == b"PAR1"
 
 
 def _replace(path: Path, text: str) -> None:
