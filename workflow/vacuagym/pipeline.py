@@ -124,7 +124,7 @@ class Pipeline:
     def discard_torn(self) -> None:
         """Remove files of the results that a power cut or a copy has left empty or cut off, so that they are made again.
 
-        Looks at the ends of each file only; what is altered in between is found by the checksums when it is read.
+        Parses JSON, and looks at the ends of Parquet files only: what is altered in between is found by the checksums when it is read.
         """
         results = Path("results")
         for path in sorted([*results.rglob("*.parquet"), *results.rglob("*.json"), *results.glob("verdict.txt")]):
