@@ -28,7 +28,6 @@ import pytest
 from conftest import Workspace
 from vacuagym.config import checked_config, physics_sections
 from vacuagym.feature_tables import FeatureTable
-from vacuagym.parquet import write_text
 from vacuagym.pipeline import Pipeline
 from vacuagym.planning import Plan
 from vacuagym.stages import geometry as geometry_stage
@@ -40,6 +39,7 @@ from vacuagym.stages.plan import plan
 from vacuagym.stages.shard import shard
 from vacuagym.stages.split import SplitShares, split
 from vacuagym.stages.verify import SampleSize, verify
+from vacuagym.whole_files import whole_file, write_text
 
 PHYSICS = physics_sections(checked_config({"moduli": {"max": 3}, "search": {"n_samples": 1, "n_restarts": 1}}))
 OLDER = b"an older version, whole"
@@ -282,6 +282,14 @@ def test_a_snakemake_that_is_killed_while_it_writes_its_settings_leaves_nothing_
     work()
     assert calls > 1
     assert [path for path in (tmp_path / "results").rglob("*") if path.name.endswith(".tmp")] == []
+
+
+def test_a_start_leaves_alone_what_another_start_is_writing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with whole_file(tmp_path / "results" / "settings" / "labels.json") as temporary:
+        temporary.write(b"{}")
+        Pipeline({}).discard_torn()
+    assert (tmp_path / "results" / "settings" / "labels.json").read_bytes() == b"{}"
 
 
 # ------------------------------------------------------------------------------------------------------- two writers of one file

@@ -15,7 +15,8 @@ import pytest
 
 from vacuagym import parquet
 from vacuagym.errors import InputError
-from vacuagym.parquet import file_metadata, open_parquet, read_batches, write_table, write_text
+from vacuagym.parquet import file_metadata, open_parquet, read_batches, write_table
+from vacuagym.whole_files import write_text
 
 TABLE = pa.table({"id": [3, 1, 2], "name": ["a", None, "b"], "list": [[1.0], [], None]})
 

@@ -5,7 +5,6 @@ Nothing here knows what the columns mean.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ import pyarrow.parquet as pq
 
 from vacuagym.errors import DamagedFileError, InputError
 from vacuagym.watchdog import beat
+from vacuagym.whole_files import whole_file
 
 pa.set_cpu_count(1)
 pa.set_io_thread_count(1)
@@ -126,7 +126,7 @@ def write_table(path: str | Path, schema: pa.Schema, metadata: dict[str, Any]) -
     Temporary file in the same folder, fsync, footer read again and rows counted, rename, fsync of the folder.
     """
     path = Path(path)
-    with _temporary(path) as temporary:
+    with whole_file(path) as temporary:
         writer = TableWriter(path, schema, temporary)
         try:
             yield writer
@@ -139,60 +139,6 @@ def write_table(path: str | Path, schema: pa.Schema, metadata: dict[str, Any]) -
         counted = pq.ParquetFile(temporary.name).metadata.num_rows
         if counted != writer.rows:
             raise OSError(f"{path}: wrote {writer.rows} rows and read back {counted}")
-
-
-def write_text(path: str | Path, text: str) -> None:
-    """Write a small text file as a whole or not at all."""
-    with _temporary(Path(path)) as temporary:
-        temporary.write(text.encode())
-        temporary.flush()
-        os.fsync(temporary.fileno())
-
-
-@contextmanager
-def _temporary(path: Path) -> Iterator[BinaryIO]:
-    """A file beside ``path``, of this process alone, that takes its place when the block ends well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(path)
-    name = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with _open_locked(name) as temporary:
-        try:
-            yield temporary
-            os.replace(name, path)
-        except BaseException:
-            name.unlink(missing_ok=True)
-            raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _open_locked(name: Path) -> BinaryIO:
-    """Open a temporary file and lock it; again, if another writer took it for abandoned between the two."""
-    while True:
-        temporary = open(name, "wb")  # noqa: SIM115 - the caller closes it
-        try:
-            fcntl.flock(temporary, fcntl.LOCK_EX)
-        except OSError:  # a file system without locks: only the tidying is lost
-            return temporary
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(temporary.fileno()), name.stat()):
-                return temporary
-        temporary.close()
-
-
-def _remove_abandoned(path: Path) -> None:
-    """Remove what killed writers of this file left: temporary files that no living process holds the lock of."""
-    for leftover in path.parent.glob(f".{_escaped(path.name)}.*.tmp"):
-        with suppress(OSError), open(leftover, "rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            leftover.unlink()
-
-
-def _escaped(name: str) -> str:
-    return "".join(f"[{c}]" if c in "*?[" else c for c in name)
 
 
 def _dictionary_columns(schema: pa.Schema) -> list[str]:

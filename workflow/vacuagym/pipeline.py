@@ -17,6 +17,7 @@ from vacuagym.config import canonical_json, checked_config, digest, physics_sect
 from vacuagym.errors import ConfigError, VacuagymError
 from vacuagym.fingerprint import GEOMETRY_CODE, LABEL_CODE, MERGE_CODE, SPLIT_CODE, VALIDATE_CODE, VERIFY_CODE, code_fingerprint
 from vacuagym.planning import Plan, known_plan, plan_dataset
+from vacuagym.whole_files import remove_abandoned, write_text
 
 GEOMETRY = "results/geometry/{dataset}.parquet"
 SHARD = "results/shards/{dataset}/{first}-{last}.parquet"
@@ -130,9 +131,8 @@ class Pipeline:
         for path in sorted([*results.rglob("*.parquet"), *results.rglob("*.json"), *results.glob("verdict.txt")]):
             if path.is_file() and not _is_whole(path):
                 print(f"warning: {path} is not whole; it is removed and made again", file=sys.stderr)
-                path.unlink()
-        for leftover in results.rglob(".*.json.*.tmp"):  # of a Snakemake that was killed while it wrote its settings
-            leftover.unlink(missing_ok=True)
+                path.unlink(missing_ok=True)  # another run may have begun in the same instant
+        remove_abandoned(results.rglob(".*.json.*.tmp"))  # of a Snakemake that was killed while it wrote its settings
 
     def stamp_settings(self, change: bool) -> None:
         """Write what each result depends on besides its inputs into files that are inputs of its rule, where they are absent or differ.
@@ -143,7 +143,7 @@ class Pipeline:
         for of, content in self._stamps().items():
             path, text = Path(SETTINGS.format(of=of)), canonical_json(content)
             if not path.exists() or (change and path.read_text(encoding="utf-8", errors="replace").strip() != text):
-                _replace(path, text)
+                write_text(path, text + "\n")
 
     def _stamps(self) -> dict[str, Any]:
         tables = {name: [self.datasets[name], self.config["shard_size"], self.config["n_limit"]] for name in self.datasets}
@@ -161,8 +161,8 @@ class Pipeline:
 
         The physics file is named by its fingerprint: a job that is repeated by hand, or a run under way, never sees other settings.
         """
-        _replace(Path(self.physics_file), canonical_json(self.physics))
-        _replace(Path(CONFIGURATION), json.dumps(self.config, indent=1, ensure_ascii=False))
+        write_text(self.physics_file, canonical_json(self.physics) + "\n")
+        write_text(CONFIGURATION, json.dumps(self.config, indent=1, ensure_ascii=False) + "\n")
 
 
 def _is_whole(path: Path) -> bool:
@@ -177,13 +177,3 @@ def _is_whole(path: Path) -> bool:
         file.seek(-min(size, 4), os.SEEK_END)
         last = file.read(4)
     return last.endswith(b"\n") if path.suffix == ".txt" else size >= 12 and first == last == b"PAR1"
-
-
-def _replace(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with open(temporary, "w", encoding="utf-8") as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from vacuagym.errors import VacuagymError
-from vacuagym.parquet import write_text
+from vacuagym.whole_files import write_text
 
 
 class ChecksFailed(VacuagymError):

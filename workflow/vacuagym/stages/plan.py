@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from vacuagym.errors import ConfigError
 from vacuagym.feature_tables import FeatureTable
-from vacuagym.parquet import write_text
+from vacuagym.whole_files import write_text
 
 MODULI_ABSENT = (
     "{path} has no column {column!r}: every geometry gets the least number of moduli; "

@@ -17,10 +17,11 @@ import pyarrow as pa
 
 from vacuagym.label_table import LABELS
 from vacuagym.limits import peak_memory_mb
-from vacuagym.parquet import file_metadata, open_parquet, read_batches, write_text
+from vacuagym.parquet import file_metadata, open_parquet, read_batches
 from vacuagym.planning import Plan
 from vacuagym.stages.merge import label_file
 from vacuagym.stages.split import FOLDS
+from vacuagym.whole_files import write_text
 
 _MOST_MODULI = 256
 _ENOUGH = 100  # rows: shares of fewer say nothing

@@ -17,10 +17,11 @@ from typing import Any
 from vacuagym.errors import VacuagymError
 from vacuagym.label_table import SCHEMA
 from vacuagym.limits import peak_memory_mb
-from vacuagym.parquet import file_metadata, open_parquet, read_batches, write_text
+from vacuagym.parquet import file_metadata, open_parquet, read_batches
 from vacuagym.row_hashes import row_hashes
 from vacuagym.second_opinion import disagreements
 from vacuagym.watchdog import beat
+from vacuagym.whole_files import write_text
 
 _COLUMNS = ("dataset", "namespace", "geometry_id", "stability")
 
