@@ -79,11 +79,16 @@ def names_key(message: str, path) -> bool:
     return re.search(rf"^ *{re.escape('.'.join(path))}\b", message, re.MULTILINE) is not None
 
 
+DEFAULTS_OF_A_TABLE = {"namespace": None, "moduli": None, "hodge": None, "columns": []}
 LEAVES = dict(leaves(DEFAULTS))
 LEAVES[("datasets", "ks", "path")] = "features.parquet"
 LEAVES[("datasets", "ks", "id")] = "polytope_id"
 LEAVES[("datasets", "ks", "namespace")] = None
 LEAVES[("datasets", "ks", "moduli")] = None
+LISTS_OF_NAMES = {("datasets", "fth6d", "columns"): [], ("datasets", "ks", "columns"): [], ("datasets", "ks", "hodge"): None}
+LEAVES |= LISTS_OF_NAMES
+RANGES = [path for path, value in LEAVES.items() if isinstance(value, list) and path not in LISTS_OF_NAMES]
+FIXED_KEYS = [path for path in mappings(DEFAULTS) if path not in (("datasets",), ("split_groups",))]  # in the others a key is a name
 
 
 def with_leaf(path, value):
@@ -97,6 +102,9 @@ def with_leaf(path, value):
 
 def wrong_values(path, default):
     """Values of a type that the key cannot have."""
+    if path in LISTS_OF_NAMES:
+        wrong = [True, 1, "h11", [1.0], [None], [""], [["h11"]], ["h11", "h11"], {"h11": "h21"}]
+        return [*wrong, [], ["h11"], ["h11", "h21", "T"]] if path[-1] == "hodge" else [*wrong, None]
     if isinstance(default, list):
         return [None, True, 1.0, "1-2", [], [1.0], [1.0, 2.0, 3.0], ["low", "high"], [None, 1.0], [True, 1.0], [[1.0, 2.0]], {"low": 1.0}]
     text = isinstance(default, str) or path[:2] == ("datasets", "ks") or path == ("datasets", "fth6d", "moduli")
@@ -131,7 +139,7 @@ def test_every_key_of_the_schema_has_a_default_but_path_and_id_of_a_table():
 
     schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
     assert list(without_default(schema)) == []
-    assert checked_config({"datasets": {"ks": TABLE}})["datasets"]["ks"] == {**TABLE, "namespace": None, "moduli": None}
+    assert checked_config({"datasets": {"ks": TABLE}})["datasets"]["ks"] == {**TABLE, **DEFAULTS_OF_A_TABLE}
 
 
 def test_a_checked_configuration_is_its_own_completion():
@@ -173,7 +181,7 @@ def test_numbers_that_the_command_line_delivers_as_text_are_numbers():
     for text in ("nan", "0", "-3", "2.5", "1e999", "٣²"):
         assert names_key(refusal({"search": {"n_samples": text}}), ("search", "n_samples"))
     ks = {**TABLE, "path": "7", "id": "2024", "moduli": "1.5"}
-    assert checked_config({"datasets": {"ks": ks}})["datasets"]["ks"] == {**ks, "namespace": None}, "names of columns stay text"
+    assert checked_config({"datasets": {"ks": ks}})["datasets"]["ks"] == {**DEFAULTS_OF_A_TABLE, **ks}, "names of columns stay text"
 
 
 @pytest.mark.parametrize("path", LEAVES, ids=".".join)
@@ -190,7 +198,9 @@ def test_whole_numbers_too_large_for_a_real_quantity_are_refused():
         assert names_key(refusal(with_leaf(path, 10**400)), path)
 
 
-@pytest.mark.parametrize("path", [path for path, value in LEAVES.items() if isinstance(value, list)], ids=".".join)
+@pytest.mark.parametrize(
+    "path", [path for path, value in LEAVES.items() if isinstance(value, list) and path not in LISTS_OF_NAMES], ids=".".join
+)
 def test_a_reversed_range_is_refused(path):
     message = refusal(with_leaf(path, [2.5, 1.5]))
     assert names_key(message, path)
@@ -271,7 +281,11 @@ def test_values_out_of_range_are_refused_and_the_bound_is_named(path, value):
         assert re.search("minimum|maximum", message)
 
 
-@pytest.mark.parametrize("path", [path for path in mappings(DEFAULTS) if path != ("datasets",)], ids=lambda path: ".".join(path) or "root")
+@pytest.mark.parametrize(
+    "path",
+    [path for path in mappings(DEFAULTS) if path not in [("datasets",), ("split_groups",)]],
+    ids=lambda path: ".".join(path) or "root",
+)
 @pytest.mark.parametrize("key", ["sead", "", "Seed", 7, None, True, 1.5])
 def test_an_unknown_key_is_refused_and_the_known_ones_are_listed(path, key):
     raw = copy.deepcopy(DEFAULTS)
@@ -370,7 +384,7 @@ def test_no_data_set_left_is_refused(datasets):
         ({"source": "table"}, ["path", "id"]),
         ({"source": "table", "path": "a.parquet"}, ["id"]),
         ({"source": "table", "id": "i"}, ["path"]),
-        ({**TABLE, "columns": "all"}, ["columns", "id", "moduli", "namespace", "path", "source"]),
+        ({**TABLE, "colums": "all"}, ["columns", "hodge", "id", "moduli", "namespace", "path", "source"]),
         ({"source": "toric_bases", "path": "a.parquet"}, ["path", "moduli", "source"]),
     ],
     ids=str,
@@ -559,3 +573,21 @@ def test_any_text_is_a_configuration_or_refused(tmp_path_factory, text):
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
     with suppress(ConfigError):
         load_config(path)
+
+
+@pytest.mark.parametrize(
+    ("groups", "told"),
+    [
+        ({"ks": ["h11"]}, ["split_groups", "ks", "fth6d"]),
+        ({"fth6d": ["h11", "h12"]}, ["split_groups.fth6d", "h12", "self_intersections"]),
+        ({"fth6d": "h11"}, ["split_groups.fth6d", "h11", "array"]),
+        ({"fth6d": []}, ["split_groups.fth6d"]),
+        ({None: ["h11"]}, ["split_groups", "None"]),
+    ],
+    ids=str,
+)
+def test_groups_are_of_columns_of_data_sets_that_there_are(groups, told):
+    message = refusal({"split_groups": groups})
+    for word in told:
+        assert word in message
+    assert checked_config({"split_groups": {"fth6d": ["self_intersections"]}})["split_groups"]

@@ -28,6 +28,7 @@ import pytest
 from conftest import Workspace
 from vacuagym.config import checked_config, physics_sections
 from vacuagym.feature_tables import FeatureTable
+from vacuagym.fold_rules import SplitShares
 from vacuagym.pipeline import Pipeline
 from vacuagym.planning import Plan
 from vacuagym.stages import geometry as geometry_stage
@@ -37,7 +38,7 @@ from vacuagym.stages.label import label
 from vacuagym.stages.merge import merge
 from vacuagym.stages.plan import plan
 from vacuagym.stages.shard import shard
-from vacuagym.stages.split import SplitShares, split
+from vacuagym.stages.split import split
 from vacuagym.stages.verify import SampleSize, verify
 from vacuagym.whole_files import whole_file, write_text
 

@@ -14,7 +14,7 @@ from known_potentials import PHYSICS, key_of, random_rotation, settings
 from vacuagym.config import checked_config, physics_sections
 from vacuagym.eft.ensemble import FluxDraws
 from vacuagym.eft.potential import ToyPotential
-from vacuagym.feature_tables import SCHEMA
+from vacuagym.feature_columns import SCHEMA
 from vacuagym.parquet import write_table
 from vacuagym.search.geometries import Physics, label_geometries, search_geometries
 from vacuagym.search.labels import LABELS

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from vacuagym import feature_tables
 from vacuagym.errors import InputError
-from vacuagym.feature_tables import SCHEMA, FeatureTable
+from vacuagym.feature_columns import SCHEMA
+from vacuagym.feature_tables import FeatureTable
 
 LEAST, LARGEST = -(2**63), 2**63 - 1
 QUICK = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
@@ -164,9 +165,9 @@ def test_row_groups_without_wanted_ids_are_not_read_again(tmp_path, monkeypatch)
     read = []
     whole = feature_tables.read_batches
 
-    def noted(file, path, columns, row_groups=None):
+    def noted(file, path, columns, row_groups, batch_rows):
         read.extend(row_groups)
-        return whole(file, path, columns, row_groups)
+        return whole(file, path, columns, row_groups, batch_rows)
 
     monkeypatch.setattr(feature_tables, "read_batches", noted)
     assert len(rows_of(features.ordered(35, 54))) == 20

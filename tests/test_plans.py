@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vacuagym.errors import ConfigError, InputError
-from vacuagym.feature_tables import SCHEMA, FeatureTable
+from vacuagym.feature_columns import SCHEMA
+from vacuagym.feature_tables import FeatureTable
 from vacuagym.label_table import geometry_keys
 from vacuagym.parquet import file_metadata
 from vacuagym.planning import Plan, PlanError, plan_dataset
@@ -359,7 +360,7 @@ def test_a_table_of_the_same_size_and_another_time_is_planned_anew(folder, monke
 
     def make(output, dataset, table, shard_size, n_limit):
         made.append((dataset, shard_size, n_limit))
-        plan(dataset, FeatureTable(**table), shard_size, n_limit, output)
+        plan(dataset, FeatureTable(*(table[key] for key in ("path", "id", "namespace", "moduli"))), shard_size, n_limit, output)
 
     monkeypatch.setattr("vacuagym.planning._make", make)
     entry = {"path": str(path), "id": "id", "moduli": "h21"}

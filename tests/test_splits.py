@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from vacuagym import parquet
 from vacuagym.errors import ConfigError, InputError
+from vacuagym.fold_rules import FOLDS, SplitShares
 from vacuagym.label_table import SCHEMA, categorical
 from vacuagym.parquet import file_metadata
 from vacuagym.pipeline import Pipeline
 from vacuagym.search.labels import FAILED, LABELS
-from vacuagym.stages.split import FOLDS, SplitShares, split
+from vacuagym.stages.split import split
 
 SHARES = SplitShares(0.70, 0.15, 0.30)
 WEIGHTS = [0.2, 0.15, 0.3, 0.1, 0.05, 0.15, 0.05]
@@ -102,7 +103,7 @@ NAMES = ["iid", "ood_complexity", "ood_dataset_fth6d", "ood_dataset_ks"]
 @pytest.mark.parametrize("name", NAMES)
 def test_every_usable_key_is_in_one_fold_and_no_failed_one_in_any(labels, name):
     table = divided(labels, name)
-    assert table.schema.names == ["key", "dataset", "geometry_id", "fold"]
+    assert table.schema.names == ["key", "dataset", "geometry_id", "fold", "train_share"]
     whole = pq.read_table(labels, columns=["key", "dataset", "geometry_id", "stability"])
     usable = whole.filter(pa.array([label != "failed" for label in whole["stability"].to_pylist()]))
     assert 0 < len(usable) < len(whole)
@@ -295,7 +296,7 @@ def test_a_table_with_hardly_any_usable_row(tmp_path, name, usable):
     path = table_of_n(tmp_path / "labels.parquet", [5] * 4, np.array([0] * usable + [FAILED] * (4 - usable)))
     table = divided(path, name)
     assert len(table) == usable
-    assert table.schema.names == ["key", "dataset", "geometry_id", "fold"]
+    assert table.schema.names == ["key", "dataset", "geometry_id", "fold", "train_share"]
 
 
 @pytest.mark.parametrize("name", ["iid", "ood_complexity", "ood_dataset_ks"])
@@ -344,5 +345,6 @@ def test_the_same_split_is_the_same_file(labels):
 def test_which_splits_there_are():
     table = {"source": "table", "path": "a.parquet", "id": "i"}
     assert Pipeline({"datasets": {"ks": table}}).splits() == ["iid", "ood_complexity"]
+    assert Pipeline({"datasets": {"ks": {**table, "hodge": ["h11", "h21"]}}}).splits() == ["iid", "ood_complexity", "ood_hodge"]
     both = Pipeline({"datasets": {"ks": table, "fth6d": {"source": "toric_bases"}}})
-    assert both.splits() == ["iid", "ood_complexity", "ood_dataset_fth6d", "ood_dataset_ks"]
+    assert both.splits() == ["iid", "ood_complexity", "ood_hodge", "ood_dataset_fth6d", "ood_dataset_ks"]

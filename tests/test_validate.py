@@ -9,11 +9,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from conftest import ROWS, edit_label, first_row_with
+from vacuagym.checks import Thresholds
 from vacuagym.cli import main
+from vacuagym.fold_rules import SplitShares
 from vacuagym.planning import Plan
+from vacuagym.split_checks import baseline
 from vacuagym.stages.gate import ChecksFailed, gate
-from vacuagym.stages.split import SplitShares, split
-from vacuagym.stages.validate import Thresholds, _baseline, validate
+from vacuagym.stages.split import split
+from vacuagym.stages.validate import Inputs, validate
 
 LABELS, SPLITS = Path("results/labels.parquet"), [Path(f"results/splits/{name}.parquet") for name in ("iid", "ood_complexity")]
 
@@ -27,7 +30,8 @@ def checked(run):
 
     def check(**thresholds) -> dict:
         limits = Thresholds(**({"largest_class": 0.95, "failed_share": 0.001, "fold_tolerance": 0.02} | thresholds))
-        validate(LABELS, [Plan.read("plan.json")], SPLITS, Path("results/labels"), Path("verification.json"), limits, Path("v.json"))
+        inputs = Inputs(LABELS, [Plan.read("plan.json")], SPLITS, [], Path("results/labels"), Path("verification.json"))
+        validate(inputs, limits, Path("v.json"))
         return json.loads(Path("v.json").read_text())
 
     return check
@@ -108,7 +112,7 @@ def test_a_disagreement_of_the_second_derivation_fails_the_gate(checked):
 
 def test_thresholds_are_of_use_only_with_enough_rows(checked, monkeypatch):
     assert checked(largest_class=0.1)["verdict"]["passed"]
-    monkeypatch.setattr("vacuagym.stages.validate._ENOUGH", 10)
+    monkeypatch.setattr("vacuagym.stages.validate.ENOUGH", 10)
     assert checked(largest_class=0.1)["verdict"]["failed"] == ["balance of t"]
 
 
@@ -116,10 +120,10 @@ def test_the_baseline_is_that_of_the_frequencies_at_each_n():
     train, test = np.zeros((5, 7), int), np.zeros((5, 7), int)
     train[2, 0], train[2, 2], train[3, 2] = 6, 2, 4
     test[2, 0], test[2, 2], test[3, 2], test[4, 0] = 3, 1, 5, 1
-    figures = _baseline(train, test)
+    figures = baseline(train, test)
     # n = 2 is guessed stable, 3 saddle, and 4, which training has not seen, by all rows: a tie of 6 and 6 that the first label wins.
     assert figures["accuracy"] == pytest.approx(9 / 10)
     assert figures["balanced_accuracy"] == pytest.approx((4 / 4 + 5 / 6) / 2, abs=1e-6)
     loss = -(3 * np.log(7 / 15) + np.log(3 / 15) + 5 * np.log(5 / 11) + np.log(7 / 19)) / 10
     assert figures["log_loss"] == pytest.approx(loss, abs=1e-6)
-    assert _baseline(train, np.zeros((5, 7), int)) is None
+    assert baseline(train, np.zeros((5, 7), int)) is None

@@ -25,13 +25,38 @@ rule merge:
         " --output={output:q}" + run.merge_options + run.job_options
 
 
+rule features:
+    """Bring what splits and the data set need of a feature table into the order of the labels."""
+    input:
+        table=lambda wildcards: run.table_file(wildcards.dataset),
+        plan=ancient(lambda wildcards: str(plan_of(wildcards.dataset).path)),
+        labels=paths.LABEL_TABLE,
+        settings=paths.SETTINGS.format(of="features"),
+    output:
+        paths.FEATURES,
+    log:
+        "logs/features/{dataset}.log",
+    conda:
+        "../../envs/vacuagym.yaml"
+    resources:
+        mem_mb=run.table_memory_mb(),
+    params:
+        code=run.features_code,
+        columns=lambda wildcards: run.feature_options(wildcards.dataset),
+    shell:
+        "exec python -m vacuagym features --plan={input.plan:q} --labels={input.labels:q} {params.columns}"
+        " --output={output:q}" + run.job_options
+
+
 rule split:
     """Assign every usable geometry to a fold."""
     input:
         labels=paths.LABEL_TABLE,
+        features=expand(paths.FEATURES, dataset=run.datasets),
         settings=paths.SETTINGS.format(of="splits"),
     output:
-        paths.SPLIT,
+        folds=paths.SPLIT,
+        index=paths.INDEX,
     log:
         "logs/split/{split}.log",
     conda:
@@ -43,5 +68,5 @@ rule split:
         seed=run.config["seed"],
         shares=" ".join(f"--{key.replace('_', '-')}={value}" for key, value in run.config["splits"].items()),
     shell:
-        "exec python -m vacuagym split --labels={input.labels:q} --name={wildcards.split} --seed={params.seed} {params.shares}"
-        " --output={output:q}" + run.job_options
+        "exec python -m vacuagym split --labels={input.labels:q} --features {input.features:q} --name={wildcards.split}"
+        " --seed={params.seed} {params.shares} --index={output.index:q} --output={output.folds:q}" + run.job_options

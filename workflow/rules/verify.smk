@@ -26,6 +26,7 @@ rule validate:
     input:
         plans=ancient(lambda wildcards: [str(plan_of(name).path) for name in run.datasets]),
         labels=paths.LABEL_TABLE,
+        features=expand(paths.FEATURES, dataset=run.datasets),
         splits=expand(paths.SPLIT, split=run.splits()),
         verification=paths.VERIFICATION,
         settings=paths.SETTINGS.format(of="validation"),
@@ -42,6 +43,7 @@ rule validate:
         thresholds=" ".join(f"--{key.replace('_', '-')}={value}" for key, value in run.config["validation"].items()),
     shell:
         "exec python -m vacuagym validate --labels={input.labels:q} --plans {input.plans:q} --splits {input.splits:q}"
+        " --features {input.features:q}"
         " --verification={input.verification:q} {params.thresholds} --output={output:q}" + run.job_options
 
 

@@ -11,7 +11,6 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
 import vacuagym
@@ -73,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         _add_shard,
         _add_label,
         _add_merge,
+        _add_features,
         _add_split,
         _add_verify,
         _add_validate,
@@ -126,8 +126,8 @@ def _add_plan(stages) -> None:
 
         hold_to_memory(table_memory_mb(), options.mem_mb)
         with made_by_us(options.table):
-            table = FeatureTable(options.table, options.id, options.namespace, options.moduli)
-            plan(options.dataset, table, options.shard_size, options.n_limit, options.output)
+            table = FeatureTable(options.table, options.id, options.namespace, options.moduli, hodge=_hodge(options))
+            plan(options.dataset, table, options.shard_size, options.n_limit, options.output, options.column, options.group)
 
     parser = _stage(stages, "plan", run, "check a feature table and find the shards that hold its rows")
     parser.add_argument("--dataset", required=True, help="name of the data set")
@@ -135,6 +135,7 @@ def _add_plan(stages) -> None:
     parser.add_argument("--id", required=True, help="integer column that identifies a row")
     parser.add_argument("--namespace", help="column that, with the id, makes a row unique")
     parser.add_argument("--moduli", help="column of moduli counts; may hold nulls")
+    _add_feature_columns(parser)
     parser.add_argument("--shard-size", type=_positive, default=10_000, help="ids per shard (default: %(default)s)")
     parser.add_argument("--n-limit", type=_positive, help="take the rows with the lowest ids only, so many (default: all)")
     parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
@@ -200,22 +201,58 @@ def _add_merge(stages) -> None:
 
 def _add_split(stages) -> None:
     def run(options: argparse.Namespace) -> None:
+        from vacuagym.fold_rules import SplitShares
         from vacuagym.parquet import made_by_us
-        from vacuagym.stages.split import SplitShares, split
+        from vacuagym.stages.split import split
 
         hold_to_memory(table_memory_mb(), options.mem_mb)
-        shares = SplitShares(options.train, options.validation, options.complexity_share)
-        with made_by_us(options.labels):
-            split(options.labels, options.name, options.seed, shares, options.output)
+        shares = SplitShares(options.train, options.validation, options.complexity_share, options.hodge_share)
+        with made_by_us(options.labels, *options.features):
+            split(options.labels, options.name, options.seed, shares, options.output, options.features, options.index)
 
     parser = _stage(stages, "split", run, "assign every usable geometry to a fold of one split")
     parser.add_argument("--labels", type=Path, default=Path("results/labels.parquet"), help="label table (default: %(default)s)")
-    parser.add_argument("--name", required=True, help="iid, ood_complexity, or ood_dataset_NAME")
+    parser.add_argument("--name", required=True, help="iid, ood_complexity, ood_hodge, or ood_dataset_NAME")
+    parser.add_argument("--features", type=Path, nargs="+", default=[], help="feature files of all data sets (vacuagym features)")
     parser.add_argument("--seed", type=int, default=42, help="key of the hash that assigns folds (default: %(default)s)")
     parser.add_argument("--train", type=float, default=0.70, help="share of the training fold (default: %(default)s)")
     parser.add_argument("--validation", type=float, default=0.15, help="share of the validation fold (default: %(default)s)")
     parser.add_argument("--complexity-share", type=float, default=0.30, help="share of ood_complexity's test fold (default: %(default)s)")
+    parser.add_argument("--hodge-share", type=float, default=0.30, help="share of ood_hodge's test fold (default: %(default)s)")
+    parser.add_argument("--index", type=Path, help="JSON file to write besides: the row numbers of train, val and test")
     parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
+
+
+def _add_features(stages) -> None:
+    def run(options: argparse.Namespace) -> None:
+        from vacuagym.parquet import made_by_us
+        from vacuagym.planning import Plan
+        from vacuagym.stages.features import Wanted, features
+
+        hold_to_memory(table_memory_mb(), options.mem_mb)
+        plan = Plan.read(options.plan)
+        with made_by_us(options.labels, plan.table["path"]):
+            features(plan, options.labels, Wanted(_hodge(options), options.group, options.column), options.output)
+
+    parser = _stage(stages, "features", run, "bring what splits and the data set need of a feature table into the order of the labels")
+    parser.add_argument("--plan", type=Path, required=True, help="plan of the data set (vacuagym plan)")
+    parser.add_argument("--labels", type=Path, default=Path("results/labels.parquet"), help="label table (default: %(default)s)")
+    _add_feature_columns(parser)
+    parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
+
+
+def _add_feature_columns(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--h11", help="column of the Hodge number h11; may hold nulls")
+    parser.add_argument("--h21", help="column of the Hodge number h21; may hold nulls")
+    parser.add_argument("--column", action="append", default=[], help="column that goes into the data set; may be repeated")
+    parser.add_argument("--group", action="append", default=[], help="column that tells which rows are the same geometry; may be repeated")
+
+
+def _hodge(options: argparse.Namespace) -> list[str]:
+    names = [name for name in (options.h11, options.h21) if name is not None]
+    if len(names) == 1:
+        raise ConfigError("--h11 and --h21 belong together; give both, or neither")
+    return names
 
 
 def _add_verify(stages) -> None:
@@ -241,20 +278,20 @@ def _add_validate(stages) -> None:
     def run(options: argparse.Namespace) -> None:
         from vacuagym.parquet import made_by_us
         from vacuagym.planning import Plan
-        from vacuagym.stages.validate import Thresholds, validate
+        from vacuagym.stages.validate import Inputs, Thresholds, validate
 
         hold_to_memory(table_memory_mb(), options.mem_mb)
         thresholds = Thresholds(options.largest_class, options.failed_share, options.fold_tolerance)
         plans = [Plan.read(path) for path in options.plans]
-        with ExitStack() as whole:
-            for path in (options.labels, *options.splits):
-                whole.enter_context(made_by_us(path))
-            validate(options.labels, plans, options.splits, options.label_files, options.verification, thresholds, options.output)
+        with made_by_us(options.labels, *options.splits, *options.features):
+            inputs = Inputs(options.labels, plans, options.splits, options.features, options.label_files, options.verification)
+            validate(inputs, thresholds, options.output)
 
     parser = _stage(stages, "validate", run, "check every row of the labels and splits, and measure what predicting from n alone scores")
     parser.add_argument("--labels", type=Path, default=Path("results/labels.parquet"), help="label table (default: %(default)s)")
     parser.add_argument("--plans", type=Path, nargs="+", required=True, help="plans of the data sets (vacuagym plan)")
     parser.add_argument("--splits", type=Path, nargs="+", required=True, help="split files (vacuagym split)")
+    parser.add_argument("--features", type=Path, nargs="+", default=[], help="feature files of all data sets (vacuagym features)")
     parser.add_argument("--label-files", type=Path, default=Path("results/labels"), help="folder of the label files (default: %(default)s)")
     parser.add_argument("--verification", type=Path, default=Path("results/verification.json"), help="figures of vacuagym verify")
     parser.add_argument(

@@ -24,6 +24,7 @@ from vacuagym.errors import ConfigError
 SCHEMA = Path(__file__).parent.parent / "schemas" / "config.schema.yaml"
 _LARGEST = sys.float_info.max
 PHYSICS_SECTIONS = ("seed", "moduli", "ensemble", "search")
+_NAMES = ("datasets", "split_groups")  # sections in which every text is a name
 _ORDERED_RANGES = ("flux_mass", "gamma", "runaway_gamma", "A", "a", "D", "p")
 
 
@@ -36,7 +37,7 @@ def checked_config(raw: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(config.get("datasets"), dict):
         config["datasets"] = {name: entry for name, entry in config["datasets"].items() if entry is not None}
     try:
-        config |= {section: _parsed(value) for section, value in config.items() if section != "datasets" and isinstance(value, dict)}
+        config |= {section: _parsed(value) for section, value in config.items() if section not in _NAMES and isinstance(value, dict)}
         problems = list(_schema_problems(config))
     except RecursionError:
         problems = ["the file: nested too deeply, or a part contains itself; write it out"]
@@ -150,7 +151,7 @@ def _describe(error: jsonschema.ValidationError) -> str:
         case "type":
             wanted = error.validator_value if isinstance(error.validator_value, str) else " or ".join(error.validator_value)
             return f"{key}: found {error.instance!r}; a value of type {wanted} is needed"
-        case "minItems" | "maxItems":
+        case "minItems" | "maxItems" if key.startswith("ensemble"):
             return f"{key}: found {error.instance!r}; a range is two numbers, [low, high]"
         case "pattern":
             return f"{key}: {error.instance!r} cannot name a data set: at most 64 letters, digits, _ and -, the first a letter or digit"
@@ -191,9 +192,19 @@ def _broken_relations(config: Mapping[str, Any]) -> Iterator[str]:
     for key, (low, high) in ranges.items():
         if not low <= high:
             yield f"{key}: the range [{low}, {high}] is reversed; write [low, high]"
+    for name, columns in config["split_groups"].items():
+        if name not in config["datasets"]:
+            yield f"split_groups: there is no data set {name}; there are {', '.join(sorted(config['datasets']))}"
+        elif config["datasets"][name]["source"] == "toric_bases" and (unknown := sorted(set(columns) - set(_toric_columns()))):
+            yield f"split_groups.{name}: the toric bases have no column {', '.join(unknown)}; they have {', '.join(_toric_columns())}"
     splits = config["splits"]
     if splits["train"] + splits["validation"] >= 1.0:
         yield f"splits: train {splits['train']} + validation {splits['validation']} leave nothing for test; their sum must be below 1"
+
+
+def _toric_columns() -> list[str]:
+    branch = _schema()["properties"]["datasets"]["additionalProperties"]["oneOf"][0]
+    return branch["properties"]["columns"]["items"]["enum"]
 
 
 def _numbers(value: Any, path: str = "") -> Iterator[str]:

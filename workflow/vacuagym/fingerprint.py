@@ -13,10 +13,11 @@ from pathlib import Path
 _PACKAGE = Path(__file__).parent
 LABEL_CODE = ("eft", "search", "label_table.py", "stages/label.py")
 GEOMETRY_CODE = ("geometry", "stages/geometry.py")
-SPLIT_CODE = ("eft/streams.py", "row_hashes.py", "stages/split.py")
-PLAN_CODE = ("feature_tables.py", "stages/plan.py", "stages/shard.py")
+SPLIT_CODE = ("eft/streams.py", "row_hashes.py", "usable_rows.py", "fold_rules.py", "stages/split.py")
+PLAN_CODE = ("feature_columns.py", "feature_tables.py", "stages/plan.py", "stages/shard.py")
+FEATURES_CODE = ("feature_columns.py", "scratch.py", "stages/features.py")
 MERGE_CODE = ("label_table.py", "stages/merge.py")
-VALIDATE_CODE = ("stages/validate.py",)
+VALIDATE_CODE = ("checks.py", "split_checks.py", "usable_rows.py", "stages/validate.py")
 VERIFY_CODE = ("eft/streams.py", "row_hashes.py", "second_opinion.py", "stages/verify.py")
 
 

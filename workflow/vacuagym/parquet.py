@@ -49,14 +49,14 @@ def open_parquet(path: str | Path) -> pq.ParquetFile:
 
 
 def read_batches(
-    file: pq.ParquetFile, path: str | Path, columns: Sequence[str], row_groups: Sequence[int] | None = None
+    file: pq.ParquetFile, path: str | Path, columns: Sequence[str], row_groups: Sequence[int] | None = None, batch_rows: int | None = None
 ) -> Iterator[pa.RecordBatch]:
-    """The named columns of a file in batches of at most :data:`BATCH_ROWS` rows; no other column is read."""
+    """The named columns of a file in batches of at most ``batch_rows`` rows (:data:`BATCH_ROWS`); no other column is read."""
     groups = range(file.num_row_groups) if row_groups is None else row_groups
     try:
         for group in groups:
             missing = file.metadata.row_group(group).num_rows
-            for batch in file.iter_batches(BATCH_ROWS, row_groups=[group], columns=list(columns), use_threads=False):
+            for batch in file.iter_batches(batch_rows or BATCH_ROWS, row_groups=[group], columns=list(columns), use_threads=False):
                 missing -= len(batch)
                 beat()
                 yield batch
@@ -71,14 +71,15 @@ def read_batches(
 
 
 @contextmanager
-def made_by_us(path: str | Path) -> Iterator[None]:
-    """Read a file of a run's results: if it is damaged it is removed, so that the next run makes it again. No other file is touched."""
+def made_by_us(*paths: str | Path) -> Iterator[None]:
+    """Read files of a run's results: one that is damaged is removed, so that the next run makes it again. No other file is touched."""
     try:
         yield
     except DamagedFileError as error:
-        if Path("results").resolve() not in Path(path).resolve().parents or str(path) not in str(error):
+        damaged = [path for path in map(Path, paths) if str(path) in str(error) and Path("results").resolve() in path.resolve().parents]
+        if not damaged:
             raise
-        Path(path).unlink(missing_ok=True)
+        damaged[0].unlink(missing_ok=True)
         raise DamagedFileError(
             f"{str(error).rpartition('; ')[0]}; it is removed: type the same command again, and it is made again"
         ) from error

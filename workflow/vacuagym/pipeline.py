@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -15,8 +16,17 @@ from typing import Any
 from vacuagym import limits
 from vacuagym.config import canonical_json, checked_config, digest, physics_sections
 from vacuagym.errors import ConfigError, VacuagymError
-from vacuagym.fingerprint import GEOMETRY_CODE, LABEL_CODE, MERGE_CODE, SPLIT_CODE, VALIDATE_CODE, VERIFY_CODE, code_fingerprint
-from vacuagym.planning import Plan, known_plan, plan_dataset
+from vacuagym.fingerprint import (
+    FEATURES_CODE,
+    GEOMETRY_CODE,
+    LABEL_CODE,
+    MERGE_CODE,
+    SPLIT_CODE,
+    VALIDATE_CODE,
+    VERIFY_CODE,
+    code_fingerprint,
+)
+from vacuagym.planning import Plan, command_options, feature_columns, known_plan, plan_dataset
 from vacuagym.whole_files import remove_abandoned, write_text
 
 GEOMETRY = "results/geometry/{dataset}.parquet"
@@ -26,7 +36,9 @@ LABEL_TABLE = "results/labels.parquet"
 VERIFICATION = "results/verification.json"
 VALIDATION = "results/validation.json"
 VERDICT = "results/verdict.txt"
+FEATURES = "results/features/{dataset}.parquet"
 SPLIT = "results/splits/{split}.parquet"
+INDEX = "results/splits/{split}.json"
 PHYSICS = "results/physics/{fingerprint}.json"
 CONFIGURATION = "results/configuration.json"
 SETTINGS = "results/settings/{of}.json"
@@ -48,6 +60,7 @@ class Pipeline:
         self.merge_code = code_fingerprint(MERGE_CODE)
         self.verify_code = code_fingerprint(VERIFY_CODE)
         self.validate_code = code_fingerprint(VALIDATE_CODE)
+        self.features_code = code_fingerprint(FEATURES_CODE)
         self.split_code = code_fingerprint(SPLIT_CODE)
         self.plan = cache(self._plan)
         self.job_options = f" --mem-mb={{resources.mem_mb}} --stall-minutes={self.config['stall_minutes']} --log={{log:q}}"
@@ -68,8 +81,8 @@ class Pipeline:
     def _table(self, dataset: str) -> dict[str, Any]:
         entry = self.datasets[dataset]
         if dataset in self.computed:
-            return {"path": GEOMETRY.format(dataset=dataset), "id": "base_id", "moduli": entry["moduli"]}
-        return entry
+            entry = {**entry, "path": GEOMETRY.format(dataset=dataset), "id": "base_id", "hodge": ["h11", "h21"]}
+        return {**entry, "group": self.config["split_groups"].get(dataset, [])}
 
     def table_file(self, dataset: str) -> str:
         """The feature table of a data set."""
@@ -85,8 +98,13 @@ class Pipeline:
 
     def splits(self) -> list[str]:
         """The names of the splits; leaving one data set out as the test fold needs two."""
+        hodge = ["ood_hodge"] if any(self._table(name).get("hodge") for name in self.datasets) else []
         apart = [f"ood_dataset_{name}" for name in sorted(self.datasets)] if len(self.datasets) > 1 else []
-        return ["iid", "ood_complexity", *apart]
+        return ["iid", "ood_complexity", *hodge, *apart]
+
+    def feature_options(self, dataset: str) -> str:
+        """What ``vacuagym features`` is asked for, quoted for a shell."""
+        return shlex.join(command_options(feature_columns(self._table(dataset))))
 
     def label_memory_mb(self) -> int:
         """Declared memory of a label job."""
@@ -146,11 +164,14 @@ class Pipeline:
                 write_text(path, text + "\n")
 
     def _stamps(self) -> dict[str, Any]:
-        tables = {name: [self.datasets[name], self.config["shard_size"], self.config["n_limit"]] for name in self.datasets}
+        rows = ("source", "path", "id", "namespace", "moduli")
+        cut = [self.config["shard_size"], self.config["n_limit"]]
+        tables = {name: [{key: entry.get(key) for key in rows}, *cut] for name, entry in self.datasets.items()}
         return {
             "geometry": [self.config["n_limit"], self.geometry_code],
             "labels": [self.fingerprint],
             "table": [self.fingerprint, self.merge_code, tables, {name: self.plan(name).content for name in self.given}],
+            "features": [self.features_code, {name: self.feature_options(name) for name in self.datasets}],
             "splits": [self.config["seed"], self.config["splits"], self.split_code],
             "verification": [self.config["verify"], self.verify_code],
             "validation": [self.config["validation"], self.validate_code],
@@ -166,14 +187,16 @@ class Pipeline:
 
 
 def _is_whole(path: Path) -> bool:
-    if path.suffix == ".json":
+    if path.suffix == ".json" and path.parent.name != "splits":
         try:
             return json.loads(path.read_text(encoding="utf-8")) is not None
         except ValueError:
             return False
-    with open(path, "rb") as file:
+    with open(path, "rb") as file:  # lists of row numbers are as long as the table: like a table, they are looked at from both ends
         first = file.read(4)
         size = file.seek(0, os.SEEK_END)
         file.seek(-min(size, 4), os.SEEK_END)
         last = file.read(4)
-    return last.endswith(b"\n") if path.suffix == ".txt" else size >= 12 and first == last == b"PAR1"
+    if path.suffix == ".parquet":
+        return size >= 12 and first == last == b"PAR1"
+    return last.endswith(b"\n" if path.suffix == ".txt" else b"]}\n")

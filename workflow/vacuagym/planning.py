@@ -74,11 +74,11 @@ class PlanError(VacuagymError):
 
 
 def plan_dataset(dataset: str, entry: Mapping[str, Any], shard_size: int, n_limit: int | None) -> Plan:
-    """The plan of a data set whose table is ``entry`` (path, id, namespace, moduli): the one on disk, or a new one."""
+    """The plan of a data set whose table is ``entry`` (path, id, namespace, moduli, …): the one on disk, or a new one."""
     table, path = _whereabouts(dataset, entry, shard_size, n_limit)
     if path is None or not path.exists():
         path = path or PLANS / f"{dataset}.json"  # the table is absent: the child explains it
-        _make(path, dataset, table, shard_size, n_limit)
+        _make(path, dataset, {**table, **feature_columns(entry)}, shard_size, n_limit)
     plan = Plan.read(path)
     if plan.warning:
         print(f"warning: data set {dataset}: {plan.warning}", file=sys.stderr)
@@ -98,18 +98,29 @@ def _whereabouts(dataset: str, entry: Mapping[str, Any], shard_size: int, n_limi
         stat = Path(table["path"]).stat()
     except OSError:
         return table, None
+    state = [stat.st_size, stat.st_mtime_ns]
     return (
         table,
-        PLANS / f"{dataset}-{digest(code_fingerprint(PLAN_CODE), table, [stat.st_size, stat.st_mtime_ns], shard_size, n_limit)}.json",
+        PLANS / f"{dataset}-{digest(code_fingerprint(PLAN_CODE), table, feature_columns(entry), state, shard_size, n_limit)}.json",
     )
 
 
+def feature_columns(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns that are checked now and used once there are labels: options of the commands ``plan`` and ``features``."""
+    h11, h21 = entry.get("hodge") or (None, None)
+    return {"h11": h11, "h21": h21, "column": entry.get("columns", []), "group": entry.get("group", [])}
+
+
 def _make(path: Path, dataset: str, table: Mapping[str, Any], shard_size: int, n_limit: int | None) -> None:
-    options = {"--dataset": dataset, "--table": table["path"], "--id": table["id"], "--namespace": table["namespace"]}
-    options |= {"--mem-mb": table_memory_mb()}
-    options |= {"--moduli": table["moduli"], "--shard-size": shard_size, "--n-limit": n_limit, "--output": path}
-    command = [sys.executable, "-m", "vacuagym", "plan"]
-    command += [f"{name}={value}" for name, value in options.items() if value is not None]
+    options = {**table, "table": table["path"], "dataset": dataset, "shard-size": shard_size, "n-limit": n_limit, "output": path}
+    del options["path"]
+    command = [sys.executable, "-m", "vacuagym", "plan", f"--mem-mb={table_memory_mb()}", *command_options(options)]
     child = subprocess.run(command, capture_output=True, text=True)
     if child.returncode:
         raise PlanError(f"data set {dataset}: {child.stderr.strip().removeprefix('error: ')}", child.returncode)
+
+
+def command_options(options: Mapping[str, Any]) -> list[str]:
+    """``--name=value`` for each option that is not None, and for each value of a list; a value may begin with a dash."""
+    pairs = ((name, value) for name, values in options.items() for value in (values if isinstance(values, list) else [values]))
+    return [f"--{name}={value}" for name, value in pairs if value is not None]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vacuagym.errors import ConfigError
+from vacuagym.errors import ConfigError, InputError
 from vacuagym.feature_tables import FeatureTable
 from vacuagym.whole_files import write_text
 
@@ -30,7 +30,7 @@ class ShardDigest:
         self._names = hashlib.blake2b(digest_size=16)
 
     def update(self, rows: pa.Table) -> None:
-        """Add rows with the columns of :data:`vacuagym.feature_tables.SCHEMA`."""
+        """Add rows with the columns of :data:`vacuagym.feature_columns.SCHEMA`."""
         numbers = [rows["geometry_id"].to_numpy(), pc.fill_null(rows["moduli"], -1).to_numpy()]
         self._numbers.update(np.stack(numbers, axis=1).astype("<i8").tobytes())
         if rows["namespace"].null_count < len(rows):
@@ -41,8 +41,22 @@ class ShardDigest:
         return hashlib.blake2b(self._numbers.digest() + self._names.digest(), digest_size=8).hexdigest()
 
 
-def plan(dataset: str, table: FeatureTable, shard_size: int, n_limit: int | None, output: Path) -> None:
-    """Check every row of ``table`` and write the plan of the data set: its shards, at most ``n_limit`` rows in all."""
+def plan(
+    dataset: str,
+    table: FeatureTable,
+    shard_size: int,
+    n_limit: int | None,
+    output: Path,
+    columns: Sequence[str] = (),
+    groups: Sequence[str] = (),
+) -> None:
+    """Check every row of ``table`` and write the plan of the data set: its shards, at most ``n_limit`` rows in all.
+
+    ``columns`` will go into the data set and ``groups`` into the splits, once there are labels; whether they can is known now.
+    """
+    table.require_columns([*columns, *groups])
+    if taken := [name for name in columns if name.startswith("_") or name in _label_columns()]:
+        raise InputError(f"{table.path}: column {taken[0]!r} cannot go into the data set: labels have the name; rename it in the table")
     shards: list[dict] = []
     selected, until = 0, None
     content = ShardDigest()
@@ -71,6 +85,12 @@ def plan(dataset: str, table: FeatureTable, shard_size: int, n_limit: int | None
         "shards": shards,
     }
     write_text(output, json.dumps(document, indent=1) + "\n")
+
+
+def _label_columns() -> list[str]:
+    from vacuagym.label_table import SCHEMA  # takes a while, and only some plans need it
+
+    return SCHEMA.names
 
 
 def _cut(rows: pa.Table, shard_size: int) -> Iterator[tuple[int, pa.Table]]:

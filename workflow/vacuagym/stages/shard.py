@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from vacuagym.errors import InputError
-from vacuagym.feature_tables import SCHEMA, FeatureTable, Window
+from vacuagym.feature_columns import SCHEMA
+from vacuagym.feature_tables import FeatureTable, Window
 from vacuagym.parquet import write_table
 from vacuagym.planning import Plan
 from vacuagym.stages.plan import ShardDigest

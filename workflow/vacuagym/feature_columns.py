@@ -1,0 +1,158 @@
+"""The columns of a feature table: which there must be, and what their values may be; whatever else there is, is refused with its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vacuagym.errors import InputError
+
+SCHEMA = pa.schema([("namespace", pa.string()), ("geometry_id", pa.int64()), ("moduli", pa.int64())])
+HODGE = ("_h11", "_h21")  # what the Hodge numbers are called, whatever their columns are
+MOST_HODGE = 100_000  # far beyond any known Calabi–Yau manifold
+_LARGEST_COUNT = 2**53  # of moduli: beyond it a float column cannot hold every integer
+_LONGEST_NAMESPACE = 200  # bytes; a namespace is part of every key
+
+
+@dataclass(frozen=True)
+class FeatureColumns:
+    """The names of the columns that are used, and what they become: :data:`SCHEMA`, then :data:`HODGE`, then the carried ones.
+
+    ``carried`` columns may have any type; they pass unchanged, named by :meth:`carried_name`, because their own names may be anything.
+    """
+
+    path: Path
+    id: str
+    namespace: str | None
+    moduli: str | None
+    hodge: Sequence[str] = ()
+    carried: Sequence[str] = ()
+
+    def names(self, schema: pa.Schema) -> list[str]:
+        """The columns to read; a column of moduli may be absent."""
+        named = dict.fromkeys((self.id, self.namespace, self.moduli, *self.hodge, *self.carried))
+        return [name for name in named if name is not None and name in schema.names]
+
+    @staticmethod
+    def carried_name(position: int) -> str:
+        """What a carried column is called."""
+        return f"carried {position}"
+
+    def schema(self, schema: pa.Schema) -> pa.Schema:
+        """The columns of :meth:`checked` for a table with these columns."""
+        counts = [pa.field(name, pa.int64()) for name in HODGE[: len(self.hodge)]]
+        carried = [pa.field(self.carried_name(i), _decoded(schema.field(name).type)) for i, name in enumerate(self.carried)]
+        return pa.schema([*SCHEMA, *counts, *carried])
+
+    def check(self, schema: pa.Schema) -> None:
+        """:class:`InputError` if a column is missing, ambiguous, or of a type that cannot be used."""
+        roles = [("id", self.id), ("namespace", self.namespace), ("moduli", self.moduli)]
+        roles += [*(("hodge", name) for name in self.hodge), *(("feature", name) for name in self.carried)]
+        for role, name in roles:
+            if name is None or (role == "moduli" and name not in schema.names):
+                continue
+            if name not in schema.names:
+                raise InputError(f"{self.path}: {role} column {name!r} is not in the table; {_suggestion(name, schema.names)}")
+            if schema.names.count(name) > 1:
+                raise InputError(f"{self.path}: {role} column {name!r} occurs {schema.names.count(name)} times; names must be unique")
+            usable, needed = _ROLES[role]
+            if not usable(schema.field(name).type):
+                raise InputError(f"{self.path}: {role} column {name!r} has the type {schema.field(name).type}; {needed} is needed")
+
+    def checked(self, batch: pa.RecordBatch, start: int) -> pa.Table:
+        """The columns of a batch whose first row is row ``start`` of the file; :class:`InputError` names the first rows that are wrong."""
+        ids = self._ids(batch.column(self.id), start)
+        if self.namespace is None:
+            namespaces = pa.nulls(len(ids), pa.string())
+        else:
+            namespaces = self._namespaces(batch.column(self.namespace), start)
+        if self.moduli is None or self.moduli not in batch.schema.names:
+            moduli = pa.nulls(len(ids), pa.int64())
+        else:
+            moduli = self._counts(batch.column(self.moduli), start, self.moduli, _LARGEST_COUNT, "a count of moduli")
+        hodge = [self._counts(batch.column(name), start, name, MOST_HODGE, "a Hodge number") for name in self.hodge]
+        carried = [_decode(batch.column(name)) for name in self.carried]
+        return pa.table([namespaces, ids, moduli, *hodge, *carried], schema=self.schema(batch.schema))
+
+    def _ids(self, column: pa.Array, start: int) -> pa.Array:
+        self._refuse(pc.is_null(column), column, start, self.id, "ids must not be null; drop these rows or number them")
+        if pa.types.is_uint64(column.type):
+            too_large = pc.greater(column, pa.scalar(2**63 - 1, pa.uint64()))
+            self._refuse(too_large, column, start, self.id, "ids must fit into 64 bits with a sign; number the rows anew")
+        return column.cast(pa.int64())
+
+    def _namespaces(self, column: pa.Array, start: int) -> pa.Array:
+        column = _decode(column)
+        self._refuse(pc.is_null(column), column, start, self.namespace, "namespaces must not be null; fill them in")
+        names = column.cast(pa.string())
+        raw = names.cast(pa.binary())
+        self._refuse(_not_utf8(raw), raw, start, self.namespace, "namespaces must be UTF-8 text; write the file again")
+        long = pc.greater(pc.binary_length(names), _LONGEST_NAMESPACE)
+        self._refuse(long, names, start, self.namespace, f"namespaces may have at most {_LONGEST_NAMESPACE} bytes; shorten them")
+        return names
+
+    def _counts(self, column: pa.Array, start: int, name: str, largest: int, what: str) -> pa.Array:
+        if pa.types.is_null(column.type):
+            return pa.nulls(len(column), pa.int64())
+        remedy = f"{what} is a whole number from 0 to {'2^53' if largest == 2**53 else largest}, or null where it is not known"
+        if pa.types.is_floating(column.type):
+            column = column.cast(pa.float64())
+            column = pc.if_else(pc.is_nan(column), None, column)
+            known = pc.fill_null(column, 0.0)
+            self._refuse(pc.not_equal(pc.floor(known), known), column, start, name, remedy)
+        known = pc.fill_null(column, pa.scalar(0, column.type))
+        wrong = pc.or_(pc.less(known, pa.scalar(0, column.type)), pc.greater(known.cast(pa.float64(), safe=False), float(largest)))
+        self._refuse(wrong, column, start, name, remedy)
+        return column.cast(pa.int64())
+
+    def _refuse(self, wrong: pa.Array, column: pa.Array, start: int, name: str | None, remedy: str) -> None:
+        if pc.any(wrong).as_py():
+            rows = pc.indices_nonzero(wrong)[:5].to_pylist()
+            found = ", ".join(f"row {start + row}: {column[row].as_py()!r:.60}" for row in rows)
+            raise InputError(f"{self.path}: column {name}: {found}: {remedy}")
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    kind = _decoded(kind)
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind) or pa.types.is_integer(kind)
+
+
+def _is_count(kind: pa.DataType) -> bool:
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind)
+
+
+_ROLES = {
+    "id": (pa.types.is_integer, "an integer column"),
+    "namespace": (_is_text, "a column of text or integers"),
+    "moduli": (_is_count, "a column of integers or floats"),
+    "hodge": (_is_count, "a column of integers or floats"),
+    "feature": (lambda kind: True, ""),
+}
+
+
+def _decoded(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _decode(column: pa.Array) -> pa.Array:
+    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+
+
+def _suggestion(name: str, names: Sequence[str]) -> str:
+    close = get_close_matches(name, names, n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(close)}?" if close else f"its columns are {', '.join(names[:20])}{', …' if len(names) > 20 else ''}"
+
+
+def _not_utf8(raw: pa.Array) -> pa.Array:
+    """Which strings are none; Arrow checks the text of a file only when it is asked to."""
+    try:
+        raw.cast(pa.string())
+    except pa.ArrowInvalid:
+        return pa.array([name.decode(errors="ignore").encode() != name for name in raw.to_pylist()])
+    return pa.array(np.zeros(len(raw), bool))

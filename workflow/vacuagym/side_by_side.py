@@ -1,0 +1,44 @@
+"""Files with the same rows in the same order, read side by side in pieces of any size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from vacuagym.parquet import open_parquet, read_batches
+
+
+class Feed:
+    """The rows of batches, as many at a time as are asked for."""
+
+    def __init__(self, schema: pa.Schema, batches: Iterator[pa.RecordBatch | pa.Table]):
+        self.schema = schema
+        self._batches = batches
+        self._waiting: list[pa.Table] = []
+        self._rows = 0
+
+    def peek(self, count: int) -> pa.Table:
+        """The next ``count`` rows, fewer at the end; they stay."""
+        while self._rows < count and (batch := next(self._batches, None)) is not None:
+            self._waiting.append(batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch]))
+            self._rows += len(batch)
+        rows = pa.concat_tables(self._waiting) if self._waiting else self.schema.empty_table()
+        self._waiting = [rows]
+        return rows.slice(0, count)
+
+    def take(self, count: int) -> pa.Table:
+        """The next ``count`` rows, fewer at the end."""
+        rows = self.peek(count)
+        self._waiting = [self._waiting[0].slice(len(rows))]
+        self._rows -= len(rows)
+        return rows
+
+
+def feed(path: Path, columns: Sequence[str], keep: Callable[[pa.RecordBatch], pa.RecordBatch] | None = None) -> Feed:
+    """The named columns of a file, of the rows that ``keep`` leaves of each batch."""
+    file = open_parquet(path)
+    batches = read_batches(file, path, columns)
+    schema = pa.schema([file.schema_arrow.field(name) for name in columns])
+    return Feed(schema, batches if keep is None else map(keep, batches))
