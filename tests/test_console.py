@@ -239,21 +239,31 @@ def send(handler, event, created: float, message="", level=logging.INFO, pathnam
 
 
 @pytest.mark.parametrize("stream_type", [io.StringIO, Terminal])
-def test_progress_is_a_hundred_lines_of_a_long_run(monkeypatch, stream_type):
+def test_each_finished_job_has_a_line_with_what_it_says_of_itself(monkeypatch, tmp_path, stream_type):
     stream = stream_type()
     handler = a_handler(monkeypatch, stream, nocolor=True)
-    for done in range(1, 3001):
-        send(handler, LogEvent.PROGRESS, 10.0 * done, done=done, total=3000)
+    for done in range(1, 301):
+        log = tmp_path / f"{done}.log"
+        log.write_text(f"# command: tool\nhalf\n{done} of {done} rows, 50 rows/s, peak 99 MB\n")
+        send(
+            handler, LogEvent.JOB_INFO, 0.1 * done, rule_name="label", jobid=done, wildcards={"first": str(done)}, output=[], log=[str(log)]
+        )
+        send(handler, LogEvent.JOB_FINISHED, 0.1 * done, job_id=done)
+        send(handler, LogEvent.PROGRESS, 0.1 * done, done=done, total=3000)
     handler.finish()
-    output = stream.getvalue()
-    assert 95 <= output.count("%]") <= 102
-    assert "[ 10%] 300 of 3000 jobs" in output
-    assert "elapsed 50:00, about 7:30:00 left" in output
-    assert output.count("\n") < 110
+    lines = stream.getvalue().replace("\r", "\n").splitlines()
+    for done in (1, 150, 300):
+        told = f"label {done}: {done} of {done} rows, 50 rows/s, peak 99 MB"
+        assert sum(told in line for line in lines) == 1
+    progress = [line for line in lines if "[ 10%] 300 of 3000 jobs" in line]
+    assert "elapsed 0:30, about 4:30 left" in progress[0]
     if stream_type is Terminal:
-        assert output.count("\n") <= 3  # the table, the last progress, the last line
-        assert "\r[ 10%] 300 of 3000 jobs" in output
-        assert "\033" not in output
+        assert progress[0].startswith("#............... [ 10%]")
+        assert "label 300: 300 of 300 rows, 50 rows/s, peak 99 MB" in lines, "the line of a job stays, only the bar is replaced"
+        assert stream.getvalue().count("\n") == 1 + 300 + 2
+        assert "\033" not in stream.getvalue()
+    else:
+        assert len(lines) == 1 + 300 + 1
 
 
 def test_progress_waits_a_second(monkeypatch):
@@ -264,12 +274,13 @@ def test_progress_waits_a_second(monkeypatch):
     assert stream.getvalue().count("%]") == 4
 
 
-def test_progress_is_bounded_while_the_total_grows_with_every_job(monkeypatch):
+@pytest.mark.parametrize("grows", [False, True])
+def test_lines_of_jobs_are_bounded(monkeypatch, grows):
     stream = io.StringIO()
     handler = a_handler(monkeypatch, stream)
     for done in range(1, 30001):
-        send(handler, LogEvent.PROGRESS, 10.0 * done, done=done, total=done + 1)
-    assert 100 < stream.getvalue().count("%]") <= 400
+        send(handler, LogEvent.PROGRESS, 10.0 * done, done=done, total=done + 1 if grows else 30000)
+    assert 1000 < stream.getvalue().count("%]") <= 5000
 
 
 def test_messages_are_bounded_and_the_last_error_is_shown(monkeypatch):

@@ -99,6 +99,13 @@ def test_without_hodge_numbers_there_is_no_such_split(labels, traits, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_where_no_hodge_number_is_known_every_row_is_left_out(labels):
+    files = feature_files(labels, {"_h11": [None] * COUNT, "_h21": [1] * COUNT})
+    table, about = divided(labels, files, "ood_hodge")
+    assert set(table["fold"]) == {None}
+    assert about["left_out"] == np.count_nonzero(table["stability"] != "failed")
+
+
 @pytest.mark.parametrize("name", ["iid", "ood_complexity", "ood_hodge", "ood_dataset_ks"])
 def test_no_group_lies_in_two_folds(labels, features, traits, name):
     table, about = divided(labels, features, name)

@@ -27,8 +27,8 @@ def test_a_table_becomes_labels_and_splits(two_sources):
     keys = labels["key"].to_pylist()
     assert keys == [f"t:{source}:{i}" for source in ("w44.ip.gz", "w5.ip.gz") for i in range(-20, 100)]
     assert pc.sum(pc.is_null(labels["moduli"])).as_py() == sum(1 for k in range(0, 240, 9))
-    assert two_sources.files("splits/*") == ["splits/iid.parquet", "splits/ood_complexity.parquet"]
-    for split in two_sources.files("splits/*"):
+    assert two_sources.files("splits/*.parquet") == ["splits/iid.parquet", "splits/ood_complexity.parquet"]
+    for split in two_sources.files("splits/*.parquet"):
         folds = pq.read_table(two_sources.folder / "results" / split)
         assert folds["key"].to_pylist() == keys
         assert set(folds["fold"].to_pylist()) <= {"train", "validation", "test"}
@@ -55,7 +55,7 @@ def test_a_second_run_does_nothing_and_says_so(two_sources):
 def test_cores_do_not_change_a_byte(two_sources):
     two_sources.snakemake(cores=1)
     results = two_sources.folder / "results"
-    first = {name: (results / name).read_bytes() for name in ["labels.parquet", *two_sources.files("splits/*")]}
+    first = {name: (results / name).read_bytes() for name in ["labels.parquet", *two_sources.files("splits/*.parquet")]}
     two_sources.snakemake("--forceall", cores=2)
     assert first == {name: (results / name).read_bytes() for name in first}
 
@@ -193,12 +193,13 @@ def test_several_data_sets_have_a_split_each(workspace):
     tables = {name: {"source": "table", "path": f"{name}.parquet", "id": "id", "moduli": "moduli"} for name in ("b", "a")}
     workspace.configure({**tables, "bases": {"source": "toric_bases"}}, n_limit=25, shard_size=20)
     workspace.snakemake()
-    assert [s.removesuffix(".parquet") for s in workspace.files("splits/*")] == [
+    assert [s.removesuffix(".parquet") for s in workspace.files("splits/*.parquet")] == [
         "splits/iid",
         "splits/ood_complexity",
         "splits/ood_dataset_a",
         "splits/ood_dataset_b",
         "splits/ood_dataset_bases",
+        "splits/ood_hodge",
     ]
     labels = workspace.labels()
     assert labels["key"].to_pylist() == [f"{name}:{i}" for name in ("a", "b", "bases") for i in range(25)]

@@ -20,7 +20,8 @@ from snakemake.settings.enums import Quietness
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
-STEPS, INTERVAL = 100, 1.0  # progress lines of a run whose total does not change, and the least seconds between two of them
+LINES, INTERVAL = 1000, 1.0  # lines of one job each, then of two, and so on; least seconds between lines of jobs that have no log
+BAR = 16  # characters
 FULL_BLOCKS, SHORT_LINES = 5, 50  # failures shown with the end of their log, and failures shown at all
 TAIL_LINES, TAIL_BYTES = 20, 16 * 1024  # of a job's log
 LINE_CHARS, COMMAND_CHARS, NOTE_LINES = 400, 16 * 1024, 100  # of warnings; errors have 100 lines of their own
@@ -68,15 +69,26 @@ def job_table(stats: dict[str, int]) -> list[str]:
     return textwrap.wrap(f"jobs: {stats['total']} ({rules})", 110, subsequent_indent="    ", max_lines=3, break_on_hyphens=False)
 
 
-def progress_line(done: int, total: int, label: str, failed: int, elapsed: float) -> str:
-    """Write one line of progress; the time left is rounded up to what it can be worth, or left out when that is nothing."""
+def progress_line(done: int, total: int, job: str | None, failed: int, elapsed: float) -> str:
+    """Write one line of progress; the time left is rounded up to what it can be worth, or left out when that is nothing.
+
+    Without a job, it begins with a bar.
+    """
     left = ""
     if done >= 5 and elapsed >= 5 and done < total:
         seconds = elapsed / done * (total - done)
         grain = 10 if seconds < 600 else 60 if seconds < 3600 else 600
         left = f", about {clock(-(-seconds // grain) * grain)} left"
     jobs = f"{done} of {total} jobs{f', {failed} failed' if failed else ''}"
-    return f"[{done * 100 // max(total, 1):3d}%] {jobs}  {shorten(label, 60)} finished  elapsed {clock(elapsed)}{left}"
+    filled = BAR * done // max(total, 1)
+    bar = f"{'#' * filled}{'.' * (BAR - filled)} " if job is None else ""
+    return f"{bar}[{done * 100 // max(total, 1):3d}%] {jobs}  {f'{job}  ' if job else ''}elapsed {clock(elapsed)}{left}"
+
+
+def job_line(name: str, logs: list[str]) -> tuple[str, bool]:
+    """Tell what a finished job says of itself at the end of its log (rows, rows/s, peak memory), and whether it does."""
+    lines = read_log(logs[0])[1] if logs else []
+    return (f"{shorten(name, 60)}: {shorten(lines[-1], 120)}", True) if lines else (f"{shorten(name, 60)} finished", False)
 
 
 def failure_block(title: str, reason: str, logs: list[str], shellcmd: str | None) -> list[str]:
@@ -111,11 +123,11 @@ class LogHandler(LogHandlerBase):
         self.show_progress = Quietness.PROGRESS not in quiet
         self.started = self.job_failed = self.ends_in_error = False
         self.begin, self.done, self.total = 0.0, 0, 0  # time of the job table, or 0 when nothing is run; numbers of jobs
-        self.jobs: dict[int, tuple[str, str]] = {}  # started and not finished: named for progress, for a failure
+        self.jobs: dict[int, tuple[str, str, list[str]]] = {}  # started and not finished: names for progress and for a failure, logs
         self.broken, self.failures = set[int](), 0  # jobs that failed and did not finish at another attempt; failed attempts
         self.held: dict[int | None, LogRecord] = {}  # by thread: an exception, until it is known whether a JOB_ERROR follows
         self.room = {WARNING: NOTE_LINES, ERROR: NOTE_LINES}
-        self.label = self.latest = ""  # the job finished last; the latest line of progress, printed or not
+        self.job, self.latest = ("", False), ""  # the job finished last; the latest line of progress, printed or not
         self.notice, self.said = "console output is incomplete", set[str]()  # what is said only once
         self.lines, self.line_at, self.line_done = 0, 0.0, 0  # lines of progress printed; time and jobs done of the last one
         self.width = 0  # of a line on a terminal that the next one replaces
@@ -161,10 +173,15 @@ class LogHandler(LogHandlerBase):
         elif event == LogEvent.JOB_INFO:
             wildcards = dict(record.wildcards or {})
             named = ", ".join(f"{key}={value}" for key, value in wildcards.items()) or ", ".join(record.output)
-            self.jobs[record.jobid] = (" ".join((record.rule_name, *wildcards.values())), f"{record.rule_name}  {shorten(named)}")
+            self.jobs[record.jobid] = (
+                " ".join((record.rule_name, *wildcards.values())),
+                f"{record.rule_name}  {shorten(named)}",
+                record.log or [],
+            )
         elif event == LogEvent.JOB_FINISHED:
             self.broken.discard(record.job_id)
-            self.label = self.jobs.pop(record.job_id, ("job", ""))[0]
+            name, _, logs = self.jobs.pop(record.job_id, ("job", "", []))
+            self.job = job_line(name, logs) if self.show_progress else self.job
         elif event == LogEvent.PROGRESS:
             self.progress(record)
         elif record.levelno >= WARNING:
@@ -175,19 +192,22 @@ class LogHandler(LogHandlerBase):
     def progress(self, record: LogRecord) -> None:
         """Write a line of progress if it is time for one, on a terminal in the place of the one before."""
         self.done, self.total = record.done, record.total
-        self.latest = progress_line(self.done, self.total, self.label, len(self.broken), record.created - self.begin)
-        # A total that grows with the run (checkpoints) would make one percent of it worth a line again and again: after
-        # every hundred lines, the next ones come at steps twice as long.
-        step = self.total / STEPS * 2 ** (self.lines // STEPS)
-        if self.done - self.line_done >= step and record.created - self.line_at >= INTERVAL:
+        job, tells = self.job
+        elapsed = record.created - self.begin
+        self.latest = progress_line(self.done, self.total, None if self.in_place else job, len(self.broken), elapsed)
+        # A run of many jobs would be worth a line again and again: after every thousand lines, the next ones come at steps twice as long.
+        if self.done - self.line_done >= 2 ** (self.lines // LINES) and (tells or record.created - self.line_at >= INTERVAL):
             self.lines, self.line_done, self.line_at = self.lines + 1, self.done, record.created
-            self.write(self.latest, stay=not self.in_place)
+            self.write(*([job] if self.in_place else [self.latest]))
+        if self.in_place:
+            self.write(self.latest, stay=False)
 
     def job_error(self, record: LogRecord, reason: str) -> None:
         """Show a failed job: the first ones in full, the next ones in a line, the others only in the count at the end."""
         self.broken.add(record.jobid)
         self.failures += 1
-        title = self.console.decorate(record, f"job failed: {self.jobs.get(record.jobid, ('', record.rule_name))[1]}")
+        named = self.jobs[record.jobid][1] if record.jobid in self.jobs else record.rule_name
+        title = self.console.decorate(record, f"job failed: {named}")
         if self.failures <= FULL_BLOCKS:
             self.write(*failure_block(title, reason, record.log, record.shellcmd))
         elif self.failures <= SHORT_LINES:

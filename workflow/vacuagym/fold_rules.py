@@ -75,8 +75,6 @@ def fold_rule(name: str, shares: SplitShares, rows: Rows) -> FoldRule:
         return FoldRule(shares, lambda batch: _moduli(batch) >= least, about={"least_n_moduli": least, "share": share})
     if name == "ood_hodge":
         least, share = _threshold(rows, _hodge_sums, shares.hodge)
-        if not least:
-            raise ConfigError("there is no split 'ood_hodge': no row has Hodge numbers; name their columns as `hodge` of the data set")
         about = {"least_hodge_sum": least, "share": share}
         return FoldRule(shares, lambda batch: _hodge_sums(batch) >= least, lambda batch: _hodge_sums(batch) >= 0, about)
     if match := re.fullmatch("ood_dataset_(.+)", name):

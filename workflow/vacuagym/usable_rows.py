@@ -50,3 +50,8 @@ def _traits(features: Sequence[Path]) -> Iterator[pa.Table]:
         for batch in read_batches(file, path, names):
             columns = [batch.column(f.name) if f.name in names else pa.nulls(len(batch), f.type) for f in TRAITS]
             yield pa.Table.from_arrays(columns, schema=TRAITS)
+
+
+def has_hodge_numbers(features: Path) -> bool:
+    """Whether a feature file has columns for Hodge numbers, known or not."""
+    return set(HODGE) <= set(open_parquet(features).schema_arrow.names)

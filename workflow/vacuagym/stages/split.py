@@ -19,9 +19,10 @@ from typing import BinaryIO
 import numpy as np
 import pyarrow as pa
 
+from vacuagym.errors import ConfigError
 from vacuagym.fold_rules import FOLDS, LEFT_OUT, TEST, TRAIN, FoldRule, Rows, SplitShares, TestGroups, fold_rule, rungs, split_hashes
 from vacuagym.parquet import write_table
-from vacuagym.usable_rows import GROUP, ROW, usable_rows
+from vacuagym.usable_rows import GROUP, ROW, has_hodge_numbers, usable_rows
 from vacuagym.whole_files import whole_file
 
 SCHEMA = pa.schema(
@@ -44,6 +45,8 @@ def split(
 
     ``features`` are the feature files of all data sets, or none: then no Hodge numbers and no groups are known.
     """
+    if name == "ood_hodge" and not any(has_hodge_numbers(path) for path in features):
+        raise ConfigError("there is no split 'ood_hodge': no feature file has Hodge numbers; name their columns as `hodge` of the data set")
     rows = partial(usable_rows, labels, features, _COLUMNS)
     rule = fold_rule(name, shares, rows)
     test_groups = _test_groups(rule, rows) if rule.test is not None and features else None
