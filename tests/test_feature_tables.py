@@ -1,5 +1,6 @@
 """Feature tables: whatever a Parquet table looks like, its rows come checked, in order and each once, or it is refused with a remedy."""
 
+import base64
 import os
 import random
 import re
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pyarrow.parquet.encryption as pe
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -225,6 +227,53 @@ def test_a_file_with_another_magic_number(tmp_path):
     refusal(path)
 
 
+class Keys(pe.KmsClient):
+    """A key server without secrets."""
+
+    def wrap_key(self, key_bytes, master_key_identifier):
+        return base64.b64encode(key_bytes)
+
+    def unwrap_key(self, wrapped_key, master_key_identifier):
+        return base64.b64decode(wrapped_key)
+
+
+def encrypted(folder, column, plaintext_footer) -> Path:
+    """A table with the columns id, h21 and secret, one of them (and the footer, unless it is plain) encrypted."""
+    path, table = Path(folder) / "table.parquet", pa.table({"id": range(9), "h21": [3] * 9, "secret": range(9)})
+    settings = pe.EncryptionConfiguration(footer_key="f", column_keys={"c": [column]}, plaintext_footer=plaintext_footer)
+    factory = pe.CryptoFactory(lambda connection: Keys())
+    with pq.ParquetWriter(
+        path, table.schema, encryption_properties=factory.file_encryption_properties(pe.KmsConnectionConfig(), settings)
+    ) as writer:
+        writer.write_table(table)
+    return path
+
+
+@pytest.mark.parametrize("plaintext_footer", [False, True])
+@pytest.mark.parametrize("column", ["id", "h21"])
+def test_an_encrypted_table_is_refused_as_such(tmp_path, column, plaintext_footer):
+    message = refusal(encrypted(tmp_path, column, plaintext_footer), moduli="h21")
+    assert "encrypted" in message
+    assert "without encryption" in message
+    assert not plaintext_footer or column in message
+    assert "damaged" not in message
+
+
+def test_an_encrypted_column_that_is_not_named_is_not_in_the_way(tmp_path):
+    path = encrypted(tmp_path, "secret", plaintext_footer=True)
+    assert rows_of(FeatureTable(path, "id", None, "h21").ordered()) == [(number, None, 3) for number in range(9)]
+
+
+def test_a_run_with_an_encrypted_table_ends_with_the_exit_code_of_bad_input(workspace):
+    table = encrypted(workspace.folder, "id", plaintext_footer=True)
+    workspace.configure({"t": {"source": "table", "path": table.name, "id": "id"}})
+    run = workspace.snakemake(check=False)
+    assert run.returncode == 3
+    assert f"data set t: {table.name}: " in run.stdout
+    assert "encrypted" in run.stdout
+    assert "Traceback" not in run.stdout
+
+
 def pages(path, column):
     """First and last byte of a column's pages in each row group."""
     metadata = pq.ParquetFile(path).metadata
@@ -298,7 +347,7 @@ def test_columns_that_are_not_named_are_never_read(tmp_path):
     assert rows_of(FeatureTable(path, "id", "source", "h21").ordered()) == [(i, "a", 3) for i in range(rows)]
     message = refusal(path, id="x")
     assert "damaged while reading x" in message
-    assert "write the file again" in message
+    assert "write it again" in message
 
 
 def test_only_the_named_columns_are_asked_for(tmp_path, monkeypatch):

@@ -22,7 +22,7 @@ class InputError(VacuagymError):
 
 
 class DamagedFileError(InputError):
-    """A Parquet file is not whole."""
+    """A Parquet file is not whole, or encrypted."""
 
 
 class MemoryDeclarationError(VacuagymError):

@@ -45,7 +45,7 @@ def open_parquet(path: str | Path) -> pq.ParquetFile:
     except MemoryError:
         raise
     except (pa.ArrowException, OSError) as error:
-        raise DamagedFileError(f"{path}: not a whole Parquet file ({_first_line(error)}); write it again") from error
+        raise _unreadable(path, "the file", "not a whole Parquet file", error) from error
 
 
 def read_batches(
@@ -65,9 +65,8 @@ def read_batches(
     except MemoryError:  # Arrow's is an ArrowException too, and says nothing about the file
         raise
     except (pa.ArrowException, OSError) as error:
-        raise DamagedFileError(
-            f"{path}: damaged while reading {', '.join(columns)} ({_first_line(error)}); write the file again"
-        ) from error
+        named = ", ".join(columns)
+        raise _unreadable(path, f"one of the columns {named}", f"damaged while reading {named}", error) from error
 
 
 @contextmanager
@@ -144,6 +143,14 @@ def write_table(path: str | Path, schema: pa.Schema, metadata: dict[str, Any]) -
 
 def _dictionary_columns(schema: pa.Schema) -> list[str]:
     return [field.name for field in schema if pa.types.is_dictionary(field.type) or pa.types.is_string(field.type)]
+
+
+def _unreadable(path: str | Path, part: str, damage: str, error: Exception) -> DamagedFileError:
+    """The error for ``part`` of a file: encrypted, where Arrow's own words say that it asked for a key, or else ``damage``."""
+    reason = _first_line(error)
+    if "decrypt" in reason:
+        return DamagedFileError(f"{path}: {part} is encrypted and no key can be given ({reason}); write it without encryption")
+    return DamagedFileError(f"{path}: {damage} ({reason}); write it again")
 
 
 def _first_line(error: Exception) -> str:
