@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -47,10 +48,18 @@ class Workspace:
         call = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", str(cores)]
         return [*call, "--resources", "mem_mb=12000", "--configfile", "mine.yaml", *arguments]
 
-    def snakemake(self, *arguments: str, cores: int = 2, check: bool = True) -> subprocess.CompletedProcess:
-        """Run the workflow to its end; stdout and stderr together in ``stdout``."""
+    def snakemake(
+        self, *arguments: str, cores: int = 2, check: bool = True, environment: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess:
+        """Run the workflow to its end, with these environment variables besides; stdout and stderr together in ``stdout``."""
         done = subprocess.run(
-            self.command(*arguments, cores=cores), cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300
+            self.command(*arguments, cores=cores),
+            cwd=self.folder,
+            env={**os.environ, **(environment or {})},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=300,
         )
         assert not check or done.returncode == 0, done.stdout
         return done

@@ -80,6 +80,41 @@ class TestTheLimit:
         assert self._child("np.ones(200 * 2**17); np.linalg.eigh(np.eye(300))").returncode == 0
 
 
+MEETS_ITS_LIMIT = """
+import importlib.abc, sys
+class Greed(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "vacuagym.stages.label" and "label" in sys.argv and set(sys.argv) & {batches!r}:
+            import numpy as np
+            import vacuagym.search.geometries as stage
+            search = stage.label_geometries
+            stage.label_geometries = lambda *arguments: (np.ones(600 * 2**17), search(*arguments))[1]
+sys.meta_path.insert(0, Greed())
+"""
+
+
+def _greedy(workspace, *batches: str) -> dict[str, str]:
+    """An environment in which label jobs with these options ask for 600 MB more than they should, once they are held to a limit."""
+    (workspace.folder / "site").mkdir()
+    (workspace.folder / "site" / "sitecustomize.py").write_text(MEETS_ITS_LIMIT.format(batches=set(batches)), encoding="utf-8")
+    return {"PYTHONPATH": str(workspace.folder / "site")}
+
+
+def _label_table(workspace, **settings) -> None:
+    """One shard of a table, and settings."""
+    workspace.table("t.parquet", range(20), [2, 3] * 10)
+    entry = {"source": "table", "path": "t.parquet", "id": "id", "moduli": "moduli"}
+    workspace.configure({"t": entry}, moduli={"max": 4}, verify={"least": 1, "per_label": 0}, **settings)
+
+
+def test_a_job_that_is_refused_its_memory_says_what_it_needs_what_it_has_and_what_to_change(workspace):
+    _label_table(workspace, memory={"batch_mb": 1024})
+    run = workspace.snakemake("--until", "label", "--set-resources", "label:mem_mb=500", check=False)
+    assert run.returncode == 1
+    assert "this job needs 674 MB and was granted 500 MB: " in run.stdout, "after the batch of 1024 MB the one of 256 MB"
+    assert "--set-resources RULE:mem_mb=674, or lower memory.batch_mb" in run.stdout
+
+
 def test_a_job_that_meets_its_limit_says_so_and_exits_with_4(workspace, monkeypatch, capsys):
     import vacuagym.feature_tables
     from vacuagym.cli import main
@@ -94,7 +129,42 @@ def test_a_job_that_meets_its_limit_says_so_and_exits_with_4(workspace, monkeypa
     assert main(arguments) == 4
     message = capsys.readouterr().err.splitlines()[-1]
     assert "the job had 400 MB, and its peak was" in message
-    assert "--resources mem_mb=800" in message
+    assert "write the table with smaller row groups" in message, "no option of Snakemake gives a plan more memory"
+
+
+LOG = "logs/label/t/0-9999.log"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit is Linux's")
+class TestALabelJobThatMeetsItsLimit:
+    def test_is_repeated_by_snakemake_with_a_smaller_batch(self, workspace):
+        _label_table(workspace)
+        run = workspace.snakemake("--until", "label", environment=_greedy(workspace, "--batch-mb=16"))
+        assert run.stdout.count("returned non-zero exit status 4") == 1
+        (record,) = (workspace.folder / ".snakemake/log").glob("*.log")
+        first, again, second = map(record.read_text().find, ("batch_mb=16,", "Trying to restart job", "batch_mb=4,"))
+        assert 0 < first < again < second
+        assert "--batch-mb=4 " in (workspace.folder / LOG).read_text().splitlines()[0]
+        assert workspace.files("labels/t/*") == ["labels/t/0-9999.parquet"]
+
+    def test_twice_fails_the_run_and_says_what_it_had_and_what_to_change(self, workspace):
+        _label_table(workspace)
+        run = workspace.snakemake("--until", "label", check=False, environment=_greedy(workspace, "--batch-mb=16", "--batch-mb=4"))
+        assert run.returncode == 1
+        assert "returned non-zero exit status 4" in run.stdout
+        assert "out of memory (Unable to allocate 600. MiB " in run.stdout
+        assert ": the job had 400 MB, and its peak was " in run.stdout
+        assert "--resources mem_mb=800 and --set-resources label:mem_mb=800, or lower memory.batch_mb" in run.stdout
+        assert "Traceback" not in run.stdout
+        assert not workspace.files("labels/**/*")
+        assert "--batch-mb=4 " in (workspace.folder / LOG).read_text().splitlines()[0]
+
+    def test_and_follows_the_advice_succeeds(self, workspace):
+        _label_table(workspace)
+        greedy = _greedy(workspace, "--batch-mb=16", "--batch-mb=4")
+        run = workspace.snakemake("--until", "label", "--set-resources", "label:mem_mb=800", environment=greedy)
+        assert "failed" not in run.stdout
+        assert workspace.files("labels/t/*")
 
 
 def test_a_job_without_progress_ends_itself():

@@ -36,8 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except VacuagymError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    except MemoryError:
-        error = out_of_memory(options.mem_mb)
+    except MemoryError as refused:
+        error = out_of_memory(options.stage, options.mem_mb, refused)
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
@@ -65,7 +65,7 @@ def _log_to(path: Path, arguments: Sequence[str]) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="vacuagym", description=vacuagym.__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"vacuagym {vacuagym.__version__}")
-    stages = parser.add_subparsers(title="stages", metavar="STAGE", required=True)
+    stages = parser.add_subparsers(title="stages", dest="stage", metavar="STAGE", required=True)
     for add in (
         _add_geometry,
         _add_plan,

@@ -71,15 +71,19 @@ def lift_memory_limit() -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
 
 
-def out_of_memory(granted_mb: int | None) -> MemoryDeclarationError:
-    """The error for a job that met its limit: what it had, what it used, and what to change."""
+def out_of_memory(stage: str, granted_mb: int | None, refused: MemoryError) -> MemoryDeclarationError:
+    """The error for a job that met its limit: what it had, what it used, what it was ``refused``, and what to change."""
     had = "the memory of the machine" if granted_mb is None else f"{granted_mb} MB"
-    more = 2 * max(granted_mb or 0, LEAST_MB)
-    return MemoryDeclarationError(f"out of memory: the job had {had}, and its peak was {peak_memory_mb():.0f} MB: {_remedy(more)}")
+    more = _remedy(2 * max(granted_mb or 0, LEAST_MB), stage)
+    if stage == "plan":  # no rule: what it has is the same for every table
+        more = "write the table with smaller row groups, and shorter values in the named columns"
+    asked = f" ({str(refused).splitlines()[0]})" if str(refused) else ""  # NumPy and Arrow tell the size
+    return MemoryDeclarationError(f"out of memory{asked}: the job had {had}, and its peak was {peak_memory_mb():.0f} MB: {more}")
 
 
-def _remedy(needed_mb: int) -> str:
-    return f"give Snakemake at least --resources mem_mb={needed_mb}, or lower memory.batch_mb or moduli.max in the configuration"
+def _remedy(needed_mb: int, stage: str = "RULE") -> str:
+    options = f"--resources mem_mb={needed_mb} and --set-resources {stage}:mem_mb={needed_mb}"
+    return f"give Snakemake at least {options}, or lower memory.batch_mb or moduli.max in the configuration"
 
 
 def peak_memory_mb() -> float:
