@@ -185,6 +185,23 @@ def test_a_file_that_is_not_there(tmp_path):
     assert str(Path.cwd()) in message, "a relative path is relative to somewhere"
 
 
+@pytest.mark.parametrize("path", ["$HOME/data.parquet", "data/$NAME.parquet", "~/data.parquet", "~somebody/t.parquet"])
+def test_a_path_is_taken_as_it_is_written_and_the_message_says_so(monkeypatch, tmp_path, path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    stored(tmp_path, {"id": [1]}, "data.parquet")
+    assert "variables and ~ are not expanded" in refusal(path)
+
+
+def test_nothing_is_said_of_variables_where_there_is_none(tmp_path):
+    assert "expanded" not in refusal(tmp_path / "a~b.parquet")
+
+
+@pytest.mark.parametrize("name", ["$HOME.parquet", "~.parquet", "a b.parquet", "ä*?.parquet"])
+def test_a_file_may_have_any_name(monkeypatch, tmp_path, name):
+    monkeypatch.chdir(tmp_path)
+    assert rows_of(FeatureTable(stored(".", {"id": [1]}, name), "id").ordered()) == [(1, None, None)]
+
+
 def test_a_folder(tmp_path):
     assert "folder" in refusal(tmp_path)
 

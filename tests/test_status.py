@@ -1,9 +1,12 @@
 """What `vacuagym status` says before, during and after a run."""
 
+import contextlib
+import os
 import subprocess
+import sys
 import time
 
-from conftest import damage
+from conftest import ROOT, damage
 
 
 def _status(workspace, *arguments: str) -> str:
@@ -57,3 +60,34 @@ def test_during_a_run_it_names_the_holder(two_sources):
         run.kill()
         run.wait()
     assert "run: none at work" in _status(two_sources)
+
+
+def test_what_an_earlier_run_logged_is_not_what_the_present_one_does(two_sources):
+    """Of three shards one has failed and one was under way when an earlier run was killed; the present run has not come to any."""
+    folder = two_sources.folder
+    two_sources.snakemake("--until", "shard")
+    logs = folder / "logs/label/t"
+    logs.mkdir(parents=True)
+    (logs / "0-49.log").write_text("# command: python -m vacuagym label\nerror: results/shards/t/0-49.parquet: damaged\n")
+    (logs / "50-99.log").write_text("# command: python -m vacuagym label\n")
+    assert _line(_status(two_sources), "t ")[1:6] == ["3", "0", "0", "2", "1"], "no run is at work: the last one's failures count"
+    with run_lock_held_by_another(folder):
+        status = _status(two_sources)
+        assert "run: pid " in status
+        assert _line(status, "t ")[1:6] == ["3", "0", "0", "3", "0"]
+        (logs / "0-49.log").write_text("# command: python -m vacuagym label\n")
+        (logs / "50-99.log").write_text("error: results/shards/t/50-99.parquet: damaged\n")
+        assert _line(_status(two_sources), "t ")[1:6] == ["3", "0", "1", "1", "1"]
+
+
+@contextlib.contextmanager
+def run_lock_held_by_another(folder):
+    """A process that has started a run in a folder and does nothing yet."""
+    code = "from vacuagym.run_lock import hold_run_lock; hold_run_lock(); print(flush=True); input()"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow")}
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=folder, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        holder.stdout.readline()
+        yield
+        holder.communicate("\n")

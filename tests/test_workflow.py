@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from conftest import damage
+from conftest import Workspace, damage
 from vacuagym import orphans
 from vacuagym.errors import VacuagymError
 from vacuagym.label_table import SCHEMA
@@ -225,6 +225,36 @@ def test_bad_input_stops_before_any_labelling(two_sources, change, code, message
     assert message in run.stdout
     assert "Traceback" not in run.stdout
     assert not two_sources.files("labels/*")
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+def test_a_run_for_another_folder_reads_and_writes_there(workspace, absolute):
+    base, outside, here = workspace.folder, Workspace(workspace.folder / "outside"), workspace.folder / "here"
+    for folder in (outside.folder, here, base / "there"):
+        folder.mkdir()
+    table = outside.table("t$1 ~.parquet", range(9), [2] * 9)
+    path = str(table) if absolute else "../outside/t$1 ~.parquet"
+    entry = {"source": "table", "path": path, "id": "id", "moduli": "moduli"}
+    Workspace(here).configure({"t": entry}, moduli={"max": 2}, search={"n_samples": 1, "n_restarts": 1})
+    before = {path: path.stat().st_mtime_ns for path in base.rglob("*") if path.is_file()}
+    Workspace(here).snakemake("--directory", "../there", "--until", "label")
+    after = {path: path.stat().st_mtime_ns for path in base.rglob("*") if path.is_file()}
+    assert {path: after[path] for path in before} == before
+    assert {path.relative_to(base).parts[:2] for path in set(after) - set(before)} == {
+        ("there", name) for name in ("results", "logs", ".snakemake")
+    }
+    assert (base / "there/results/labels/t/0-9999.parquet").exists()
+
+
+def test_a_relative_path_that_leads_nowhere_names_the_folder_that_it_is_relative_to(workspace):
+    for name in ("here", "there"):
+        (workspace.folder / name).mkdir()
+    here = Workspace(workspace.folder / "here")
+    here.table("t.parquet", range(9))
+    here.configure({"t": {"source": "table", "path": "t.parquet", "id": "id"}})
+    run = here.snakemake("--directory", "../there", check=False)
+    assert run.returncode == 3
+    assert f"t.parquet: no such file (seen from {workspace.folder / 'there'})" in run.stdout
 
 
 def test_a_machine_too_small_for_one_job_is_told_before_the_start(two_sources):

@@ -182,6 +182,10 @@ def _broken_relations(config: Mapping[str, Any]) -> Iterator[str]:
     for name in config["datasets"]:
         if folded.setdefault(name.lower(), name) != name:
             yield f"datasets: {folded[name.lower()]} and {name} differ in case only, which some file systems cannot tell apart"
+    for name, entry in config["datasets"].items():
+        if set("{}") & set(entry.get("path", "")):
+            problem = "Snakemake takes braces for placeholders, and variables are not expanded; write the path out, or rename the file"
+            yield f"datasets.{name}.path: {entry['path']!r}: {problem}"
     if config["moduli"]["min"] > config["moduli"]["max"]:
         yield f"moduli: min {config['moduli']['min']} is larger than max {config['moduli']['max']}"
     ensemble = config["ensemble"]

@@ -35,7 +35,8 @@ def open_parquet(path: str | Path) -> pq.ParquetFile:
     except OSError as error:
         raise InputError(f"{path}: cannot be a file: {error.strerror}") from error
     if not exists:
-        raise InputError(f"{path}: no such file (seen from {Path.cwd()}); paths in the configuration are relative to that folder")
+        literal = "; variables and ~ are not expanded: write the path out" if "$" in str(path) or str(path).startswith("~") else ""
+        raise InputError(f"{path}: no such file (seen from {Path.cwd()}); paths in the configuration are relative to that folder{literal}")
     if path.is_dir():
         raise InputError(f"{path}: is a folder; a single Parquet file is needed")
     try:

@@ -47,6 +47,11 @@ def _lock(descriptor: int, attempts: int = 10) -> None:
             time.sleep(0.05)
 
 
+def started() -> float:
+    """When the run that holds the lock took it, in seconds since the epoch by the clock of the file system."""
+    return _PATH.stat().st_mtime
+
+
 def holder() -> str | None:
     """Who holds the lock of the working folder ("pid … on …, since …"), or None; takes nothing and leaves nothing behind."""
     try:

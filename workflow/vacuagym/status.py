@@ -13,7 +13,7 @@ from pathlib import Path
 from vacuagym.errors import VacuagymError
 from vacuagym.parquet import file_metadata, open_parquet
 from vacuagym.pipeline import CONFIGURATION, LABEL_TABLE, LABELS, Pipeline
-from vacuagym.run_lock import holder
+from vacuagym.run_lock import holder, started
 
 
 @dataclass
@@ -33,8 +33,11 @@ class DatasetStatus:
     peak_mb: float = 0.0
 
 
-def dataset_status(pipeline: Pipeline, name: str, live: bool) -> DatasetStatus:
-    """Look at every planned shard of a data set; ``live`` says whether a run is at work."""
+def dataset_status(pipeline: Pipeline, name: str, since: float | None) -> DatasetStatus:
+    """Look at every planned shard of a data set; ``since`` is when the run at work has begun, None if there is none.
+
+    What logs from before that time say is not of this run.
+    """
     status = DatasetStatus(name)
     plan = pipeline.known_plan(name)
     if plan is None:
@@ -50,11 +53,13 @@ def dataset_status(pipeline: Pipeline, name: str, live: bool) -> DatasetStatus:
             status.rows_done += shard.rows
             status.seconds += about["wall_seconds"]
             status.peak_mb = max(status.peak_mb, about["peak_mb"])
-        elif about and not live:
+        elif about and since is None:
             status.stale += 1
+        elif since is not None and not _written_since(log, since):
+            status.waiting += 1
         elif _failed(log):
             status.failed.append(str(log))
-        elif live and log.exists() and not path.exists():
+        elif since is not None and not path.exists():
             status.running += 1
         else:
             status.waiting += 1
@@ -70,7 +75,8 @@ def print_status() -> None:
         return
     who = holder()
     print(f"run: {who}" if who else "run: none at work in this folder")
-    statuses = [dataset_status(pipeline, name, who is not None) for name in pipeline.datasets]
+    since = started() if who else None
+    statuses = [dataset_status(pipeline, name, since) for name in pipeline.datasets]
     print("data set         shards   done running waiting failed  stale  rows done  rows/s  peak MB")
     for status in statuses:
         if not status.planned:
@@ -117,6 +123,13 @@ def _label_metadata(path: Path) -> dict:
         return file_metadata(open_parquet(path))
     except (VacuagymError, json.JSONDecodeError):
         return {}
+
+
+def _written_since(log: Path, moment: float) -> bool:
+    try:
+        return log.stat().st_mtime >= moment
+    except OSError:
+        return False
 
 
 def _failed(log: Path) -> bool:
