@@ -343,6 +343,19 @@ def test_labels_of_something_else(copied, changes, told):
     assert "delete the file" in message
 
 
+def test_every_label_file_is_read_twice_to_check_it_and_to_merge_it(tmp_path, monkeypatch):
+    plans, folder = run(tmp_path, {"ks": feature_rows(60, namespaces=("b", "a")), "t": feature_rows(20)}, 50)
+    read = []
+
+    def counted(file, path, columns, original=parquet.read_batches):
+        read.append(path)
+        return original(file, path, columns)
+
+    monkeypatch.setattr(merge_stage, "read_batches", counted)
+    merged(plans, folder)
+    assert sorted(read) == sorted([label_file(folder, plan.dataset, its) for plan in plans for its in plan.shards] * 2)
+
+
 def test_labels_of_another_shard_under_this_name(copied):
     plans, folder, path = copied
     other = plans[0].shards[2]

@@ -42,17 +42,18 @@ def merge(plans: Sequence[Plan], folder: Path, fingerprint: str | None, output: 
     ``relabel``; without that, :class:`InputError` refuses it.
     """
     plans = sorted(plans, key=lambda plan: plan.dataset)
+    namespaces: dict[str, Counter[str]] = {plan.dataset: Counter() for plan in plans}
     for plan in plans:
         for shard in plan.shards:
-            _ensure_whole(plan, shard, folder, fingerprint, relabel)
+            namespaces[plan.dataset].update(_ensure_whole(plan, shard, folder, fingerprint, relabel))
     names = pa.array([plan.dataset for plan in plans])
     metadata: dict = {"rows": 0, "datasets": {}}
     with write_table(output, SCHEMA, metadata) as writer:
         rows = _RowGroups(writer, names)
         for plan in plans:
             before = rows.written
-            batches = _label_batches(plan, folder, metadata)
-            for batch in batches if plan.table["namespace"] is None else _by_namespace(plan, folder, batches, output.parent):
+            batches, counts = _label_batches(plan, folder, metadata), namespaces[plan.dataset]
+            for batch in _by_namespace(counts, batches, output.parent) if counts else batches:
                 rows.add(batch)
             metadata["datasets"][plan.dataset] = rows.written - before
             print(f"{plan.dataset}: {rows.written - before} rows, peak {peak_memory_mb():.0f} MB", flush=True)
@@ -60,19 +61,22 @@ def merge(plans: Sequence[Plan], folder: Path, fingerprint: str | None, output: 
         metadata["rows"] = writer.rows
 
 
-def _ensure_whole(plan: Plan, shard: Shard, folder: Path, fingerprint: str | None, relabel: Relabel | None) -> None:
+def _ensure_whole(plan: Plan, shard: Shard, folder: Path, fingerprint: str | None, relabel: Relabel | None) -> Counter[str]:
     try:
-        _read_through(plan, shard, folder, fingerprint)
+        return _read_through(plan, shard, folder, fingerprint)
     except InputError as error:
         if relabel is None:
             raise InputError(f"{error}; delete the file and run the same command again") from error
         print(f"warning: {error}; it is made again", file=sys.stderr, flush=True)
         relabel(plan, shard)
-        _read_through(plan, shard, folder, fingerprint)
+        return _read_through(plan, shard, folder, fingerprint)
 
 
-def _read_through(plan: Plan, shard: Shard, folder: Path, fingerprint: str | None) -> None:
-    """Read every page of a label file and compare its metadata with the plan; :class:`InputError` if anything is not as it should be."""
+def _read_through(plan: Plan, shard: Shard, folder: Path, fingerprint: str | None) -> Counter[str]:
+    """Read every page of a label file and compare its metadata with the plan; :class:`InputError` if anything is not as it should be.
+
+    Returns how many rows each namespace has, nothing where the table has none.
+    """
     path = label_file(folder, plan.dataset, shard)
     file = open_parquet(path)
     about = file_metadata(file)
@@ -82,8 +86,11 @@ def _read_through(plan: Plan, shard: Shard, folder: Path, fingerprint: str | Non
     wrong = [key for key, value in expected.items() if about.get(key) != value]
     if wrong or file.metadata.num_rows != shard.rows or not file.schema_arrow.equals(SCHEMA):
         raise InputError(f"{path}: not the labels of this shard by these settings ({', '.join(wrong) or 'rows or columns'} differ)")
-    for _ in read_batches(file, path, SCHEMA.names):
-        pass
+    counts: Counter[str] = Counter()
+    for batch in read_batches(file, path, SCHEMA.names):
+        if plan.table["namespace"] is not None:
+            counts.update(batch.column("namespace").to_pylist())
+    return counts
 
 
 def _label_batches(plan: Plan, folder: Path, metadata: dict) -> Iterator[pa.RecordBatch]:
@@ -96,9 +103,9 @@ def _label_batches(plan: Plan, folder: Path, metadata: dict) -> Iterator[pa.Reco
         yield from read_batches(file, path, SCHEMA.names)
 
 
-def _by_namespace(plan: Plan, folder: Path, batches: Iterator[pa.RecordBatch], scratch_folder: Path) -> Iterator[pa.RecordBatch]:
-    """The rows by namespace, those of equal namespace in the order in which they came."""
-    buckets = _buckets(plan, folder)
+def _by_namespace(counts: Counter[str], batches: Iterator[pa.RecordBatch], scratch_folder: Path) -> Iterator[pa.RecordBatch]:
+    """The rows by namespace, those of equal namespace in the order in which they came; ``counts`` says how many each has."""
+    buckets = _buckets(counts)
     pieces: list[list[int]] = [[] for _ in range(max(buckets.values()) + 1)]
     with tempfile.TemporaryFile(dir=scratch_folder) as scratch:
         count = 0
@@ -122,13 +129,8 @@ def _by_namespace(plan: Plan, folder: Path, batches: Iterator[pa.RecordBatch], s
                     yield from rows.sort_by([("namespace", "ascending"), ("geometry_id", "ascending")]).combine_chunks().to_batches()
 
 
-def _buckets(plan: Plan, folder: Path) -> dict[str, int]:
+def _buckets(counts: Counter[str]) -> dict[str, int]:
     """A bucket for each namespace, in their order: a large namespace has its own, small ones share one that fits into memory."""
-    counts: Counter[str] = Counter()
-    for shard in plan.shards:
-        path = label_file(folder, plan.dataset, shard)
-        for batch in read_batches(open_parquet(path), path, ["namespace"]):
-            counts.update(batch.column("namespace").to_pylist())
     buckets: dict[str, int] = {}
     bucket, rows = 0, 0
     for name in sorted(counts):
