@@ -71,7 +71,7 @@ onstart:
 
 
 rule all:
-    """Labels of every data set, the splits, and the verdict of their checks."""
+    """Labels of every data set, the splits, the verdict of their checks, and the data set to publish."""
     default_target: True
     input:
         # Named here too, so that labelling need not wait for tables that are still being computed.
@@ -82,3 +82,4 @@ rule all:
         paths.VERIFICATION,
         paths.VALIDATION,
         paths.VERDICT,
+        paths.DATASET,

@@ -1,5 +1,6 @@
 """What the tests share: a folder in which the real workflow runs on small tables."""
 
+import json
 import os
 import subprocess
 import sys
@@ -21,6 +22,8 @@ from vacuagym.stages.label import label
 from vacuagym.stages.merge import label_file, merge
 from vacuagym.stages.plan import plan
 from vacuagym.stages.shard import shard
+from vacuagym.stages.split import SplitShares, split
+from vacuagym.stages.validate import Thresholds, validate
 
 ROWS = 60  # of the labelled run
 ROOT = Path(__file__).parent.parent
@@ -125,6 +128,55 @@ def run(tmp_path, monkeypatch) -> Path:
         label(Path(f"{piece.first}.parquet"), sections, fingerprint, 16, None, target)
     merge([planned], Path("results/labels"), fingerprint, Path("results/labels.parquet"))
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def labelled_run(tmp_path_factory) -> Path:
+    """A folder with the results of a run up to its checks, and feature files: data set a in two namespaces, shuffled, and data set b.
+
+    To be read only; whoever changes something copies it.
+    """
+    folder = tmp_path_factory.mktemp("labelled_run")
+    order = np.random.default_rng(3).permutation(60)
+    ids, sources = np.arange(60) // 2, np.where(np.arange(60) % 2, "w5.ip.gz", "a:b:1")
+    pq.write_table(pa.table({"id": ids[order], "h": order % 8, "source": pa.array(sources[order])}), folder / "a.parquet")
+    pq.write_table(pa.table({"id": np.arange(30), "h": np.arange(30) % 5}), folder / "b.parquet")
+    entries = {
+        "a": {"source": "table", "path": str(folder / "a.parquet"), "id": "id", "namespace": "source", "moduli": "h"},
+        "b": {"source": "table", "path": str(folder / "b.parquet"), "id": "id", "moduli": "h"},
+    }
+    config = checked_config({"datasets": entries})
+    results, plans = folder / "results", []
+    for name, entry in entries.items():
+        plan(name, FeatureTable(entry["path"], "id", entry.get("namespace"), "h"), 1000, None, folder / f"{name}.json")
+        plans.append(Plan.read(folder / f"{name}.json"))
+        piece = plans[-1].shards[0]
+        shard(plans[-1], piece.first, folder / "shard.parquet")
+        label(folder / "shard.parquet", physics_sections(config), "0123456789ab", 16, None, label_file(results / "labels", name, piece))
+    merge(plans, results / "labels", None, results / "labels.parquet")
+    splits = [results / f"splits/{name}.parquet" for name in ("iid", "ood_complexity", "ood_dataset_a")]
+    for path in splits:
+        split(results / "labels.parquet", path.stem, 42, SplitShares(0.6, 0.2, 0.3), path)
+    (folder / "verification.json").write_text('{"disagreements": {}}', encoding="utf-8")
+    thresholds = Thresholds(1.0, 1.0, 1.0)
+    validate(
+        results / "labels.parquet", plans, splits, results / "labels", folder / "verification.json", thresholds, results / "validation.json"
+    )
+    (results / "configuration.json").write_text(json.dumps(config), encoding="utf-8")
+    rows = pq.read_table(results / "labels.parquet", columns=["key", "dataset", "namespace", "geometry_id"]).to_pylist()
+    places = [row["geometry_id"] + (1000 if row["namespace"] == "a:b:1" else 0) for row in rows if row["dataset"] == "a"]
+    (results / "features").mkdir()
+    of_a = {
+        "key": [row["key"] for row in rows if row["dataset"] == "a"],
+        "_h11": pa.array(places, pa.int32()),
+        "euler": [-6 * place for place in places],
+        "weights": pa.array([[place, place + 1] for place in places], pa.list_(pa.int64(), 2)),
+        "kind": pa.array([f"k{place % 3}" for place in places]).dictionary_encode(),
+    }
+    of_b = {"key": [f"b:{i}" for i in range(30)], "euler": np.arange(30) + 0.5, "only_b": np.arange(30) % 2 == 0}
+    pq.write_table(pa.table(of_a), results / "features/a.parquet", row_group_size=13)
+    pq.write_table(pa.table(of_b), results / "features/b.parquet")
+    return folder
 
 
 def edit_label(column: str, row: int, value) -> str:

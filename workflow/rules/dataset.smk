@@ -1,4 +1,4 @@
-"""From label files to the data set: one table, and its splits."""
+"""From label files to the data set: one table, its splits, and what is published of them."""
 
 
 rule merge:
@@ -70,3 +70,31 @@ rule split:
     shell:
         "exec python -m vacuagym split --labels={input.labels:q} --features {input.features:q} --name={wildcards.split}"
         " --seed={params.seed} {params.shares} --index={output.index:q} --output={output.folds:q}" + run.job_options
+
+
+rule dataset:
+    """Write labels and splits as a data set that other libraries load in one line; only if all checks have passed."""
+    input:
+        labels=paths.LABEL_TABLE,
+        features=expand(paths.FEATURES, dataset=run.datasets),
+        splits=expand(paths.SPLIT, split=run.splits()),
+        validation=paths.VALIDATION,
+        verdict=paths.VERDICT,
+        settings=paths.SETTINGS.format(of="dataset"),
+    output:
+        paths.DATASET,
+    log:
+        "logs/dataset/dataset.log",
+    conda:
+        "../../envs/vacuagym.yaml"
+    resources:
+        mem_mb=run.table_memory_mb(),
+    params:
+        code=run.dataset_code,
+        # Written at the start of every run, so not an input; what the data set takes from it is in its settings file.
+        configuration=paths.CONFIGURATION,
+        folder=os.path.dirname(paths.DATASET),
+    shell:
+        "exec python -m vacuagym dataset --labels={input.labels:q} --splits {input.splits:q} --features {input.features:q}"
+        " --validation={input.validation:q}"
+        " --configuration={params.configuration:q} --output={params.folder:q}" + run.job_options

@@ -77,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         _add_verify,
         _add_validate,
         _add_gate,
+        _add_dataset,
         _add_explain,
         _add_status,
     ):
@@ -311,6 +312,26 @@ def _add_gate(stages) -> None:
     parser = _stage(stages, "gate", run, "fail if a check of the results has failed")
     parser.add_argument("--validation", type=Path, default=Path("results/validation.json"), help="figures of vacuagym validate")
     parser.add_argument("--output", type=Path, required=True, help="text file to write if all is well")
+
+
+def _add_dataset(stages) -> None:
+    def run(options: argparse.Namespace) -> None:
+        from vacuagym.parquet import made_by_us
+        from vacuagym.stages.dataset import dataset
+
+        hold_to_memory(table_memory_mb(), options.mem_mb)
+        figures = (options.validation, options.configuration)
+        with made_by_us(options.labels, *options.splits, *options.features):
+            dataset(options.labels, options.splits, options.features, *figures, options.output, options.published)
+
+    parser = _stage(stages, "dataset", run, "write labels, splits and features as a data set that other libraries load in one line")
+    parser.add_argument("--labels", type=Path, default=Path("results/labels.parquet"), help="label table (default: %(default)s)")
+    parser.add_argument("--splits", type=Path, nargs="+", required=True, help="split files (vacuagym split): one configuration each")
+    parser.add_argument("--features", type=Path, nargs="*", default=[], help="files of feature columns, named by their data set")
+    parser.add_argument("--validation", type=Path, default=Path("results/validation.json"), help="figures of vacuagym validate")
+    parser.add_argument("--configuration", type=Path, default=Path("results/configuration.json"), help="the settings of the run")
+    parser.add_argument("--published", metavar="YYYY-MM-DD", help="date of publication, for the Croissant description (default: none)")
+    parser.add_argument("--output", type=Path, required=True, help="folder to write; its SHA256SUMS appears last")
 
 
 def _add_explain(stages) -> None:

@@ -18,6 +18,8 @@ PLAN_CODE = ("feature_columns.py", "feature_tables.py", "stages/plan.py", "stage
 FEATURES_CODE = ("feature_columns.py", "scratch.py", "stages/features.py")
 MERGE_CODE = ("label_table.py", "stages/merge.py")
 VALIDATE_CODE = ("checks.py", "split_checks.py", "usable_rows.py", "stages/validate.py")
+_DATASET_TEXTS = ("croissant.py", "dataset_card.py", "dataset_head.py", "publication.py")
+DATASET_CODE = ("__init__.py", "label_table.py", *_DATASET_TEXTS, "stages/dataset.py")
 VERIFY_CODE = ("eft/streams.py", "row_hashes.py", "second_opinion.py", "stages/verify.py")
 
 

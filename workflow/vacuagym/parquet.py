@@ -72,11 +72,13 @@ def read_batches(
 
 @contextmanager
 def made_by_us(*paths: str | Path) -> Iterator[None]:
-    """Read files of a run's results: one that is damaged is removed, so that the next run makes it again. No other file is touched."""
+    """Read files of a run's results: a damaged one is removed, so that the next run makes it again. No other file is touched."""
     try:
         yield
     except DamagedFileError as error:
-        damaged = [path for path in map(Path, paths) if str(path) in str(error) and Path("results").resolve() in path.resolve().parents]
+        damaged = [
+            path for path in map(Path, paths) if str(error).startswith(f"{path}:") and Path("results").resolve() in path.resolve().parents
+        ]
         if not damaged:
             raise
         damaged[0].unlink(missing_ok=True)

@@ -17,6 +17,7 @@ from vacuagym import limits
 from vacuagym.config import canonical_json, checked_config, digest, physics_sections
 from vacuagym.errors import ConfigError, VacuagymError
 from vacuagym.fingerprint import (
+    DATASET_CODE,
     FEATURES_CODE,
     GEOMETRY_CODE,
     LABEL_CODE,
@@ -39,6 +40,7 @@ VERDICT = "results/verdict.txt"
 FEATURES = "results/features/{dataset}.parquet"
 SPLIT = "results/splits/{split}.parquet"
 INDEX = "results/splits/{split}.json"
+DATASET = "results/dataset/SHA256SUMS"
 PHYSICS = "results/physics/{fingerprint}.json"
 CONFIGURATION = "results/configuration.json"
 SETTINGS = "results/settings/{of}.json"
@@ -61,6 +63,7 @@ class Pipeline:
         self.verify_code = code_fingerprint(VERIFY_CODE)
         self.validate_code = code_fingerprint(VALIDATE_CODE)
         self.features_code = code_fingerprint(FEATURES_CODE)
+        self.dataset_code = code_fingerprint(DATASET_CODE)
         self.split_code = code_fingerprint(SPLIT_CODE)
         self.plan = cache(self._plan)
         self.job_options = f" --mem-mb={{resources.mem_mb}} --stall-minutes={self.config['stall_minutes']} --log={{log:q}}"
@@ -150,6 +153,9 @@ class Pipeline:
             if path.is_file() and not _is_whole(path):
                 print(f"warning: {path} is not whole; it is removed and made again", file=sys.stderr)
                 path.unlink(missing_ok=True)  # another run may have begun in the same instant
+        if Path(DATASET).exists() and not _has_all_files(Path(DATASET)):
+            print(f"warning: files named in {DATASET} are missing; they are made again", file=sys.stderr)
+            Path(DATASET).unlink(missing_ok=True)
         remove_abandoned(results.rglob(".*.json.*.tmp"))  # of a Snakemake that was killed while it wrote its settings
 
     def stamp_settings(self, change: bool) -> None:
@@ -175,6 +181,7 @@ class Pipeline:
             "splits": [self.config["seed"], self.config["splits"], self.split_code],
             "verification": [self.config["verify"], self.verify_code],
             "validation": [self.config["validation"], self.validate_code],
+            "dataset": [self.datasets, self.config["splits"], self.dataset_code],
         }
 
     def record_settings(self) -> None:
@@ -200,3 +207,9 @@ def _is_whole(path: Path) -> bool:
     if path.suffix == ".parquet":
         return size >= 12 and first == last == b"PAR1"
     return last.endswith(b"\n" if path.suffix == ".txt" else b"]}\n")
+
+
+def _has_all_files(checksums: Path) -> bool:
+    """Whether a file as of `sha256sum` is whole and the files that it names exist; none of them is read."""
+    text = checksums.read_text(encoding="utf-8", errors="replace")
+    return text.endswith("\n") and all((checksums.parent / line[66:]).is_file() for line in text.splitlines())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -36,9 +36,8 @@ class Feed:
         return rows
 
 
-def feed(path: Path, columns: Sequence[str], keep: Callable[[pa.RecordBatch], pa.RecordBatch] | None = None) -> Feed:
-    """The named columns of a file, of the rows that ``keep`` leaves of each batch."""
+def feed(path: Path, columns: Sequence[str], batch_rows: int | None = None) -> Feed:
+    """The rows of a file, with the named columns."""
     file = open_parquet(path)
-    batches = read_batches(file, path, columns)
     schema = pa.schema([file.schema_arrow.field(name) for name in columns])
-    return Feed(schema, batches if keep is None else map(keep, batches))
+    return Feed(schema, read_batches(file, path, columns, batch_rows=batch_rows))

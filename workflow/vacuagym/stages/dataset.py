@@ -1,0 +1,266 @@
+"""Dataset: the labels, one configuration a split, as Parquet files that the libraries of the field load in one line.
+
+Labels, features and a split lie in the same order and are read side by side, so that nothing is held but a row group of each fold. What
+is said about the files (dataset card, Croissant description) is made elsewhere; this module writes it beside them, and SHA256SUMS last.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vacuagym.croissant import croissant_text
+from vacuagym.dataset_card import card_text, license_text
+from vacuagym.errors import ConfigError, InputError, VacuagymError
+from vacuagym.fold_rules import FOLDS
+from vacuagym.label_table import SCHEMA
+from vacuagym.limits import CHUNK_BYTES, peak_memory_mb
+from vacuagym.parquet import TableWriter, file_metadata, open_parquet, read_batches, write_table
+from vacuagym.publication import TRAIN_SHARE, DataFile, Publication, PublishedColumn, feature_names, published_columns
+from vacuagym.side_by_side import feed
+from vacuagym.stages.merge import ROW_GROUP
+from vacuagym.whole_files import remove_abandoned, write_text
+
+FILE_ROWS = 24 * ROW_GROUP
+CHECKSUMS = "SHA256SUMS"
+_BATCH_ROWS = 4096
+_MOST_PIECES = 64  # that wait for a row group to fill
+
+
+def dataset(
+    labels: Path,
+    splits: Sequence[Path],
+    features: Sequence[Path],
+    validation: Path,
+    configuration: Path,
+    output: Path,
+    published: str | None = None,
+) -> None:
+    """Write the data set into the folder ``output``: files of an earlier one are replaced or removed, SHA256SUMS appears last.
+
+    ``features`` are files named by their data set, with the rows of that data set in the label table's order and a column ``key``;
+    ``published`` is the date that the Croissant description gives, if one is known.
+    """
+    (output / CHECKSUMS).unlink(missing_ok=True)
+    about = file_metadata(open_parquet(labels))
+    figures = json.loads(validation.read_text(encoding="utf-8"))
+    if not figures["verdict"]["passed"]:
+        raise VacuagymError(f"{validation}: checks failed ({', '.join(figures['verdict']['failed'])}); such labels are not published")
+    named = _by_name(splits, "split", r"[A-Za-z0-9_-]+")
+    sizes = {name: file_metadata(open_parquet(path)) for name, path in named.items()}
+    tables = _by_name(features, "data set", "|".join(map(re.escape, about["datasets"])))
+    schemas = {name: open_parquet(path).schema_arrow for name, path in tables.items()}
+    with_share = any(TRAIN_SHARE in open_parquet(path).schema_arrow.names for path in named.values())
+    columns = published_columns(tables, schemas, with_share)
+    names = {name: {fold: _file_names(name, fold, sizes[name]["folds"][fold]) for fold in FOLDS} for name in named}
+    _remove_others(output, {name for folds in names.values() for own in folds.values() for name in own})
+    files: list[DataFile] = []
+    for name, path in named.items():
+        metadata = {"split": name, "seed": about["seed"], "fingerprint": about["fingerprint"], "physics": about["physics"]}
+        files += _write_split(labels, path, tables, columns, output, names[name], metadata)
+        print(f"{name}: {sum(f.rows for f in files if f.configuration == name)} rows, peak {peak_memory_mb():.0f} MB", flush=True)
+    if not files:
+        raise VacuagymError(f"{labels}: no row is in any fold of {', '.join(named)}; there is nothing to publish")
+    settings = json.loads(configuration.read_text(encoding="utf-8"))
+    publication = Publication(columns, tuple(files), about, sizes, figures, settings, published)
+    texts = {"README.md": card_text(publication), "LICENSE.md": license_text(publication), "croissant.json": croissant_text(publication)}
+    sums = {file.path: file.sha256 for file in files}
+    for name, text in texts.items():
+        write_text(output / name, text)
+        sums[name] = hashlib.sha256(text.encode()).hexdigest()
+    write_text(output / CHECKSUMS, "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items())))
+
+
+def _by_name(paths: Sequence[Path], what: str, pattern: str) -> dict[str, Path]:
+    """Files by the names of what they hold; :class:`ConfigError` for one that is named wrongly, or named twice."""
+    named: dict[str, Path] = {}
+    for path in paths:
+        if not re.fullmatch(pattern, path.stem):
+            raise ConfigError(f"{path}: the labels have no {what} {path.stem!r}; a file is named by its {what}")
+        if named.setdefault(path.stem, path) != path:
+            raise ConfigError(f"{path}: another file of the {what} {path.stem!r} is {named[path.stem]}; give one of them")
+    return named
+
+
+def _file_names(name: str, fold: str, rows: int) -> list[str]:
+    """The files of a fold; an empty fold has none, for no library expects a file without rows."""
+    count = -(-rows // FILE_ROWS)
+    return [f"data/{name}/{fold}-{number:05}-of-{count:05}.parquet" for number in range(count)]
+
+
+def _remove_others(output: Path, names: set[str]) -> None:
+    """Remove the data files of an earlier data set that this one does not have, and what killed writers left."""
+    remove_abandoned(output.glob("data/*/.*.parquet.*.tmp"))
+    for path in output.glob("data/*/*-of-*.parquet"):
+        if path.relative_to(output).as_posix() not in names:
+            path.unlink()
+    for folder in output.glob("data/*"):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _write_split(
+    labels: Path,
+    split: Path,
+    features: Mapping[str, Path],
+    columns: Sequence[PublishedColumn],
+    output: Path,
+    names: Mapping[str, Sequence[str]],
+    metadata: Mapping[str, Any],
+) -> list[DataFile]:
+    """Write the files of one configuration, its folds side by side."""
+    schema = pa.schema([(column.name, column.type) for column in columns])
+    with ExitStack() as stack:
+        folds = [stack.enter_context(_fold_files(output, fold, names[fold], schema, metadata)) for fold in FOLDS]
+        for rows, codes in _joined_rows(labels, split, features, schema):
+            for code, fold in enumerate(folds):
+                fold.add(rows.filter(pa.array(codes == code)))
+    return [file for fold in folds for file in fold.done]
+
+
+def _joined_rows(labels: Path, split: Path, features: Mapping[str, Path], schema: pa.Schema) -> Iterator[tuple[pa.Table, np.ndarray]]:
+    """The rows of a split with the columns of ``schema``, and their folds; :class:`InputError` where files do not belong together."""
+    own = [TRAIN_SHARE] if TRAIN_SHARE in open_parquet(split).schema_arrow.names else []
+    folds = feed(split, ["key", "fold", *own], _BATCH_ROWS)
+    joined = pa.schema([field for field in schema if field.name not in (*SCHEMA.names, TRAIN_SHARE)])
+    tables = {name: _Features(path, joined) for name, path in features.items()}
+    for batch in read_batches(open_parquet(labels), labels, SCHEMA.names, batch_rows=_BATCH_ROWS):
+        rows = pa.Table.from_batches([batch])
+        here = pc.is_in(rows["key"], value_set=folds.peek(len(rows))["key"].combine_chunks())
+        beside = folds.take(pc.sum(here).as_py() or 0)
+        columns = {name: rows[name] for name in SCHEMA.names} | (_features_of(rows, tables, joined) if tables else {})
+        rows = pa.table(columns).filter(here)
+        _require_same_keys(rows["key"], beside["key"], labels, split)
+        if TRAIN_SHARE in schema.names:
+            rows = rows.append_column(TRAIN_SHARE, beside[TRAIN_SHARE] if own else pa.nulls(len(rows)))
+        yield rows.select(schema.names).cast(schema), _fold_codes(beside)
+    for path, feed in ((split, folds), *((table.path, table.feed) for table in tables.values())):
+        _require_same_keys(pa.chunked_array([[]], pa.string()), feed.take(1)["key"], labels, path)
+
+
+def _fold_codes(rows: pa.Table) -> np.ndarray:
+    return pc.index_in(rows["fold"].cast(pa.string()), pa.array(FOLDS)).to_numpy()
+
+
+class _Features:
+    """The columns of one data set's feature file, in the order of its rows; what it lacks of ``schema`` is null."""
+
+    def __init__(self, path: Path, schema: pa.Schema):
+        self.path = path
+        self._schema = schema
+        self._names = feature_names(open_parquet(path).schema_arrow)
+        self.feed = feed(path, ["key", *self._names], _BATCH_ROWS)
+
+    def take(self, keys: pa.ChunkedArray) -> pa.Table:
+        """The rows with these keys, which are the next ones."""
+        rows = self.feed.take(len(keys))
+        _require_same_keys(keys, rows["key"], "the labels", self.path)
+        return pa.table([self._column(rows, field) for field in self._schema], schema=self._schema)
+
+    def _column(self, rows: pa.Table, field: pa.Field) -> pa.ChunkedArray | pa.Array:
+        if field.name not in self._names:
+            return pa.nulls(len(rows), field.type)
+        try:
+            return rows[field.name].cast(field.type)
+        except pa.ArrowInvalid as error:
+            raise InputError(
+                f"{self.path}: column {field.name!r} is published as {field.type}, which does not hold all of its values ({error}); "
+                "leave it out of columns"
+            ) from error
+
+
+def _features_of(rows: pa.Table, tables: Mapping[str, _Features], schema: pa.Schema) -> dict[str, pa.ChunkedArray]:
+    """The feature columns of label rows, which come data set by data set."""
+    datasets = np.array(rows["dataset"].cast(pa.string()).to_pylist())
+    edges = [0, *(np.flatnonzero(datasets[1:] != datasets[:-1]) + 1).tolist(), len(rows)]
+    pieces = []
+    for start, stop in itertools.pairwise(edges):
+        table = tables.get(str(datasets[start]))
+        if table is None:
+            pieces.append(pa.table([pa.nulls(stop - start, field.type) for field in schema], schema=schema))
+        else:
+            pieces.append(table.take(rows["key"].slice(start, stop - start)))
+    joined = pa.concat_tables(pieces)
+    return {name: joined[name] for name in schema.names}
+
+
+def _require_same_keys(keys: pa.ChunkedArray, others: pa.ChunkedArray, labels: Path | str, path: Path) -> None:
+    if keys.equals(others):
+        return
+    for key, other in itertools.zip_longest(keys.to_pylist(), others.to_pylist()):
+        if key != other:
+            raise InputError(
+                f"{path}: not the rows of {labels}: {other or 'no row'} where {key or 'no row'} is due; "
+                "it was made from other labels: make it again"
+            )
+
+
+class _FoldFiles:
+    """Gathers rows of a fold and writes them as row groups, and a new file after :data:`FILE_ROWS` rows."""
+
+    def __init__(self, current: ExitStack, output: Path, fold: str, names: Sequence[str], schema: pa.Schema, metadata: Mapping[str, Any]):
+        self.done: list[DataFile] = []
+        self._current = current
+        self._output, self._fold, self._names, self._schema, self._metadata = output, fold, list(names), schema, metadata
+        self._writer: TableWriter | None = None
+        self._memory = 0
+        self._pending = schema.empty_table()
+
+    def add(self, rows: pa.Table) -> None:
+        """Append rows; those that fill a row group are written."""
+        self._pending = pa.concat_tables([self._pending, rows])
+        if self._pending["key"].num_chunks > _MOST_PIECES:
+            self._pending = self._pending.combine_chunks()
+        while len(self._pending) >= ROW_GROUP or self._pending.nbytes >= CHUNK_BYTES:
+            self._write_group()
+
+    def finish(self) -> None:
+        """Write what is left."""
+        while len(self._pending):
+            self._write_group()
+        if self._writer is not None:
+            self._end_file()
+
+    def _write_group(self) -> None:
+        if self._writer is None:
+            if len(self.done) == len(self._names):
+                raise InputError(f"the split {self._metadata['split']} has more rows of the fold {self._fold} than it says; make it again")
+            path = self._output / self._names[len(self.done)]
+            self._writer = self._current.enter_context(write_table(path, self._schema, {**self._metadata, "fold": self._fold}))
+        rows = self._pending.slice(0, min(ROW_GROUP, FILE_ROWS - self._writer.rows)).combine_chunks()
+        self._pending = self._pending.slice(len(rows))
+        self._writer.write(rows)
+        self._memory += rows.nbytes
+        if self._writer.rows == FILE_ROWS:
+            self._end_file()
+
+    def _end_file(self) -> None:
+        rows, memory = self._writer.rows, self._memory
+        self._current.close()
+        self._writer, self._memory = None, 0
+        path = self._output / self._names[len(self.done)]
+        with open(path, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        name = self._metadata["split"]
+        self.done.append(DataFile(self._names[len(self.done)], name, self._fold, rows, memory, path.stat().st_size, digest))
+
+
+@contextmanager
+def _fold_files(output: Path, fold: str, names: Sequence[str], schema: pa.Schema, metadata: Mapping[str, Any]) -> Iterator[_FoldFiles]:
+    """Writes the files of a fold; where the block fails, the file that is being written never appears."""
+    with ExitStack() as current:
+        files = _FoldFiles(current, output, fold, names, schema, metadata)
+        yield files
+        files.finish()
+        if len(files.done) < len(names):
+            raise InputError(f"the split {metadata['split']} has fewer rows of the fold {fold} than it says; make it again")
