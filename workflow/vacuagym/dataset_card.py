@@ -15,9 +15,9 @@ import yaml
 import vacuagym
 from vacuagym.config import PHYSICS_SECTIONS
 from vacuagym.dataset_head import head_text
+from vacuagym.fold_rules import FOLDS
 from vacuagym.publication import Publication
 from vacuagym.search.labels import LABELS
-from vacuagym.stages.split import FOLDS
 
 _PROJECT = Path(__file__).parent.parent.parent
 _MEANINGS = {

@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 
 from vacuagym.errors import ConfigError
+from vacuagym.fold_rules import FOLDS
 from vacuagym.label_table import COLUMNS
-from vacuagym.stages.split import FOLDS
 
 TRAIN_SHARE = "train_share"
 _TRAIN_SHARE_MEANING = "of training rows: the smallest part of the training fold (1 %, 10 %, 100 %; nested) that has the row"

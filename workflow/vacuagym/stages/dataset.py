@@ -144,8 +144,8 @@ def _joined_rows(labels: Path, split: Path, features: Mapping[str, Path], schema
         if TRAIN_SHARE in schema.names:
             rows = rows.append_column(TRAIN_SHARE, beside[TRAIN_SHARE] if own else pa.nulls(len(rows)))
         yield rows.select(schema.names).cast(schema), _fold_codes(beside)
-    for path, feed in ((split, folds), *((table.path, table.feed) for table in tables.values())):
-        _require_same_keys(pa.chunked_array([[]], pa.string()), feed.take(1)["key"], labels, path)
+    for path, rest in ((split, folds), *((table.path, table.feed) for table in tables.values())):
+        _require_same_keys(pa.chunked_array([[]], pa.string()), rest.take(1)["key"], labels, path)
 
 
 def _fold_codes(rows: pa.Table) -> np.ndarray:
