@@ -24,6 +24,9 @@ from vacuagym.run_lock import hold_run_lock, holder
 configfile: os.path.join(workflow.basedir, "config.yaml")
 
 
+report: "workflow/report/workflow.rst"
+
+
 if workflow.is_main_process:
     os.environ |= {orphans.PARENT: str(os.getpid()), orphans.HOST: socket.gethostname()}
 
@@ -59,6 +62,7 @@ include: "workflow/rules/shards.smk"
 include: "workflow/rules/labels.smk"
 include: "workflow/rules/dataset.smk"
 include: "workflow/rules/verify.smk"
+include: "workflow/rules/report.smk"
 
 
 onstart:
@@ -71,7 +75,7 @@ onstart:
 
 
 rule all:
-    """Labels of every data set, the splits, the verdict of their checks, and the data set to publish."""
+    """Labels of every data set, the splits, the report of the run, the verdict of its checks, and the data set to publish."""
     default_target: True
     input:
         # Named here too, so that labelling need not wait for tables that are still being computed.
@@ -81,5 +85,6 @@ rule all:
         expand(paths.SPLIT, split=run.splits()),
         paths.VERIFICATION,
         paths.VALIDATION,
+        paths.REPORT,
         paths.VERDICT,
         paths.DATASET,

@@ -39,7 +39,7 @@ def test_the_conda_environment_has_the_versions_of_the_lock():
     assert versions == {name: pins[name] for name in versions}
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     needed = re.search(r"^dependencies = \[(.*?)\]", project, flags=re.MULTILINE | re.DOTALL)[1]
-    assert set(re.findall(r'"([a-z]+)', needed)) <= set(versions)
+    assert set(re.findall(r'"([a-z0-9]+)', needed)) <= set(versions)
 
 
 def test_results_and_logs_stay_out_of_version_control():

@@ -7,7 +7,12 @@ rule verify:
         labels=paths.LABEL_TABLE,
         settings=paths.SETTINGS.format(of="verification"),
     output:
-        paths.VERIFICATION,
+        report(
+            paths.VERIFICATION,
+            caption="../report/verification.rst",
+            category="Checks",
+            labels={"of": "a random sample", "kind": "figures"},
+        ),
     log:
         "logs/verify/labels.log",
     conda:
@@ -31,7 +36,7 @@ rule validate:
         verification=paths.VERIFICATION,
         settings=paths.SETTINGS.format(of="validation"),
     output:
-        paths.VALIDATION,
+        report(paths.VALIDATION, caption="../report/validation.rst", category="Checks", labels={"of": "every row", "kind": "figures"}),
     log:
         "logs/validate/labels.log",
     conda:
@@ -50,7 +55,8 @@ rule validate:
 rule gate:
     """Fail the run if a check has failed; what explains it is there by then."""
     input:
-        paths.VALIDATION,
+        validation=paths.VALIDATION,
+        report=paths.REPORT,
     output:
         paths.VERDICT,
     log:
@@ -60,4 +66,4 @@ rule gate:
     resources:
         mem_mb=run.table_memory_mb(),
     shell:
-        "exec python -m vacuagym gate --validation={input:q} --output={output:q}" + run.job_options
+        "exec python -m vacuagym gate --validation={input.validation:q} --output={output:q}" + run.job_options

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import vacuagym
+from vacuagym.cli_inspection import add_explain, add_status
 from vacuagym.errors import ConfigError, VacuagymError
 from vacuagym.limits import hold_to_memory, out_of_memory, table_memory_mb
 from vacuagym.orphans import die_with_snakemake
@@ -76,10 +77,11 @@ def _parser() -> argparse.ArgumentParser:
         _add_split,
         _add_verify,
         _add_validate,
+        _add_report,
         _add_gate,
         _add_dataset,
-        _add_explain,
-        _add_status,
+        add_explain,
+        add_status,
     ):
         add(stages)
     return parser
@@ -90,13 +92,6 @@ def _positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is not positive")
     return number
-
-
-def _tool(stages, name: str, command: Command, text: str) -> argparse.ArgumentParser:
-    """A command for people: no job, so nothing of a job's options."""
-    parser = stages.add_parser(name, help=text, description=text, allow_abbrev=False)
-    parser.set_defaults(command=command, log=None, mem_mb=None, stall_minutes=None)
-    return parser
 
 
 def _stage(stages, name: str, command: Command, text: str) -> argparse.ArgumentParser:
@@ -303,6 +298,22 @@ def _add_validate(stages) -> None:
     parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
 
 
+def _add_report(stages) -> None:
+    def run(options: argparse.Namespace) -> None:
+        from vacuagym.parquet import made_by_us
+        from vacuagym.stages.report import report
+
+        hold_to_memory(table_memory_mb(), options.mem_mb)
+        with made_by_us(options.labels):
+            report(options.labels, options.validation, options.configuration, options.output)
+
+    parser = _stage(stages, "report", run, "write the page that shows a run: verdict, figures, checks, settings")
+    parser.add_argument("--labels", type=Path, default=Path("results/labels.parquet"), help="label table (default: %(default)s)")
+    parser.add_argument("--validation", type=Path, default=Path("results/validation.json"), help="figures of vacuagym validate")
+    parser.add_argument("--configuration", type=Path, default=Path("results/configuration.json"), help="settings that a run records")
+    parser.add_argument("--output", type=Path, required=True, help="HTML file to write")
+
+
 def _add_gate(stages) -> None:
     def run(options: argparse.Namespace) -> None:
         from vacuagym.stages.gate import gate
@@ -332,29 +343,3 @@ def _add_dataset(stages) -> None:
     parser.add_argument("--configuration", type=Path, default=Path("results/configuration.json"), help="the settings of the run")
     parser.add_argument("--published", metavar="YYYY-MM-DD", help="date of publication, for the Croissant description (default: none)")
     parser.add_argument("--output", type=Path, required=True, help="folder to write; its SHA256SUMS appears last")
-
-
-def _add_explain(stages) -> None:
-    def run(options: argparse.Namespace) -> None:
-        from vacuagym.stages.explain import explain
-
-        explain(options.key, options.config, options.labels, options.precise)
-
-    parser = _tool(stages, "explain", run, "rebuild one geometry's potential, run its trials again, and compare with its label")
-    parser.add_argument("key", metavar="KEY", help="key of the geometry, such as fth6d:123 or ks:w5.ip.gz:123")
-    parser.add_argument("--precise", action="store_true", help="also derive critical point and spectrum at 50 digits (mpmath)")
-    parser.add_argument("--config", type=Path, default=Path("config.yaml"), help="configuration to compare with (default: %(default)s)")
-    parser.add_argument("--labels", type=Path, default=Path("results/labels.parquet"), help="label table (default: %(default)s)")
-
-
-def _add_status(stages) -> None:
-    def run(options: argparse.Namespace) -> None:
-        from vacuagym.status import print_status, watch_status
-
-        if options.watch is None:
-            print_status()
-        else:
-            watch_status(options.watch)
-
-    parser = _tool(stages, "status", run, "show how far the last run in this folder is; reads only, at any time")
-    parser.add_argument("--watch", type=float, nargs="?", const=5.0, metavar="SECONDS", help="again and again (default: every 5 s)")

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parent
+_KINDS = (".py", ".html")
 LABEL_CODE = ("eft", "search", "label_table.py", "stages/label.py")
 GEOMETRY_CODE = ("geometry", "stages/geometry.py")
 SPLIT_CODE = ("eft/streams.py", "row_hashes.py", "usable_rows.py", "fold_rules.py", "stages/split.py")
@@ -20,6 +21,7 @@ MERGE_CODE = ("label_table.py", "stages/merge.py")
 VALIDATE_CODE = ("checks.py", "split_checks.py", "usable_rows.py", "stages/validate.py")
 _DATASET_TEXTS = ("croissant.py", "dataset_card.py", "dataset_head.py", "publication.py")
 DATASET_CODE = ("__init__.py", "label_table.py", *_DATASET_TEXTS, "stages/dataset.py")
+REPORT_CODE = ("charts.py", "report", "stages/report.py")
 VERIFY_CODE = ("eft/streams.py", "row_hashes.py", "second_opinion.py", "stages/verify.py")
 
 
@@ -29,12 +31,14 @@ def code_fingerprint(parts: tuple[str, ...]) -> str:
     digest = hashlib.blake2b(digest_size=6)
     for part in parts:
         path = _PACKAGE / part
-        for module in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+        for module in sorted(file for kind in _KINDS for file in path.rglob(f"*{kind}")) if path.is_dir() else [path]:
             digest.update(module.relative_to(_PACKAGE).as_posix().encode() + b"\0" + _meaning(module).encode())
     return digest.hexdigest()
 
 
 def _meaning(module: Path) -> str:
+    if module.suffix != ".py":
+        return module.read_text(encoding="utf-8")
     tree = ast.parse(module.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(node) is not None:

@@ -22,6 +22,7 @@ from vacuagym.fingerprint import (
     GEOMETRY_CODE,
     LABEL_CODE,
     MERGE_CODE,
+    REPORT_CODE,
     SPLIT_CODE,
     VALIDATE_CODE,
     VERIFY_CODE,
@@ -36,6 +37,7 @@ LABELS = "results/labels/{dataset}/{first}-{last}.parquet"
 LABEL_TABLE = "results/labels.parquet"
 VERIFICATION = "results/verification.json"
 VALIDATION = "results/validation.json"
+REPORT = "results/report.html"
 VERDICT = "results/verdict.txt"
 FEATURES = "results/features/{dataset}.parquet"
 SPLIT = "results/splits/{split}.parquet"
@@ -45,6 +47,7 @@ PHYSICS = "results/physics/{fingerprint}.json"
 CONFIGURATION = "results/configuration.json"
 SETTINGS = "results/settings/{of}.json"
 LEAST_DISK_MB = 500
+_END_OF_PAGE = b"</html>\n"
 
 
 class Pipeline:
@@ -65,6 +68,7 @@ class Pipeline:
         self.features_code = code_fingerprint(FEATURES_CODE)
         self.dataset_code = code_fingerprint(DATASET_CODE)
         self.split_code = code_fingerprint(SPLIT_CODE)
+        self.report_code = code_fingerprint(REPORT_CODE)
         self.plan = cache(self._plan)
         self.job_options = f" --mem-mb={{resources.mem_mb}} --stall-minutes={self.config['stall_minutes']} --log={{log:q}}"
 
@@ -146,10 +150,10 @@ class Pipeline:
     def discard_torn(self) -> None:
         """Remove files of the results that a power cut or a copy has left empty or cut off, so that they are made again.
 
-        Parses JSON, and looks at the ends of Parquet files only: what is altered in between is found by the checksums when it is read.
+        Parses JSON, and looks at the ends of all other files only: what is altered in between is found by the checksums when it is read.
         """
         results = Path("results")
-        for path in sorted([*results.rglob("*.parquet"), *results.rglob("*.json"), *results.glob("verdict.txt")]):
+        for path in sorted([*results.rglob("*.parquet"), *results.rglob("*.json"), Path(REPORT), Path(VERDICT)]):
             if path.is_file() and not _is_whole(path):
                 print(f"warning: {path} is not whole; it is removed and made again", file=sys.stderr)
                 path.unlink(missing_ok=True)  # another run may have begun in the same instant
@@ -181,6 +185,7 @@ class Pipeline:
             "splits": [self.config["seed"], self.config["splits"], self.split_code],
             "verification": [self.config["verify"], self.verify_code],
             "validation": [self.config["validation"], self.validate_code],
+            "report": [self.report_code],
             "dataset": [self.datasets, self.config["splits"], self.dataset_code],
         }
 
@@ -202,11 +207,11 @@ def _is_whole(path: Path) -> bool:
     with open(path, "rb") as file:  # lists of row numbers are as long as the table: like a table, they are looked at from both ends
         first = file.read(4)
         size = file.seek(0, os.SEEK_END)
-        file.seek(-min(size, 4), os.SEEK_END)
-        last = file.read(4)
+        file.seek(-min(size, len(_END_OF_PAGE)), os.SEEK_END)
+        last = file.read()
     if path.suffix == ".parquet":
-        return size >= 12 and first == last == b"PAR1"
-    return last.endswith(b"\n" if path.suffix == ".txt" else b"]}\n")
+        return size >= 12 and first == last[-4:] == b"PAR1"
+    return last.endswith({".html": _END_OF_PAGE, ".json": b"]}\n"}.get(path.suffix, b"\n"))
 
 
 def _has_all_files(checksums: Path) -> bool:

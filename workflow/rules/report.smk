@@ -1,0 +1,24 @@
+"""What a person looks at."""
+
+
+rule report:
+    """Show the run on one page: verdict, figures, checks, settings."""
+    input:
+        labels=paths.LABEL_TABLE,
+        validation=paths.VALIDATION,
+        settings=paths.SETTINGS.format(of="report"),
+    output:
+        report(paths.REPORT, caption="../report/report.rst", category="Report", labels={"of": "the run", "kind": "page"}),
+    log:
+        "logs/report/report.log",
+    conda:
+        "../../envs/vacuagym.yaml"
+    resources:
+        mem_mb=run.table_memory_mb(),
+    params:
+        code=run.report_code,
+        # Written at each start, so no input; what of it matters here comes with the labels and the validation.
+        configuration=paths.CONFIGURATION,
+    shell:
+        "exec python -m vacuagym report --labels={input.labels:q} --validation={input.validation:q}"
+        " --configuration={params.configuration:q} --output={output:q}" + run.job_options

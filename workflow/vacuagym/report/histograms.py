@@ -1,0 +1,115 @@
+"""Counts of what the rows of the label table hold, in fixed bins: of equal size for a thousand rows and for a billion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from vacuagym.label_table import LABELS
+from vacuagym.search.stack import METHODS
+
+MOST_MODULI, MOST_STEPS = 256, 512
+LINEAR = 0.1  # below it the axis of the least eigenvalue is linear, above logarithmic
+_LN10 = np.log(10.0)
+COLUMNS = (
+    *("n_moduli", "stability", "minimization_success", "potential_value", "grad_norm", "min_eigenvalue", "eigenvalues"),
+    *("barrier_height", "method", "n_iterations"),
+)
+
+
+class Histogram:
+    """Counts of each series in the bins between ``edges``; what lies outside is counted in the outermost bin, NaN apart."""
+
+    def __init__(self, edges: np.ndarray, series: int = 1):
+        self.edges = edges
+        self.counts = np.zeros((series, len(edges) - 1), np.int64)
+        self.missing = 0
+
+    def add(self, values: np.ndarray, series: np.ndarray | None = None) -> None:
+        """Count values (rows,), each in its series (rows,)."""
+        there = ~np.isnan(values)
+        bins = self.counts.shape[1]
+        places = np.clip(np.searchsorted(self.edges, values[there], side="right") - 1, 0, bins - 1)
+        places = places if series is None else places + bins * series[there].astype(np.int64)
+        self.counts += np.bincount(places, minlength=self.counts.size).reshape(self.counts.shape)
+        self.missing += int(np.count_nonzero(~there))
+
+    def occupied(self) -> slice:
+        """The bins from the first to the last that is not empty; all, if all are empty."""
+        filled = np.flatnonzero(self.counts.sum(axis=0))
+        return slice(int(filled[0]), int(filled[-1]) + 1) if len(filled) else slice(0, self.counts.shape[1])
+
+    def quantile(self, share: float) -> float:
+        """The value below which this share of all counts lies, to within a bin."""
+        below = np.concatenate([[0], self.counts.sum(axis=0).cumsum()])
+        return float(np.interp(share * below[-1], below, self.edges))
+
+
+@dataclass
+class Distributions:
+    """What one pass over the label table counts. Only rows with a critical point are in the histograms; :attr:`steps` has all rows."""
+
+    least: Histogram = field(default_factory=lambda: Histogram(np.linspace(-7.0, 7.0, 141), len(LABELS)))  # symmetric_log, by label
+    gradient: Histogram = field(default_factory=lambda: Histogram(np.linspace(-17.0, 3.0, 81), len(METHODS)))  # log10, by method
+    spectra: Histogram = field(default_factory=lambda: Histogram(np.linspace(-1.0, 1.0, 81), len(LABELS)))  # λ / max|λ|, by label
+    barriers: Histogram = field(default_factory=lambda: Histogram(np.linspace(-12.0, 12.0, 241)))  # log10
+    steps: np.ndarray = field(
+        default_factory=lambda: np.zeros((MOST_MODULI + 1, len(METHODS), MOST_STEPS + 1), np.int64)
+    )  # n, method, steps
+
+
+def count_rows(batches: Iterable[pa.RecordBatch]) -> Distributions:
+    """Count every row of the label table once; ``batches`` have the columns :data:`COLUMNS`."""
+    counts = Distributions()
+    for batch in batches:
+        method = batch.column("method").indices.to_numpy()
+        steps = np.minimum(batch.column("n_iterations").to_numpy(), MOST_STEPS)
+        np.add.at(counts.steps, (batch.column("n_moduli").to_numpy(), method, steps), 1)
+        found = batch.filter(batch.column("minimization_success"))
+        column = {
+            name: found.column(name).to_numpy(zero_copy_only=False)
+            for name in ("potential_value", "grad_norm", "min_eigenvalue", "barrier_height")
+        }
+        label = found.column("stability").indices.to_numpy()
+        counts.least.add(symmetric_log(column["min_eigenvalue"]), label)
+        counts.gradient.add(
+            _log10(column["grad_norm"] / (1.0 + np.abs(column["potential_value"]))), found.column("method").indices.to_numpy()
+        )
+        counts.barriers.add(_log10(column["barrier_height"]))
+        counts.spectra.add(*_relative_eigenvalues(found.column("eigenvalues"), label))
+    return counts
+
+
+def symmetric_log(values: np.ndarray) -> np.ndarray:
+    """A logarithmic scale through zero: the sign times log10(1 + |value| / :data:`LINEAR`)."""
+    return np.sign(values) * np.log1p(np.abs(values) / LINEAR) / _LN10
+
+
+def from_symmetric_log(places: np.ndarray) -> np.ndarray:
+    """The values at places of that scale."""
+    return np.sign(places) * LINEAR * np.expm1(np.abs(places) * _LN10)
+
+
+def _log10(values: np.ndarray) -> np.ndarray:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.log10(values)
+
+
+def _relative_eigenvalues(spectra: pa.ListArray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The eigenvalues of each row over its largest in magnitude, without that one itself, and the label of each."""
+    lengths = np.diff(spectra.offsets.to_numpy())
+    values = spectra.flatten().to_numpy()
+    owner = np.repeat(np.arange(len(lengths)), lengths)
+    starts = np.cumsum(lengths) - lengths
+    some = lengths > 0
+    first, last = starts[some], (starts + lengths - 1)[some]
+    largest = np.where(np.abs(values[first]) > np.abs(values[last]), first, last)  # they ascend
+    scale = np.zeros(len(lengths))
+    scale[some] = np.abs(values[largest])
+    others = np.ones(len(values), bool)
+    others[largest] = False
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return values[others] / scale[owner[others]], labels[owner[others]]

@@ -1,0 +1,99 @@
+"""The page: verdict, what was run, figures, checks, settings. One HTML file that loads nothing and runs nothing."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import Environment, StrictUndefined
+
+from vacuagym import __version__
+from vacuagym.report.figures import label_figures, point_figures, search_figures
+from vacuagym.report.histograms import Distributions
+from vacuagym.report.job_figures import duration, job_figures
+from vacuagym.report.split_figures import split_figures
+
+_TEMPLATE = Path(__file__).with_name("page.html")
+_PACKAGES = ("numpy", "scipy", "pyarrow", "snakemake")
+
+
+def page(document: Mapping[str, Any], counts: Distributions, configuration: Mapping[str, Any], about: Mapping[str, Any]) -> str:
+    """The HTML text of the report.
+
+    ``document`` is the validation, ``configuration`` the settings of the run, ``about`` the metadata of the label table. Names of data
+    sets and keys come from outside: whatever they hold is shown as text.
+    """
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
+    sections = [
+        ("Labels", label_figures(document["labels"])),
+        ("Critical points", point_figures(counts, about["physics"]["search"]["grad_tol"])),
+        ("Search", search_figures(counts.steps)),
+        ("Splits", split_figures(document["splits"])),
+        ("Label jobs", job_figures(document["memory"])),
+    ]
+    checks = sorted(document["checks"], key=lambda check: check["passed"])  # what has failed comes first
+    return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
+        passed=document["verdict"]["passed"],
+        checks=[check | {"found": _found(check["found"])} for check in checks],
+        failed=sum(not check["passed"] for check in checks),
+        facts=_facts(document),
+        datasets=_datasets(document, configuration),
+        versions=_versions(about),
+        sections=[section for section in sections if section[1]],
+        configuration=yaml.safe_dump(dict(configuration), sort_keys=False, allow_unicode=True, width=100),
+    )
+
+
+def _facts(document: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The figures that describe the run: what is counted, and its value."""
+    memory, verification = document["memory"], document["verification"]
+    rows = sum(figures["rows"] for figures in document["labels"].values())
+    facts = [("geometries", f"{rows:,}"), ("data sets", f"{len(document['labels']):,}"), ("splits", f"{len(document['splits']):,}")]
+    if memory:
+        seconds = sum(record["wall_seconds"] for record in memory)
+        facts += [("label jobs", f"{len(memory):,}"), ("time of all label jobs", duration(seconds))]
+        facts.append(("largest memory of a label job", f"{max(record['peak_mb'] for record in memory):,.0f} MB"))
+    if "verified" in verification:
+        facts.append(("labels derived a second time", f"{verification['verified']:,}"))
+    if memory:
+        finished = datetime.fromtimestamp(max(record["finished"] for record in memory), UTC)
+        facts.append(("last label job ended (UTC)", f"{finished:%Y-%m-%d %H:%M}"))
+    return facts
+
+
+def _datasets(document: Mapping[str, Any], configuration: Mapping[str, Any]) -> list[list[str]]:
+    """A row for each data set: name, source, rows, shards, rows per second of a job."""
+    described = []
+    for name, figures in document["labels"].items():
+        entry = configuration["datasets"].get(name) or {}
+        own = [record for record in document["memory"] if record["dataset"] == name]
+        seconds = sum(record["wall_seconds"] for record in own)
+        speed = f"{figures['rows'] / seconds:,.0f}" if seconds else ""
+        source = "toric bases, enumerated" if entry.get("source") == "toric_bases" else str(entry.get("path", "not in the configuration"))
+        described.append([name, source, f"{figures['rows']:,}", f"{len(own):,}", speed])
+    return described
+
+
+def _versions(about: Mapping[str, Any]) -> list[tuple[str, str]]:
+    packages = [(name, _version(name)) for name in _PACKAGES]
+    machine = f"{platform.system()} {platform.machine()}"
+    settings = [("fingerprint of settings and code", about["fingerprint"]), ("seed", str(about["seed"]))]
+    return [("vacuagym", __version__), ("Python", platform.python_version()), *packages, ("machine", machine), *settings]
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _found(found: Any) -> str:
+    if isinstance(found, Mapping):
+        return ", ".join(f"{name} {value:,}" for name, value in found.items())
+    return f"{found:,}" if isinstance(found, int) else str(found)
