@@ -1,6 +1,7 @@
 # make run    set everything up, then run the default configuration
 # make test   set everything up, then lint and run the whole test suite
 # make bench  measure: the search beside SciPy and its floor, growth with rows and with shards (about 10 minutes)
+# make docs   write docs/reference from the schema, the columns and the command line
 # make setup  only the environment in .venv, from the lock file
 # make lock   pin new versions (needs uv); commit requirements.lock and envs/vacuagym.yaml with it
 
@@ -13,13 +14,16 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 READY := .venv/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test bench lint format setup lock clean
+.PHONY: run test docs bench lint format setup lock clean
 
 run: $(READY)
 	snakemake --cores $(CORES) --resources mem_mb=$(MEM_MB)
 
 test: lint
 	pytest
+
+docs: $(READY)
+	python docs/reference/make_reference.py
 
 bench: $(READY)
 	python benchmarks/search.py

@@ -12,6 +12,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from vacuagym.cli import main
 from vacuagym.config import SCHEMA, canonical_json, checked_config, digest, load_config, physics_sections
 from vacuagym.errors import ConfigError
 
@@ -599,3 +600,10 @@ def test_groups_are_of_columns_of_data_sets_that_there_are(groups, told):
     for word in told:
         assert word in message
     assert checked_config({"split_groups": {"fth6d": ["self_intersections"]}})["split_groups"]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "7", '{"seed": 42}'])
+def test_settings_for_a_label_by_hand_are_those_that_a_run_records(tmp_path, capsys, text):
+    settings = written(tmp_path, text)
+    assert main(["label", "--shard=s.parquet", f"--physics={settings}", "--output=o.parquet"]) == 2
+    assert f"{settings}: not the settings that a run records" in capsys.readouterr().err

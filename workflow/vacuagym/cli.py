@@ -16,6 +16,7 @@ from pathlib import Path
 import vacuagym
 from vacuagym.cli_inspection import add_explain, add_status
 from vacuagym.errors import ConfigError, VacuagymError
+from vacuagym.examples import EXAMPLES
 from vacuagym.limits import hold_to_memory, out_of_memory, table_memory_mb
 from vacuagym.orphans import die_with_snakemake
 from vacuagym.watchdog import watch
@@ -26,7 +27,7 @@ Command = Callable[[argparse.Namespace], None]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand; returns the exit code (0 done, 1 failed, 2 usage or configuration, 3 bad input, 4 out of memory)."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    options = _parser().parse_args(arguments)
+    options = command_line().parse_args(arguments)
     die_with_snakemake()
     if options.log:
         _log_to(options.log, arguments)
@@ -63,7 +64,8 @@ def _log_to(path: Path, arguments: Sequence[str]) -> None:
     print(f"# command: {shlex.join(['python', '-m', 'vacuagym', *repeat])}", flush=True)
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> argparse.ArgumentParser:
+    """All subcommands with their options, and an example at the end of the help of each."""
     parser = argparse.ArgumentParser(prog="vacuagym", description=vacuagym.__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"vacuagym {vacuagym.__version__}")
     stages = parser.add_subparsers(title="stages", dest="stage", metavar="STAGE", required=True)
@@ -84,6 +86,9 @@ def _parser() -> argparse.ArgumentParser:
         add_status,
     ):
         add(stages)
+    for name, stage in stages.choices.items():
+        stage.formatter_class = argparse.RawDescriptionHelpFormatter  # an example stays on one line
+        stage.epilog = f"example: {EXAMPLES[name]}" if name in EXAMPLES else None
     return parser
 
 
@@ -156,8 +161,9 @@ def _add_label(stages) -> None:
         from vacuagym.stages.label import label
 
         try:
-            sections = json.loads(options.physics.read_text(encoding="utf-8"))
-        except ValueError as error:
+            settings = json.loads(options.physics.read_text(encoding="utf-8"))
+            sections = {name: settings[name] for name in ("seed", "moduli", "ensemble", "search")}
+        except (ValueError, LookupError, TypeError) as error:
             raise ConfigError(f"{options.physics}: not the settings that a run records ({error}); run snakemake again") from error
         label(options.shard, sections, options.fingerprint, options.batch_mb, options.mem_mb, options.output)
 

@@ -11,9 +11,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vacuagym.columns import Column, schema_of
 from vacuagym.errors import InputError
 
-SCHEMA = pa.schema([("namespace", pa.string()), ("geometry_id", pa.int64()), ("moduli", pa.int64())])
+COLUMNS = (
+    Column("namespace", pa.string(), "namespace of the row, as text", null="the data set has no namespaces"),
+    Column("geometry_id", pa.int64(), "id of the row"),
+    Column("moduli", pa.int64(), "count of moduli", null="missing in the table"),
+)
+SCHEMA = schema_of(COLUMNS)
 HODGE = ("_h11", "_h21")  # what the Hodge numbers are called, whatever their columns are
 MOST_HODGE = 100_000  # far beyond any known Calabi–Yau manifold
 _LARGEST_COUNT = 2**53  # of moduli: beyond it a float column cannot hold every integer

@@ -12,12 +12,12 @@ from pathlib import Path
 
 _PACKAGE = Path(__file__).parent
 _KINDS = (".py", ".html")
-LABEL_CODE = ("eft", "search", "label_table.py", "stages/label.py")
-GEOMETRY_CODE = ("geometry", "stages/geometry.py")
-SPLIT_CODE = ("eft/streams.py", "row_hashes.py", "usable_rows.py", "fold_rules.py", "stages/split.py")
-PLAN_CODE = ("feature_columns.py", "feature_tables.py", "stages/plan.py", "stages/shard.py")
+LABEL_CODE = ("columns.py", "eft", "search", "label_table.py", "stages/label.py")
+GEOMETRY_CODE = ("columns.py", "geometry", "stages/geometry.py")
+SPLIT_CODE = ("columns.py", "eft/streams.py", "row_hashes.py", "usable_rows.py", "fold_rules.py", "stages/split.py")
+PLAN_CODE = ("columns.py", "feature_columns.py", "feature_tables.py", "stages/plan.py", "stages/shard.py")
 FEATURES_CODE = ("feature_columns.py", "scratch.py", "stages/features.py")
-MERGE_CODE = ("label_table.py", "stages/merge.py")
+MERGE_CODE = ("columns.py", "label_table.py", "stages/merge.py")
 VALIDATE_CODE = ("checks.py", "split_checks.py", "usable_rows.py", "stages/validate.py")
 _DATASET_TEXTS = ("croissant.py", "dataset_card.py", "dataset_head.py", "publication.py")
 DATASET_CODE = ("__init__.py", "label_table.py", *_DATASET_TEXTS, "stages/dataset.py")

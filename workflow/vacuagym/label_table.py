@@ -2,66 +2,54 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pyarrow as pa
 
+from vacuagym.columns import CATEGORY, DATASET, Column, schema_of
 from vacuagym.eft.ensemble import REGIMES
 from vacuagym.search.labels import LABELS
 from vacuagym.search.stack import METHODS
 
-_CATEGORY = pa.dictionary(pa.int8(), pa.string())
-_DATASET = pa.dictionary(pa.int16(), pa.string())
 _REALS = pa.list_(pa.float64())
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of the label table. Where a geometry has no critical point, columns that describe one are null."""
-
-    name: str
-    type: pa.DataType
-    meaning: str
-    categories: tuple[str, ...] = ()
-
+_NO_POINT = "no critical point"
+_NO_NAMESPACE = "the data set has no namespaces"
 
 COLUMNS = (
     Column("key", pa.string(), "dataset:namespace:geometry_id, or dataset:geometry_id where there is no namespace; unique"),
-    Column("dataset", _DATASET, "name of the data set in the configuration"),
-    Column("namespace", pa.string(), "what makes geometry_id unique in a data set of several sources; null where there is none"),
+    Column("dataset", DATASET, "name of the data set in the configuration"),
+    Column("namespace", pa.string(), "what makes geometry_id unique in a data set of several sources", null=_NO_NAMESPACE),
     Column("geometry_id", pa.int64(), "id of the geometry in its table"),
-    Column("moduli", pa.int64(), "count of moduli as found in the table; null where it is missing"),
+    Column("moduli", pa.int64(), "count of moduli as found in the table", null="missing there"),
     Column("n_moduli", pa.int16(), "n, real moduli of the toy theory"),
-    Column("stability", _CATEGORY, "label of the geometry: that of the vacuum of its deciding flux draw", LABELS),
-    Column("minimization_success", pa.bool_(), "whether the deciding draw has a critical point; the columns below describe it"),
-    Column("potential_value", pa.float64(), "V at the critical point"),
-    Column("grad_norm", pa.float64(), "|∇V| there"),
-    Column("min_eigenvalue", pa.float64(), "least eigenvalue of the Hessian"),
-    Column("max_eigenvalue", pa.float64(), "largest eigenvalue of the Hessian"),
-    Column("n_negative", pa.int16(), "eigenvalues below −eps, eps = hess_eps · max(1, max|λ|)"),
-    Column("n_positive", pa.int16(), "eigenvalues above eps"),
-    Column("n_flat", pa.int16(), "eigenvalues within ±eps"),
-    Column("condition_number", pa.float64(), "max|λ| / min|λ|; null where an eigenvalue is exactly zero"),
-    Column("log_abs_det_hessian", pa.float64(), "Σ log|λ|; null where an eigenvalue is exactly zero"),
-    Column("eigenvalues", _REALS, "Hessian eigenvalues, ascending"),
-    Column("critical_point", _REALS, "φ of the critical point"),
-    Column("phi_norm", pa.float64(), "|φ|"),
-    Column("barrier_height", pa.float64(), "of a metastable vacuum: least barrier over ± every Hessian eigenvector; else null"),
+    Column("stability", CATEGORY, "label of the geometry: that of the vacuum of its deciding flux draw", LABELS),
+    Column("minimization_success", pa.bool_(), "whether the deciding draw has a critical point; the columns up to phi_norm describe it"),
+    Column("potential_value", pa.float64(), "V at the critical point", null=_NO_POINT),
+    Column("grad_norm", pa.float64(), "|∇V| there", null=_NO_POINT),
+    Column("min_eigenvalue", pa.float64(), "least eigenvalue of the Hessian", null=_NO_POINT),
+    Column("max_eigenvalue", pa.float64(), "largest eigenvalue of the Hessian", null=_NO_POINT),
+    Column("n_negative", pa.int16(), "eigenvalues below −eps, eps = hess_eps · max(1, max|λ|)", null=_NO_POINT),
+    Column("n_positive", pa.int16(), "eigenvalues above eps", null=_NO_POINT),
+    Column("n_flat", pa.int16(), "eigenvalues within ±eps", null=_NO_POINT),
+    Column("condition_number", pa.float64(), "max|λ| / min|λ|", null=f"{_NO_POINT}, or an eigenvalue is exactly zero"),
+    Column("log_abs_det_hessian", pa.float64(), "Σ log|λ|", null=f"{_NO_POINT}, or an eigenvalue is exactly zero"),
+    Column("eigenvalues", _REALS, "Hessian eigenvalues, ascending", null=_NO_POINT),
+    Column("critical_point", _REALS, "φ of the critical point", null=_NO_POINT),
+    Column("phi_norm", pa.float64(), "|φ|", null=_NO_POINT),
+    Column("barrier_height", pa.float64(), "least barrier over ± every Hessian eigenvector", null="not metastable"),
     Column("sample_idx", pa.int32(), "the deciding flux draw"),
     Column("restart_idx", pa.int32(), "the start from which its vacuum was found"),
-    Column("method", _CATEGORY, "solver that ended the trial: root or descent", METHODS),
-    Column("n_iterations", pa.int32(), "steps of that trial, all solvers together"),
-    Column("regime", _CATEGORY, "regime of the deciding draw", REGIMES),
-    Column("mass_shift", pa.float64(), "m"),
-    Column("gamma", pa.float64(), "γ"),
-    Column("A_np", pa.float64(), "A"),
-    Column("a_np", pa.float64(), "a"),
-    Column("D_up", pa.float64(), "D"),
-    Column("p_up", pa.float64(), "p"),
+    Column("method", CATEGORY, "solver that ended that trial", METHODS),
+    Column("n_iterations", pa.int32(), "steps of it, all solvers together"),
+    Column("regime", CATEGORY, "regime of the deciding draw", REGIMES),
+    Column("mass_shift", pa.float64(), "m of the deciding draw"),
+    Column("gamma", pa.float64(), "γ of the deciding draw"),
+    Column("A_np", pa.float64(), "A of the deciding draw"),
+    Column("a_np", pa.float64(), "a of the deciding draw"),
+    Column("D_up", pa.float64(), "D of the deciding draw"),
+    Column("p_up", pa.float64(), "p of the deciding draw"),
     *(Column(f"trials_{label}", pa.int32(), f"trials (all draws, all starts) that ended {label}") for label in LABELS),
     *(Column(f"draws_{label}", pa.int32(), f"flux draws whose vacuum is {label}") for label in LABELS),
 )
-SCHEMA = pa.schema([(column.name, column.type) for column in COLUMNS])
+SCHEMA = schema_of(COLUMNS)
 CATEGORIES = {column.name: column.categories for column in COLUMNS if column.categories}
 
 

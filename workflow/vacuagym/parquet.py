@@ -6,7 +6,6 @@ Nothing here knows what the columns mean.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -126,7 +125,7 @@ class TableWriter:
 def write_table(path: str | Path, schema: pa.Schema, metadata: dict[str, Any]) -> Iterator[TableWriter]:
     """Write a file as a whole or not at all; ``metadata`` may be completed until the block ends.
 
-    Temporary file in the same folder, fsync, footer read again and rows counted, rename, fsync of the folder.
+    Temporary file in the same folder, footer read again and rows counted, fsync, rename, fsync of the folder.
     """
     path = Path(path)
     with whole_file(path) as temporary:
@@ -138,7 +137,6 @@ def write_table(path: str | Path, schema: pa.Schema, metadata: dict[str, Any]) -
             writer.abandon()
             raise
         temporary.flush()
-        os.fsync(temporary.fileno())
         counted = pq.ParquetFile(temporary.name).metadata.num_rows
         if counted != writer.rows:
             raise OSError(f"{path}: wrote {writer.rows} rows and read back {counted}")

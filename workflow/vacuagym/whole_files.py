@@ -14,8 +14,6 @@ def write_text(path: str | Path, text: str) -> None:
     """Write a small text file as a whole or not at all."""
     with whole_file(Path(path)) as temporary:
         temporary.write(text.encode())
-        temporary.flush()
-        os.fsync(temporary.fileno())
 
 
 @contextmanager
@@ -27,6 +25,8 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     with _open_locked(name) as temporary:
         try:
             yield temporary
+            temporary.flush()
+            os.fsync(temporary.fileno())
             os.replace(name, path)
         except BaseException:
             name.unlink(missing_ok=True)

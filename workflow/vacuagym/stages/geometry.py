@@ -7,26 +7,27 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from vacuagym.columns import Column, schema_of
 from vacuagym.geometry.non_higgsable import hodge_numbers
 from vacuagym.geometry.toric_bases import ToricBases, enumerate_bases
 from vacuagym.limits import geometry_table_memory_mb, hold_to_memory, peak_memory_mb
 from vacuagym.parquet import write_table
 
-SCHEMA = pa.schema(
-    [
-        ("base_id", pa.int64()),  # ordered by number of rays, then canonical form
-        ("num_nodes", pa.int16()),  # rays, which are also the curves of the toric divisor
-        ("T", pa.int16()),  # tensor multiplets
-        ("h11", pa.int16()),  # Hodge numbers of the generic elliptic Calabi–Yau threefold over the base
-        ("h21", pa.int16()),
-        ("self_intersections", pa.list_(pa.int8())),  # canonical form; the lists below are in its order
-        ("rays", pa.list_(pa.list_(pa.int32(), 2))),
-        ("ord_f", pa.list_(pa.int8())),  # orders of vanishing of the Weierstrass coefficients along each curve
-        ("ord_g", pa.list_(pa.int8())),
-        ("num_f", pa.int16()),  # Weierstrass monomials
-        ("num_g", pa.int16()),
-    ]
+_INTEGERS = pa.list_(pa.int8())
+COLUMNS = (
+    Column("base_id", pa.int64(), "id of the base: its place in the order by number of rays, then canonical form"),
+    Column("num_nodes", pa.int16(), "rays of the fan, which are also the curves of the toric divisor"),
+    Column("T", pa.int16(), "tensor multiplets of the 6D theory"),
+    Column("h11", pa.int16(), "Hodge number of the generic elliptic Calabi–Yau threefold over the base"),
+    Column("h21", pa.int16(), "the other Hodge number of it"),
+    Column("self_intersections", _INTEGERS, "of the curves, in canonical form; the lists below are in its order"),
+    Column("rays", pa.list_(pa.list_(pa.int32(), 2)), "the rays of the fan, as pairs of integers"),
+    Column("ord_f", _INTEGERS, "order of vanishing of the Weierstrass coefficient f along each curve"),
+    Column("ord_g", _INTEGERS, "order of vanishing of the Weierstrass coefficient g along each curve"),
+    Column("num_f", pa.int16(), "monomials of f"),
+    Column("num_g", pa.int16(), "monomials of g"),
 )
+SCHEMA = schema_of(COLUMNS)
 
 
 def geometry(limit: int | None, granted_mb: int | None, output: Path) -> None:

@@ -19,21 +19,21 @@ from typing import BinaryIO
 import numpy as np
 import pyarrow as pa
 
+from vacuagym.columns import CATEGORY, DATASET, Column, schema_of
 from vacuagym.errors import ConfigError
 from vacuagym.fold_rules import FOLDS, LEFT_OUT, TEST, TRAIN, FoldRule, Rows, SplitShares, TestGroups, fold_rule, rungs, split_hashes
 from vacuagym.parquet import write_table
 from vacuagym.usable_rows import GROUP, ROW, has_hodge_numbers, usable_rows
 from vacuagym.whole_files import whole_file
 
-SCHEMA = pa.schema(
-    [
-        ("key", pa.string()),
-        ("dataset", pa.dictionary(pa.int16(), pa.string())),
-        ("geometry_id", pa.int64()),
-        ("fold", pa.dictionary(pa.int8(), pa.string())),
-        ("train_share", pa.int8()),  # of a training row: the smallest of 1, 10 and 100 percent of the training fold that it belongs to
-    ]
+COLUMNS = (
+    Column("key", pa.string(), "key of the geometry, as in the label table; rows labelled failed are absent"),
+    Column("dataset", DATASET, "name of its data set"),
+    Column("geometry_id", pa.int64(), "id of the geometry in its table"),
+    Column("fold", CATEGORY, "fold of the geometry in this split", FOLDS),
+    Column("train_share", pa.int8(), "smallest of 1, 10 and 100 percent of the training fold, nested, with the row", null="not training"),
 )
+SCHEMA = schema_of(COLUMNS)
 _COLUMNS = ("key", "dataset", "namespace", "geometry_id", "n_moduli", "stability")
 _LISTS = ("train", "val", "test")  # what the folds are called in the lists of row numbers
 

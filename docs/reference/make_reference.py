@@ -1,0 +1,202 @@
+"""Write the pages of this folder from what they describe: the schema, the columns, the command line, the declared memory.
+
+python docs/reference/make_reference.py
+"""
+
+import argparse
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import yaml
+
+from vacuagym import feature_tables, label_table
+from vacuagym.cli import command_line
+from vacuagym.columns import Column
+from vacuagym.config import SCHEMA
+from vacuagym.limits import geometry_table_memory_mb, label_memory_mb, table_memory_mb
+from vacuagym.stages import geometry, split
+
+HERE = Path(__file__).parent
+WRITTEN_BY = "*Written by `make docs`; a test compares it with the code.*"
+TABLES = (
+    (
+        "Label table",
+        "`results/labels.parquet`, and one file a shard under `results/labels/`. λ are Hessian eigenvalues.",
+        label_table.COLUMNS,
+    ),
+    ("Splits", "`results/splits/{split}.parquet`.", split.COLUMNS),
+    ("Toric bases", "`results/geometry/fth6d.parquet`, the feature table of the data set fth6d.", geometry.COLUMNS),
+    ("Shards", "`results/shards/{dataset}/{first}-{last}.parquet`: what a label job reads.", feature_tables.COLUMNS),
+)
+MODULI, TRIALS, BATCHES = (32, 64, 128, 256), (9, 36, 100, 400), (16, 64, 256, 1024)
+
+
+def pages() -> dict[str, str]:
+    """The text of each page by its file name."""
+    return {"configuration.md": configuration(), "columns.md": columns(), "commands.md": commands(), "memory.md": memory()}
+
+
+def configuration() -> str:
+    """Every key of the configuration: values, default, meaning; a table for each section."""
+    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+    parts = [key_table({name: part for name, part in schema["properties"].items() if part.get("type") != "object"}, schema)]
+    for name, part in schema["properties"].items():
+        if part.get("type") == "object":
+            parts += [f"## {name}", sentence(part["description"])]
+            parts += [key_table(below(part, name), schema)] * ("properties" in part)
+            for source in part["additionalProperties"]["oneOf"] if isinstance(part["additionalProperties"], dict) else ():
+                kind = source["properties"]["source"]
+                parts += [f"With `source: {kind['const']}`:", key_table(below(source, f"{name}.NAME"), schema)]
+    return page(
+        "Configuration",
+        "Put what you change into a file of your own and add it with `--configfile`, or change a single key with `--config seed=7`."
+        " Unknown keys and impossible values are refused, by name, before any work starts.",
+        *parts,
+    )
+
+
+def below(part: Mapping[str, Any], path: str) -> dict[str, Mapping[str, Any]]:
+    """The keys of a section by their paths, and those of the sections in it."""
+    found = {}
+    for name, inner in part.get("properties", {}).items():
+        found |= {f"{path}.{name}": inner, **below(inner, f"{path}.{name}")}
+    return found
+
+
+def key_table(parts: Mapping[str, Mapping[str, Any]], schema: Mapping[str, Any]) -> str:
+    """Keys with what may stand for them."""
+    rows = [[f"`{key}`", values(part, schema), default(part), part["description"]] for key, part in parts.items()]
+    return table(("key", "values", "default", "meaning"), rows)
+
+
+def values(part: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
+    """What may stand for a key, in words."""
+    if "$ref" in part:
+        part = schema["$defs"][part["$ref"].rpartition("/")[2]]
+    if "const" in part or "enum" in part:
+        allowed = [part["const"]] if "const" in part else part["enum"]
+        return ", ".join("null" if value is None else str(value) for value in allowed)
+    kinds = part["type"] if isinstance(part["type"], list) else [part["type"]]
+    bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+    limits = "".join(f", {sign} {part[bound]}" for bound, sign in bounds.items() if bound in part)
+    if kinds == ["array"]:
+        of = values(part["items"], schema)
+        return f"[low, high], each a {of}" if part.get("maxItems") == 2 else f"list of {of}"
+    names = {"object": "section", "string": "text", "integer": "whole number"}
+    return " or ".join(names.get(kind, kind) + (limits if kind != "null" else "") for kind in kinds)
+
+
+def default(part: Mapping[str, Any]) -> str:
+    """The default of a key; sections have those of their keys."""
+    if "const" in part or part.get("type") == "object":
+        return ""
+    return f"`{yaml.safe_dump(part['default'], default_flow_style=True).splitlines()[0]}`" if "default" in part else "required"
+
+
+def columns() -> str:
+    """Every column of every table that the pipeline writes."""
+    parts = [part for title, text, described in TABLES for part in (f"## {title}", text, column_table(described))]
+    return page("Columns", "Columns are never null but where the last column of these tables says so.", *parts)
+
+
+def column_table(described: Iterable[Column]) -> str:
+    """Name, type, meaning and nulls of the columns of a table; categories stand with the meaning."""
+    rows = []
+    for column in described:
+        of = f": {', '.join(column.categories)}" if column.categories else ""
+        kind = column.type
+        name = f"{kind.value_type}, dictionary of {kind.index_type}" if pa.types.is_dictionary(kind) else str(kind).replace("element: ", "")
+        rows.append([f"`{column.name}`", name, column.meaning + of, column.null])
+    return table(("column", "Arrow type", "meaning", "null where"), rows)
+
+
+def commands() -> str:
+    """Every subcommand with its options and its example; the options that all jobs have, once."""
+    stages = subcommands()
+    options = {name: {option.dest: option for option in parser._actions if option.dest != "help"} for name, parser in stages.items()}
+    jobs = {name: found for name, found in options.items() if "log" in found}
+    common = set.intersection(*(set(found) for found in jobs.values())) - {"output"}
+    people = " and ".join(name for name in options if name not in jobs)
+    parts = ["## Options of every job", f"Of all commands but {people}.", option_table(jobs["geometry"][name] for name in sorted(common))]
+    for name, parser in stages.items():
+        own = [option for dest, option in options[name].items() if dest not in common]
+        example = (parser.epilog or "").removeprefix("example: ")
+        parts += [f"## vacuagym {name}", sentence(parser.description), option_table(own), f"```sh\n{example}\n```"]
+    return page(
+        "Commands",
+        "Each rule of the workflow runs one of these; the first line of a file under `logs/` is the command that repeats the job. The"
+        " examples work as typed in a folder in which the default data set has been labelled; some start from a file that the example of"
+        " plan or of shard has written. `vacuagym STAGE --help` says the same.",
+        *parts,
+    )
+
+
+def subcommands() -> Mapping[str, argparse.ArgumentParser]:
+    """The parsers of all subcommands by name."""
+    return next(action for action in command_line()._actions if isinstance(action, argparse._SubParsersAction)).choices
+
+
+def option_table(options: Iterable[argparse.Action]) -> str:
+    """Options with their meanings."""
+    rows = [[usage(option), "required" if option.required else "", option.help % vars(option)] for option in options]
+    return table(("option", "", "meaning"), rows)
+
+
+def usage(option: argparse.Action) -> str:
+    """An option as it is typed."""
+    if not option.option_strings:
+        return f"`{option.metavar}`"
+    value = "" if option.nargs == 0 else f" {option.metavar or option.dest.upper()}{' …' if option.nargs == '+' else ''}"
+    return f"`{option.option_strings[-1]}{f' [{value.strip()}]' if option.nargs == '?' else value}`"
+
+
+def memory() -> str:
+    """What each job declares, and what the configuration makes of it for a label job."""
+    jobs = [
+        ["label", "as below", "moduli.max, search.n_samples, search.n_restarts, memory.batch_mb"],
+        ["merge", f"{table_memory_mb()} + a label job", "the same: a label file that is damaged is made again by a child process"],
+        ["geometry", str(geometry_table_memory_mb()), "nothing"],
+        ["all others", str(table_memory_mb()), "nothing"],
+    ]
+    by_trials = [[f"**{n}**", *(str(label_memory_mb(n, trials, BATCHES[0])) for trials in TRIALS)] for n in MODULI]
+    by_batch = [[f"**{n}**", *(str(label_memory_mb(n, TRIALS[0], batch)) for batch in BATCHES)] for n in MODULI]
+    return page(
+        "Memory",
+        "MB that a job declares to Snakemake and is held to. No number depends on the number of rows. How to choose: [the"
+        " how-to](../how-to/memory.md).",
+        table(("job", "declares", "depends on"), jobs),
+        "## Label job",
+        f"By `moduli.max` (rows) and trials, n_samples · n_restarts (columns), with `memory.batch_mb` {BATCHES[0]}:",
+        table(("", *map(str, TRIALS)), by_trials),
+        f"By `moduli.max` (rows) and `memory.batch_mb` (columns), with {TRIALS[0]} trials:",
+        table(("", *map(str, BATCHES)), by_batch),
+    )
+
+
+def sentence(text: str) -> str:
+    """The text with a capital and a full stop."""
+    return f"{text[0].upper()}{text[1:].rstrip('.')}."
+
+
+def page(title: str, *parts: str) -> str:
+    """A page from its paragraphs."""
+    return "\n\n".join([f"# {title}", WRITTEN_BY, *parts]) + "\n"
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A table; the bars of absolute values are escaped."""
+    head = list(head)
+    lines = [head, ["---"] * len(head), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |".replace("|  |", "| |") for line in lines)
+
+
+def main() -> None:
+    """Write the pages beside this script."""
+    for name, text in pages().items():
+        (HERE / name).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
