@@ -52,13 +52,6 @@ def test_modules_stay_readable():
     assert {name: lines for name, lines in long.items() if name.startswith("workflow/") and lines > 310} == {}
 
 
-def test_pictures_and_links_of_the_readme_exist():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    local = [link for link in re.findall(r"\]\(([^)]+)\)", readme) if "://" not in link]
-    assert local
-    assert [link for link in local if not (ROOT / link).exists()] == []
-
-
 def test_every_column_of_the_interface_is_in_the_label_table():
     named = [
         "key",
