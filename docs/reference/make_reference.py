@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import yaml
 
-from vacuagym import feature_tables, label_table
+from vacuagym import feature_columns, label_table
 from vacuagym.cli import command_line
 from vacuagym.columns import Column
 from vacuagym.config import SCHEMA
@@ -28,7 +28,7 @@ TABLES = (
     ),
     ("Splits", "`results/splits/{split}.parquet`.", split.COLUMNS),
     ("Toric bases", "`results/geometry/fth6d.parquet`, the feature table of the data set fth6d.", geometry.COLUMNS),
-    ("Shards", "`results/shards/{dataset}/{first}-{last}.parquet`: what a label job reads.", feature_tables.COLUMNS),
+    ("Shards", "`results/shards/{dataset}/{first}-{last}.parquet`: what a label job reads.", feature_columns.COLUMNS),
 )
 MODULI, TRIALS, BATCHES = (32, 64, 128, 256), (9, 36, 100, 400), (16, 64, 256, 1024)
 
@@ -46,7 +46,7 @@ def configuration() -> str:
         if part.get("type") == "object":
             parts += [f"## {name}", sentence(part["description"])]
             parts += [key_table(below(part, name), schema)] * ("properties" in part)
-            for source in part["additionalProperties"]["oneOf"] if isinstance(part["additionalProperties"], dict) else ():
+            for source in named(part):
                 kind = source["properties"]["source"]
                 parts += [f"With `source: {kind['const']}`:", key_table(below(source, f"{name}.NAME"), schema)]
     return page(
@@ -55,6 +55,11 @@ def configuration() -> str:
         " Unknown keys and impossible values are refused, by name, before any work starts.",
         *parts,
     )
+
+
+def named(part: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The kinds of entries of a section whose keys are names."""
+    return part["additionalProperties"].get("oneOf", []) if isinstance(part["additionalProperties"], dict) else []
 
 
 def below(part: Mapping[str, Any], path: str) -> dict[str, Mapping[str, Any]]:
@@ -81,9 +86,11 @@ def values(part: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
     kinds = part["type"] if isinstance(part["type"], list) else [part["type"]]
     bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
     limits = "".join(f", {sign} {part[bound]}" for bound, sign in bounds.items() if bound in part)
-    if kinds == ["array"]:
+    if kinds[0] == "array":
         of = values(part["items"], schema)
-        return f"[low, high], each a {of}" if part.get("maxItems") == 2 else f"list of {of}"
+        pair = "[h11, h21]" if of == "text" else "[low, high]"
+        kind = f"{pair}, each a {of}" if part.get("maxItems") == 2 else f"list of {of}"
+        return kind + " or null" * (kinds[-1] == "null")
     names = {"object": "section", "string": "text", "integer": "whole number"}
     return " or ".join(names.get(kind, kind) + (limits if kind != "null" else "") for kind in kinds)
 

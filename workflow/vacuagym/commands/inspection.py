@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
+
+from vacuagym.commands import tool
 
 
 def add_explain(stages) -> None:
@@ -15,7 +16,7 @@ def add_explain(stages) -> None:
 
         explain(options.key, options.config, options.labels, options.precise)
 
-    parser = _tool(stages, "explain", run, "rebuild one geometry's potential, run its trials again, and compare with its label")
+    parser = tool(stages, "explain", run, "rebuild one geometry's potential, run its trials again, and compare with its label")
     parser.add_argument("key", metavar="KEY", help="key of the geometry, such as fth6d:123 or ks:w5.ip.gz:123")
     parser.add_argument("--precise", action="store_true", help="also derive critical point and spectrum at 50 digits (mpmath)")
     parser.add_argument("--config", type=Path, default=Path("config.yaml"), help="configuration to compare with (default: %(default)s)")
@@ -33,12 +34,5 @@ def add_status(stages) -> None:
         else:
             watch_status(options.watch)
 
-    parser = _tool(stages, "status", run, "show how far the last run in this folder is; reads only, at any time")
+    parser = tool(stages, "status", run, "show how far the last run in this folder is; reads only, at any time")
     parser.add_argument("--watch", type=float, nargs="?", const=5.0, metavar="SECONDS", help="again and again (default: every 5 s)")
-
-
-def _tool(stages, name: str, command: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
-    """A command for people: no job, so nothing of a job's options."""
-    parser = stages.add_parser(name, help=text, description=text, allow_abbrev=False)
-    parser.set_defaults(command=command, log=None, mem_mb=None, stall_minutes=None)
-    return parser

@@ -1,0 +1,63 @@
+"""The subcommands that make tables and cut them into shards."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from vacuagym.commands import add_feature_columns, hodge_columns, positive, stage
+from vacuagym.limits import hold_to_memory, table_memory_mb
+
+
+def add_geometry(stages) -> None:
+    """Add ``vacuagym geometry``."""
+
+    def run(options: argparse.Namespace) -> None:
+        from vacuagym.stages.geometry import geometry
+
+        geometry(options.limit, options.mem_mb, options.output)
+
+    parser = stage(stages, "geometry", run, "enumerate the smooth toric bases of 6D F-theory models into a feature table")
+    parser.add_argument("--limit", type=positive, help="stop after so many bases, those with the fewest rays (default: all 61,539)")
+    parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
+
+
+def add_plan(stages) -> None:
+    """Add ``vacuagym plan``."""
+
+    def run(options: argparse.Namespace) -> None:
+        from vacuagym.feature_tables import FeatureTable
+        from vacuagym.parquet import made_by_us
+        from vacuagym.stages.plan import plan
+
+        hold_to_memory(table_memory_mb(), options.mem_mb)
+        with made_by_us(options.table):
+            table = FeatureTable(options.table, options.id, options.namespace, options.moduli, hodge=hodge_columns(options))
+            plan(options.dataset, table, options.shard_size, options.n_limit, options.output, options.column, options.group)
+
+    parser = stage(stages, "plan", run, "check a feature table and find the shards that hold its rows")
+    parser.add_argument("--dataset", required=True, help="name of the data set")
+    parser.add_argument("--table", type=Path, required=True, help="Parquet feature table")
+    parser.add_argument("--id", required=True, help="integer column that identifies a row")
+    parser.add_argument("--namespace", help="column that, with the id, makes a row unique")
+    parser.add_argument("--moduli", help="column of moduli counts; may hold nulls")
+    add_feature_columns(parser)
+    parser.add_argument("--shard-size", type=positive, default=10_000, help="ids per shard (default: %(default)s)")
+    parser.add_argument("--n-limit", type=positive, help="take the rows with the lowest ids only, so many (default: all)")
+    parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
+
+
+def add_shard(stages) -> None:
+    """Add ``vacuagym shard``."""
+
+    def run(options: argparse.Namespace) -> None:
+        from vacuagym.planning import Plan
+        from vacuagym.stages.shard import shard
+
+        hold_to_memory(table_memory_mb(), options.mem_mb)
+        shard(Plan.read(options.plan), options.first, options.output)
+
+    parser = stage(stages, "shard", run, "cut the rows of one range of ids out of a feature table")
+    parser.add_argument("--plan", type=Path, required=True, help="plan of the data set (vacuagym plan)")
+    parser.add_argument("--first", type=int, required=True, help="first id of the shard")
+    parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
