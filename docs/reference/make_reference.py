@@ -155,7 +155,7 @@ def usage(option: argparse.Action) -> str:
     """An option as it is typed."""
     if not option.option_strings:
         return f"`{option.metavar}`"
-    value = "" if option.nargs == 0 else f" {option.metavar or option.dest.upper()}{' …' if option.nargs == '+' else ''}"
+    value = "" if option.nargs == 0 else f" {option.metavar or option.dest.upper()}{' …' if option.nargs in ('+', '*') else ''}"
     return f"`{option.option_strings[-1]}{f' [{value.strip()}]' if option.nargs == '?' else value}`"
 
 
