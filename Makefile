@@ -2,8 +2,8 @@
 # make test   set everything up, then lint and run the whole test suite
 # make bench  measure: the search beside SciPy and its floor, growth with rows and with shards (about 10 minutes)
 # make docs   write docs/reference from the schema, the columns and the command line
-# make setup  only the environment in .venv, from the lock file
-# make lock   pin new versions (needs uv); commit requirements.lock and envs/vacuagym.yaml with it
+# make setup  only the environment in .venv, from the lock file (make test adds what it needs from another)
+# make lock   pin new versions (needs uv); commit both lock files and envs/vacuagym.yaml with it
 
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
@@ -12,6 +12,8 @@ MEM_MB ?= 12000
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 READY := .venv/.ready
+READY_FOR_TESTS := .venv/.ready-for-tests
+EXPORT := --quiet --frozen --no-emit-project --no-header --no-default-groups
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: run test docs bench lint format setup lock clean
@@ -30,12 +32,12 @@ bench: $(READY)
 	python benchmarks/scaling.py rows 1000 10000 100000
 	python benchmarks/scaling.py shards 30 300
 
-lint: $(READY)
+lint: $(READY_FOR_TESTS)
 	ruff check .
 	ruff format --check .
 	snakefmt --check Snakefile workflow/rules
 
-format: $(READY)
+format: $(READY_FOR_TESTS)
 	ruff check --fix .
 	ruff format .
 	snakefmt Snakefile workflow/rules
@@ -50,9 +52,14 @@ $(READY): requirements.lock pyproject.toml
 	$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
+$(READY_FOR_TESTS): requirements-test.lock $(READY)
+	$(PIP) install --require-hashes --no-deps --requirement requirements-test.lock
+	@touch $@
+
 lock:
 	uv lock --upgrade
-	uv export --quiet --frozen --no-emit-project --no-header --output-file requirements.lock
+	uv export $(EXPORT) --group setup --output-file requirements.lock
+	uv export $(EXPORT) --group setup --group test --output-file requirements-test.lock
 	rm uv.lock
 
 clean:

@@ -4,11 +4,13 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
 import yaml
 
 from vacuagym.label_table import COLUMNS
 
 ROOT = Path(__file__).parent.parent
+LOCKS = ("requirements.lock", "requirements-test.lock")
 
 
 def _tracked() -> list[Path]:
@@ -16,18 +18,25 @@ def _tracked() -> list[Path]:
     return [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
 
 
-def _pins() -> dict[str, str]:
-    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+def _pins(name: str = "requirements.lock") -> dict[str, str]:
+    lock = (ROOT / name).read_text(encoding="utf-8")
     return dict(re.findall(r"^([A-Za-z0-9_.-]+)==([^ ]+)", lock, flags=re.MULTILINE))
 
 
-def test_the_lock_pins_every_package_by_hash_and_names_no_address():
-    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", LOCKS)
+def test_the_lock_pins_every_package_by_hash_and_names_no_address(name):
+    lock = (ROOT / name).read_text(encoding="utf-8")
     entries = re.split(r"\n(?=[a-z])", lock)
-    assert len(entries) == len(_pins())
+    assert {re.match("[A-Za-z0-9_.-]+", entry)[0] for entry in entries} == set(_pins(name))
     assert all("--hash=sha256:" in entry for entry in entries)
     assert "://" not in lock
     assert "index" not in lock.replace("index-", "").splitlines()[0]
+
+
+def test_the_tests_run_with_the_versions_of_the_pipeline_and_without_cuda():
+    tested = _pins("requirements-test.lock")
+    assert _pins().items() <= tested.items()
+    assert [name for name in tested if re.search("torch|cuda|nvidia", name)] == []
 
 
 def test_the_conda_environment_has_the_versions_of_the_lock():
