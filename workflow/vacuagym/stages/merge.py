@@ -7,7 +7,6 @@ unnamed scratch file, cut into buckets (a large namespace, or several small ones
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from vacuagym.label_table import SCHEMA
 from vacuagym.limits import peak_memory_mb
 from vacuagym.parquet import TableWriter, file_metadata, open_parquet, read_batches, write_table
 from vacuagym.planning import Plan, Shard
+from vacuagym.scratch import regrouped
 
 BUCKET_ROWS = 4 * 8192  # of several small namespaces that are sorted together
 _MOST_PIECES = 64  # that wait for a row group to fill
@@ -106,27 +106,16 @@ def _label_batches(plan: Plan, folder: Path, metadata: dict) -> Iterator[pa.Reco
 def _by_namespace(counts: Counter[str], batches: Iterator[pa.RecordBatch], scratch_folder: Path) -> Iterator[pa.RecordBatch]:
     """The rows by namespace, those of equal namespace in the order in which they came; ``counts`` says how many each has."""
     buckets = _buckets(counts)
-    pieces: list[list[int]] = [[] for _ in range(max(buckets.values()) + 1)]
-    with tempfile.TemporaryFile(dir=scratch_folder) as scratch:
-        count = 0
-        with pa.ipc.new_file(scratch, SCHEMA, options=pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)) as spill:
-            for batch in batches:
-                where = np.array([buckets[name] for name in batch.column("namespace").to_pylist()])
-                for bucket in np.unique(where):
-                    spill.write_batch(batch.take(pa.array(np.flatnonzero(where == bucket))))
-                    pieces[bucket].append(count)
-                    count += 1
-        scratch.seek(0)
-        with pa.ipc.open_file(scratch, options=pa.ipc.IpcReadOptions(use_threads=False)) as spilled:
-            names: list[set[str]] = [set() for _ in pieces]
-            for name, bucket in buckets.items():
-                names[bucket].add(name)
-            for bucket, own in enumerate(pieces):
-                if len(names[bucket]) == 1:
-                    yield from map(spilled.get_batch, own)
-                else:
-                    rows = pa.Table.from_batches([spilled.get_batch(piece) for piece in own])
-                    yield from rows.sort_by([("namespace", "ascending"), ("geometry_id", "ascending")]).combine_chunks().to_batches()
+    names: list[list[str]] = [[] for _ in range(max(buckets.values()) + 1)]
+    for name, bucket in buckets.items():
+        names[bucket].append(name)
+    placed = ((batch, np.array([buckets[name] for name in batch.column("namespace").to_pylist()])) for batch in batches)
+    for own, pieces in zip(names, regrouped(placed, len(names), SCHEMA, scratch_folder), strict=True):
+        if len(own) == 1:
+            yield from pieces
+        else:
+            rows = pa.Table.from_batches(pieces)
+            yield from rows.sort_by([("namespace", "ascending"), ("geometry_id", "ascending")]).combine_chunks().to_batches()
 
 
 def _buckets(counts: Counter[str]) -> dict[str, int]:
