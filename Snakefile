@@ -6,6 +6,7 @@ Run `snakemake --cores 2 --resources mem_mb=12000`; the same command resumes aft
 import os
 import socket
 import sys
+from contextlib import nullcontext
 
 # Jobs find the package and this interpreter whether or not the environment is activated.
 PACKAGE = os.path.join(workflow.basedir, "workflow")
@@ -18,7 +19,8 @@ from vacuagym import pipeline as paths
 from vacuagym.config import read_config
 from vacuagym.errors import VacuagymError
 from vacuagym.pipeline import Pipeline
-from vacuagym.run_lock import hold_run_lock, holder
+from vacuagym.run_lock import hold_run_lock, holder, turn_to_start
+from vacuagym.torn_files import discard_torn
 
 
 configfile: os.path.join(workflow.basedir, "config.yaml")
@@ -35,16 +37,18 @@ try:
         read_config(path)  # Snakemake's own reader takes the last of two equal keys
     run = Pipeline(config)
     # Dry runs, and whoever looks while another run is at work, leave the folder as it is.
-    alone = workflow.is_main_process and not workflow.output_settings.dryrun and holder() is None
-    if workflow.is_main_process:
-        granted = workflow.global_resources.get("mem_mb")
-        run.require_machine(granted and granted.value)
-    if alone:
-        run.discard_torn()
-    for name in run.given:  # bad tables stop the run here, before any job
-        run.plan(name)
-    if workflow.is_main_process:
-        run.stamp_settings(change=alone)
+    real = workflow.is_main_process and not workflow.output_settings.dryrun
+    with turn_to_start() if real else nullcontext():
+        alone = real and holder() is None
+        if workflow.is_main_process:
+            granted = workflow.global_resources.get("mem_mb")
+            run.require_machine(granted and granted.value)
+        if alone:
+            discard_torn()
+        for name in run.given:  # bad tables stop the run here, before any job
+            run.plan(name)
+        if workflow.is_main_process:
+            run.stamp_settings(change=alone)
 except VacuagymError as error:
     print(f"error: {error}", file=sys.stderr)
     raise SystemExit(error.exit_code)

@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SIGNALS = {"SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT, "SIGHUP": signal.SIGHUP}
 KINDS = ("kill -9 of Snakemake", "kill -9 of the group", "kill -9 of one job", *SIGNALS)
 MIXTURE = "a mixture of these"
-RESULTS = ("labels.parquet", "splits/*.parquet", "verification.json", "verdict.txt")
+RESULTS = ("labels.parquet", "splits/*", "features/*", "verification.json", "verdict.txt", "dataset/**/*.*", "dataset/SHA256SUMS")
 ONCE = ("geometry/*.parquet", "shards/*/*.parquet", "labels/*/*.parquet")  # once finished, a resumed run has no reason to touch them
 COLUMNS = ("kills", "rounds", "too late", "hung", "orphans", "differences", "not 0", "leftovers", "remade")
 

@@ -26,11 +26,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from conftest import Workspace
+from vacuagym import torn_files
 from vacuagym.config import checked_config, physics_sections
 from vacuagym.feature_tables import FeatureTable
 from vacuagym.fold_rules import SplitShares
 from vacuagym.pipeline import Pipeline
 from vacuagym.planning import Plan
+from vacuagym.run_lock import turn_to_start
 from vacuagym.stages import geometry as geometry_stage
 from vacuagym.stages import label as label_stage
 from vacuagym.stages.geometry import geometry
@@ -40,6 +42,7 @@ from vacuagym.stages.plan import plan
 from vacuagym.stages.shard import shard
 from vacuagym.stages.split import split
 from vacuagym.stages.verify import SampleSize, verify
+from vacuagym.torn_files import discard_torn
 from vacuagym.whole_files import whole_file, write_text
 
 PHYSICS = physics_sections(checked_config({"moduli": {"max": 3}, "search": {"n_samples": 1, "n_restarts": 1}}))
@@ -271,7 +274,7 @@ def test_a_snakemake_that_is_killed_while_it_writes_its_settings_leaves_nothing_
 
     def work():
         run = Pipeline({})
-        run.discard_torn()
+        discard_torn()
         run.stamp_settings(change=True)
         run.record_settings()
 
@@ -289,7 +292,7 @@ def test_a_start_leaves_alone_what_another_start_is_writing(tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     with whole_file(tmp_path / "results" / "settings" / "labels.json") as temporary:
         temporary.write(b"{}")
-        Pipeline({}).discard_torn()
+        discard_torn()
     assert (tmp_path / "results" / "settings" / "labels.json").read_bytes() == b"{}"
 
 
@@ -378,10 +381,38 @@ def test_a_job_that_starts_while_another_opens_its_file_does_not_take_it_away(st
     assert (output.names(), output.content()) == (["file"], output.reference)
 
 
+# ------------------------------------------------------------------------------------------------------------------- two starts
+
+
+def test_of_two_starts_one_waits_until_the_other_has_looked_through_the_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    begun, order = os.pipe(), os.pipe()
+
+    def another_start():
+        os.read(begun[0], 1)
+        with turn_to_start():
+            os.write(order[1], b"second")
+
+    child = start(another_start)
+    with turn_to_start():
+        os.write(begun[1], b"x")
+        time.sleep(0.2)
+        os.write(order[1], b"first, ")
+    assert succeeds(child)
+    assert os.read(order[0], 100) == b"first, second"
+
+
+def test_a_file_that_a_job_takes_away_while_a_start_looks_at_it_is_no_obstacle(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_text(Path("results/validation.json"), "{}")
+    during(monkeypatch, torn_files, "_is_whole", Path("results/validation.json").unlink)
+    discard_torn()
+
+
 # ------------------------------------------------------------------------------------------------------------------- whole runs
 
 
-RESULTS = ("labels.parquet", "splits/*.parquet", "verification.json", "verdict.txt")
+RESULTS = ("labels.parquet", "splits/*", "features/*", "verification.json", "verdict.txt", "dataset/**/*.*", "dataset/SHA256SUMS")
 
 
 def results(workspace) -> dict:
@@ -504,6 +535,54 @@ def test_a_file_that_is_torn_is_made_again(workspace, finished, what):
     assert_run_gives(workspace, finished)
 
 
+def garbage(content: bytes) -> bytes:
+    return random.Random(1).randbytes(len(content))
+
+
+WAYS = (lambda content: b"", half, garbage)
+
+
+def test_whatever_file_of_the_results_is_torn_however_the_next_start_removes_it_and_no_other(workspace, monkeypatch, capsys):
+    monkeypatch.chdir(workspace.folder)
+    names = [name for name in workspace.files("**/*") if (workspace.folder / "results" / name).is_file()]
+    assert len(names) > 20
+    sums = Path("results/dataset/SHA256SUMS")
+    checksums = sums.read_bytes()
+    for name, cut in itertools.product(names, WAYS):
+        path = Path("results", name)
+        content = path.read_bytes()
+        tear(path, cut)
+        discard_torn()
+        left, told = set(workspace.files("**/*")), capsys.readouterr().err
+        if name.startswith("dataset/"):
+            assert set(names) - left in ({name, "dataset/SHA256SUMS"}, {"dataset/SHA256SUMS"})
+            assert "dataset/SHA256SUMS" in told
+        else:
+            assert set(names) - left == {name}
+            assert f"{path} is not whole" in told
+        path.write_bytes(content)
+        sums.write_bytes(checksums)
+
+
+def test_garbage_in_the_place_of_every_result_is_made_again(workspace, finished):
+    for name in workspace.files("**/*"):
+        path = workspace.folder / "results" / name
+        if path.is_file():
+            tear(path, garbage)
+    assert_run_gives(workspace, finished)
+
+
+def test_garbage_in_the_place_of_everything_that_snakemake_keeps_is_no_obstacle(workspace, finished):
+    internal = workspace.folder / ".snakemake"
+    (internal / "incomplete" / next((internal / "metadata").iterdir()).name).write_bytes(b"a mark that an output is under way")
+    (internal / "locks").mkdir(exist_ok=True)
+    (internal / "locks" / "0.output.lock").write_bytes(b"results/labels.parquet")
+    for path in internal.rglob("*"):
+        if path.is_file() and path.name != "vacuagym.start":
+            tear(path, garbage)
+    assert_run_gives(workspace, finished)
+
+
 def test_torn_settings_are_written_again_for_the_next_label_job(workspace, finished):
     tear(the_only(workspace, "results/physics/*.json"))
     the_only(workspace, "results/labels/t/0-59.parquet").unlink()
@@ -516,15 +595,13 @@ def test_torn_settings_are_written_again_for_the_next_label_job(workspace, finis
 class Run:
     """The command, as a process group of its own, that can be stopped on its way."""
 
-    def __init__(self, workspace, *arguments, **environment):
+    def __init__(self, workspace, *arguments, console="console.log", **environment):
         self.folder = workspace.folder
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # ignored ones would be inherited
             assert signal.getsignal(number) != signal.SIG_IGN or signal.signal(number, signal.SIG_DFL) is not None
-        with open(self.folder / "console.log", "a") as console:
+        with open(self.folder / console, "a") as file:
             command, environment = workspace.command(*arguments), {**os.environ, **environment}
-            self.process = subprocess.Popen(
-                command, cwd=self.folder, env=environment, stdout=console, stderr=console, start_new_session=True
-            )
+            self.process = subprocess.Popen(command, cwd=self.folder, env=environment, stdout=file, stderr=file, start_new_session=True)
 
     def over(self) -> bool:
         return self.process.poll() is not None
@@ -565,6 +642,21 @@ class Run:
 def signs_of_life(folder: Path) -> int:
     """Grows with the progress of a run: its files, those of Snakemake included."""
     return sum(1 for name in ("results", "logs", ".snakemake") for path in (folder / name).rglob("*") if path.is_file())
+
+
+def test_of_two_starts_in_the_same_instant_one_wins_and_the_other_says_so_or_comes_after(workspace, finished):
+    """Both find torn files and settings of another run."""
+    workspace.snakemake("--config", "seed=7", "--until", "shard")
+    for name in (*workspace.files("plans/*"), "labels/t/0-59.parquet", "validation.json"):
+        tear(workspace.folder / "results" / name)
+    runs = [Run(workspace, console=f"console{number}") for number in range(2)]
+    codes = [run.process.wait(120) for run in runs]
+    said = [(workspace.folder / f"console{number}").read_text() for number in range(2)]
+    assert min(codes) == 0, said
+    for code, words, other in zip(codes, said, reversed(runs), strict=True):
+        assert "Traceback" not in words
+        assert code == 0 or f"another run is at work in {workspace.folder}: pid {other.process.pid} " in words, words
+    assert "nothing to be done" in assert_run_gives(workspace, finished).lower()
 
 
 SEED = 20

@@ -37,6 +37,17 @@ def test_after_a_run_and_after_a_change(two_sources):
     assert "next: snakemake --cores 2" in status
 
 
+def test_a_power_cut_may_have_torn_the_plan_and_the_settings(two_sources):
+    two_sources.snakemake("--until", "shard")
+    (plan,) = (two_sources.folder / "results/plans").iterdir()
+    for content in (b"", b'{"shards": [', b"\xff\x00"):
+        plan.write_bytes(content)
+        assert "t                not planned yet" in _status(two_sources)
+    assert "Job stats" in two_sources.snakemake("--dry-run").stdout
+    (two_sources.folder / "results/configuration.json").write_bytes(b'{"datasets": ')
+    assert "results/configuration.json is not whole" in _status(two_sources)
+
+
 def test_a_failed_shard_is_named(two_sources):
     two_sources.snakemake("--until", "shard")
     damage(two_sources.folder / "results/shards/t/0-49.parquet")

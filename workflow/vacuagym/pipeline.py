@@ -6,7 +6,6 @@ import json
 import os
 import shlex
 import shutil
-import sys
 import tempfile
 from collections.abc import Mapping
 from functools import cache
@@ -29,7 +28,7 @@ from vacuagym.fingerprint import (
     code_fingerprint,
 )
 from vacuagym.planning import Plan, command_options, feature_columns, known_plan, plan_dataset
-from vacuagym.whole_files import remove_abandoned, write_text
+from vacuagym.whole_files import write_text
 
 GEOMETRY = "results/geometry/{dataset}.parquet"
 SHARD = "results/shards/{dataset}/{first}-{last}.parquet"
@@ -47,7 +46,6 @@ PHYSICS = "results/physics/{fingerprint}.json"
 CONFIGURATION = "results/configuration.json"
 SETTINGS = "results/settings/{of}.json"
 LEAST_DISK_MB = 500
-_END_OF_PAGE = b"</html>\n"
 
 
 class Pipeline:
@@ -147,21 +145,6 @@ class Pipeline:
         if free < LEAST_DISK_MB:
             raise VacuagymError(f"{Path.cwd()}: {free} MB are free on this disk, and a run needs {LEAST_DISK_MB} MB; make room")
 
-    def discard_torn(self) -> None:
-        """Remove files of the results that a power cut or a copy has left empty or cut off, so that they are made again.
-
-        Parses JSON, and looks at the ends of all other files only: what is altered in between is found by the checksums when it is read.
-        """
-        results = Path("results")
-        for path in sorted([*results.rglob("*.parquet"), *results.rglob("*.json"), Path(REPORT), Path(VERDICT)]):
-            if path.is_file() and not _is_whole(path):
-                print(f"warning: {path} is not whole; it is removed and made again", file=sys.stderr)
-                path.unlink(missing_ok=True)  # another run may have begun in the same instant
-        if Path(DATASET).exists() and not _has_all_files(Path(DATASET)):
-            print(f"warning: files named in {DATASET} are missing; they are made again", file=sys.stderr)
-            Path(DATASET).unlink(missing_ok=True)
-        remove_abandoned(results.rglob(".*.json.*.tmp"))  # of a Snakemake that was killed while it wrote its settings
-
     def stamp_settings(self, change: bool) -> None:
         """Write what each result depends on besides its inputs into files that are inputs of its rule, where they are absent or differ.
 
@@ -196,25 +179,3 @@ class Pipeline:
         """
         write_text(self.physics_file, canonical_json(self.physics) + "\n")
         write_text(CONFIGURATION, json.dumps(self.config, indent=1, ensure_ascii=False) + "\n")
-
-
-def _is_whole(path: Path) -> bool:
-    if path.suffix == ".json" and path.parent.name != "splits":
-        try:
-            return json.loads(path.read_text(encoding="utf-8")) is not None
-        except ValueError:
-            return False
-    with open(path, "rb") as file:  # lists of row numbers are as long as the table: like a table, they are looked at from both ends
-        first = file.read(4)
-        size = file.seek(0, os.SEEK_END)
-        file.seek(-min(size, len(_END_OF_PAGE)), os.SEEK_END)
-        last = file.read()
-    if path.suffix == ".parquet":
-        return size >= 12 and first == last[-4:] == b"PAR1"
-    return last.endswith({".html": _END_OF_PAGE, ".json": b"]}\n"}.get(path.suffix, b"\n"))
-
-
-def _has_all_files(checksums: Path) -> bool:
-    """Whether a file as of `sha256sum` is whole and the files that it names exist; none of them is read."""
-    text = checksums.read_text(encoding="utf-8", errors="replace")
-    return text.endswith("\n") and all((checksums.parent / line[66:]).is_file() for line in text.splitlines())

@@ -75,20 +75,24 @@ class PlanError(VacuagymError):
 
 def plan_dataset(dataset: str, entry: Mapping[str, Any], shard_size: int, n_limit: int | None) -> Plan:
     """The plan of a data set whose table is ``entry`` (path, id, namespace, moduli, …): the one on disk, or a new one."""
-    table, path = _whereabouts(dataset, entry, shard_size, n_limit)
-    if path is None or not path.exists():
+    plan = known_plan(dataset, entry, shard_size, n_limit)
+    if plan is None:
+        table, path = _whereabouts(dataset, entry, shard_size, n_limit)
         path = path or PLANS / f"{dataset}.json"  # the table is absent: the child explains it
         _make(path, dataset, {**table, **feature_columns(entry)}, shard_size, n_limit)
-    plan = Plan.read(path)
+        plan = Plan.read(path)
     if plan.warning:
         print(f"warning: data set {dataset}: {plan.warning}", file=sys.stderr)
     return plan
 
 
 def known_plan(dataset: str, entry: Mapping[str, Any], shard_size: int, n_limit: int | None) -> Plan | None:
-    """The plan of a data set if there is one on disk; makes nothing."""
+    """The plan of a data set if there is a whole one on disk; makes nothing."""
     _, path = _whereabouts(dataset, entry, shard_size, n_limit)
-    return Plan.read(path) if path is not None and path.exists() else None
+    try:
+        return None if path is None else Plan.read(path)
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def _whereabouts(dataset: str, entry: Mapping[str, Any], shard_size: int, n_limit: int | None) -> tuple[dict[str, Any], Path | None]:

@@ -10,11 +10,14 @@ import fcntl
 import os
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from vacuagym.errors import VacuagymError
 
 _PATH = Path(".snakemake") / "vacuagym.lock"
+_START = Path(".snakemake") / "vacuagym.start"
 _held: list[int] = []  # file descriptors kept open until the process ends
 
 
@@ -34,6 +37,19 @@ def hold_run_lock() -> None:
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"pid {os.getpid()} on {socket.gethostname()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}\n".encode(), 0)
     _held.append(descriptor)
+
+
+@contextmanager
+def turn_to_start() -> Iterator[None]:
+    """Until the block ends, any other start in the working folder waits: one at a time tidies up and makes plans.
+
+    Where files cannot be written or locked nobody waits; such a folder is refused when the run begins.
+    """
+    with ExitStack() as held:
+        with suppress(OSError):
+            _START.parent.mkdir(exist_ok=True)
+            fcntl.flock(held.enter_context(open(_START, "ab")), fcntl.LOCK_EX)
+        yield
 
 
 def _lock(descriptor: int, attempts: int = 10) -> None:

@@ -73,6 +73,9 @@ def print_status() -> None:
     except FileNotFoundError:
         print(f"nothing has run in {Path.cwd()} yet; start with: snakemake --cores 2 --resources mem_mb=12000")
         return
+    except ValueError:
+        print(f"{CONFIGURATION} is not whole; make it again with: snakemake --cores 2 --resources mem_mb=12000")
+        return
     who = holder()
     print(f"run: {who}" if who else "run: none at work in this folder")
     since = started() if who else None
