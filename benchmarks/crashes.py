@@ -89,6 +89,15 @@ def processes_in(folder: Path) -> list[int]:
     return found
 
 
+def end_processes_below(base: Path) -> None:
+    """End every process that works in a folder of this harness; again, until no new one has been started by those that were dying."""
+    while found := [pid for folder in base.iterdir() for pid in processes_in(folder)]:
+        for pid in found:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.05)
+
+
 def stop(run: Run, kind: str, patience: float, random_number: random.Random) -> Counter:
     """Stop a run that is under way, and tell how it went."""
     seen = Counter()
@@ -157,10 +166,16 @@ class Harness:
         self.random = random.Random(seed)
         self.counts: dict[str, Counter] = {kind: Counter() for kind in (*KINDS, MIXTURE)}
         self.notes: list[str] = []
-        self.empty, self.other, reference = (base / name for name in ("empty", "other", "reference"))
+        self.empty, self.other = base / "empty", base / "other"
+        self.duration = float("inf")
+        self.reference: dict[str, bytes] = {}
+        self.seed = seed
+
+    def make_reference(self) -> None:
+        """The runs that nobody disturbs: one by another seed, and the one with which all others are compared."""
         self.empty.mkdir()
         prepare(self.empty)
-        self.duration = float("inf")
+        reference = self.base / "reference"
         for folder, arguments in ((self.other, ("--config", "seed=43")), (reference, ())):
             shutil.copytree(self.empty, folder)
             began = time.monotonic()
@@ -168,7 +183,7 @@ class Harness:
                 sys.exit((folder / "console.log").read_text()[-3000:])
             self.duration = min(self.duration, time.monotonic() - began)
         self.reference = results(reference)
-        print(f"undisturbed: {self.duration:.1f} s, {len(self.reference)} files to compare; seed {seed}", flush=True)
+        print(f"undisturbed: {self.duration:.1f} s, {len(self.reference)} files to compare; seed {self.seed}", flush=True)
 
     def round(self, number: int, kind: str) -> int:
         """Kill a run at several moments, let it end, and look at what it has left; returns how many kills there were."""
@@ -232,15 +247,17 @@ def main() -> None:
     harness = Harness(base, options.seed, options.patience)
     kills = rounds = 0
     try:
+        harness.make_reference()
         while kills < options.kills:
             kills += harness.round(rounds, (*KINDS, MIXTURE)[rounds % (len(KINDS) + 1)])
             rounds += 1
             print(f"round {rounds}, {kills} kills", file=sys.stderr, flush=True)
     except KeyboardInterrupt:
+        for number in SIGNALS.values():  # the end must not be interrupted by a second Ctrl-C
+            signal.signal(number, signal.SIG_IGN)
         print("interrupted: the last round is counted in part", flush=True)
-        for pid in processes_in(base / "round"):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+    finally:
+        end_processes_below(base)
     print(harness.table())
     print("too late: the run was over before the kill; hung: after a signal, ended by kill -9; orphans: jobs that outlived their Snakemake")
     if harness.notes:

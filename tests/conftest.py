@@ -4,7 +4,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,22 @@ from vacuagym.stages.split import SplitShares, split
 from vacuagym.stages.validate import Thresholds, validate
 
 ROWS = 60  # of the labelled run
+SLOW = ("--config", "search={n_restarts: 1000}")  # a run that is still at its labels whenever a test looks
+OF_A_POINT = (  # the columns that describe a critical point
+    "potential_value",
+    "grad_norm",
+    "min_eigenvalue",
+    "max_eigenvalue",
+    "n_negative",
+    "n_positive",
+    "n_flat",
+    "condition_number",
+    "log_abs_det_hessian",
+    "eigenvalues",
+    "critical_point",
+    "phi_norm",
+    "barrier_height",
+)
 ROOT = Path(__file__).parent.parent
 
 
@@ -107,6 +124,20 @@ def two_sources(workspace) -> Workspace:
         shard_size=50,
     )
     return workspace
+
+
+@pytest.fixture
+def slow_run(two_sources) -> Iterator[subprocess.Popen]:
+    """A run of that table in the background that is at its labels, and is killed at the latest when the test ends."""
+    run = subprocess.Popen(two_sources.command(*SLOW), cwd=two_sources.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 60
+        while not (two_sources.folder / "logs/label").exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        yield run
+    finally:
+        run.kill()
+        run.wait()
 
 
 @pytest.fixture

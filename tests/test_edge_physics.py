@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from conftest import OF_A_POINT
 from known_potentials import PHYSICS, key_of, random_rotation, settings
 from vacuagym.config import checked_config, physics_sections
 from vacuagym.eft.ensemble import FluxDraws
@@ -23,21 +24,6 @@ from vacuagym.second_opinion import disagreements, redraw
 from vacuagym.stages.label import label
 
 COUNTS = [1, 2, 2, 3, 4, 6] * 10
-OF_A_POINT = (
-    "potential_value",
-    "grad_norm",
-    "min_eigenvalue",
-    "max_eigenvalue",
-    "n_negative",
-    "n_positive",
-    "n_flat",
-    "condition_number",
-    "log_abs_det_hessian",
-    "eigenvalues",
-    "critical_point",
-    "phi_norm",
-    "barrier_height",
-)
 NONE = [0.0, 0.0]
 NO_SHIFT = dict.fromkeys(("generic", "stabilized", "tachyonic", "runaway"), NONE)
 FREE = {"A": NONE, "D": NONE, "coupling": 0.0, "tilt": 0.0, "runaway_tilt": 0.0}  # V = Σ kᵢφᵢ² + γφᵢ⁴

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from conftest import OF_A_POINT
 from vacuagym import parquet
 from vacuagym.config import checked_config, physics_sections
 from vacuagym.errors import InputError, MemoryDeclarationError
@@ -26,21 +27,6 @@ from vacuagym.stages.plan import plan
 from vacuagym.stages.shard import shard
 
 PHYSICS = physics_sections(checked_config({"moduli": {"max": 6}, "search": {"n_samples": 2, "n_restarts": 2}}))
-OF_A_POINT = (
-    "potential_value",
-    "grad_norm",
-    "min_eigenvalue",
-    "max_eigenvalue",
-    "n_negative",
-    "n_positive",
-    "n_flat",
-    "condition_number",
-    "log_abs_det_hessian",
-    "eigenvalues",
-    "critical_point",
-    "phi_norm",
-    "barrier_height",
-)
 
 
 def feature_rows(count, seed=0, namespaces=(None,)):

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from conftest import OF_A_POINT, ROOT
 from vacuagym.label_table import COLUMNS
 
-ROOT = Path(__file__).parent.parent
 LOCKS = ("requirements.lock", "requirements-test.lock")
 
 
@@ -71,19 +71,7 @@ def test_every_column_of_the_interface_is_in_the_label_table():
         "n_moduli",
         "stability",
         "minimization_success",
-        "potential_value",
-        "grad_norm",
-        "min_eigenvalue",
-        "max_eigenvalue",
-        "n_negative",
-        "n_positive",
-        "n_flat",
-        "condition_number",
-        "log_abs_det_hessian",
-        "eigenvalues",
-        "critical_point",
-        "phi_norm",
-        "barrier_height",
+        *OF_A_POINT,
         "sample_idx",
         "restart_idx",
         "method",

@@ -4,7 +4,6 @@ import contextlib
 import os
 import subprocess
 import sys
-import time
 
 from conftest import ROOT, damage
 
@@ -57,19 +56,12 @@ def test_a_failed_shard_is_named(two_sources):
     assert "failed: logs/label/t/0-49.log" in status
 
 
-def test_during_a_run_it_names_the_holder(two_sources):
-    slow = ("--config", "search={n_restarts: 1000}")
-    run = subprocess.Popen(two_sources.command(*slow), cwd=two_sources.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 60
-        while not (two_sources.folder / "logs/label").exists() and time.monotonic() < deadline:
-            time.sleep(0.02)
-        status = _status(two_sources)
-        assert f"run: pid {run.pid} on " in status
-        assert int(_line(status, "t ")[3]) >= 1
-    finally:
-        run.kill()
-        run.wait()
+def test_during_a_run_it_names_the_holder(two_sources, slow_run):
+    status = _status(two_sources)
+    assert f"run: pid {slow_run.pid} on " in status
+    assert int(_line(status, "t ")[3]) >= 1
+    slow_run.kill()
+    slow_run.wait()
     assert "run: none at work" in _status(two_sources)
 
 

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from conftest import Workspace, damage
+from conftest import SLOW, Workspace, damage
 from vacuagym import orphans
 from vacuagym.errors import VacuagymError
 from vacuagym.label_table import SCHEMA
@@ -171,20 +171,11 @@ def test_a_killed_run_is_finished_by_the_same_command(two_sources):
     assert not two_sources.files("**/.*.tmp")
 
 
-def test_two_runs_in_one_folder(two_sources):
-    slow = ("--config", "search={n_restarts: 1000}")
-    run = subprocess.Popen(two_sources.command(*slow), cwd=two_sources.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 60
-        while not (two_sources.folder / "logs/label").exists() and time.monotonic() < deadline:
-            time.sleep(0.02)
-        second = two_sources.snakemake(*slow, check=False)
-        assert second.returncode == 1
-        assert f"pid {run.pid} on " in second.stdout
-        assert "Job stats" in two_sources.snakemake(*slow, "--dry-run").stdout
-    finally:
-        run.kill()
-        run.wait()
+def test_two_runs_in_one_folder(two_sources, slow_run):
+    second = two_sources.snakemake(*SLOW, check=False)
+    assert second.returncode == 1
+    assert f"pid {slow_run.pid} on " in second.stdout
+    assert "Job stats" in two_sources.snakemake(*SLOW, "--dry-run").stdout
 
 
 def test_several_data_sets_have_a_split_each(workspace):
