@@ -28,7 +28,7 @@ PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
 RUN = [ROOT / "README.md", *sorted(ROOT.glob("docs/how-to/*.md"))]
 # Of the run that the pages start from: enough geometries for the keys that they name, and few of them verified.
 SETTINGS = {"n_limit: null": "n_limit: 200", "least: 200": "least: 4", "per_label: 10": "per_label: 1"}
-SCRATCH = ("Snakefile", "config.yaml", "CITATION.cff", "workflow", "profiles", "envs")
+SCRATCH = ("Snakefile", "config.yaml", "CITATION.cff", "LICENSE", "workflow", "profiles", "envs")
 
 
 def reference():

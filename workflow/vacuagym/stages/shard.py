@@ -28,4 +28,4 @@ def shard(plan: Plan, first: int, output: Path) -> None:
         metadata |= {"rows": writer.rows, "digest": content.hexdigest()}
         if metadata["digest"] != planned.digest:
             raise InputError(f"{table.path}: the table has changed since it was planned; run the same command again to plan it anew")
-    print(f"{output}: {writer.rows} rows")
+    print(f"{writer.rows} rows")

@@ -63,7 +63,7 @@ def split(
                 lists.add(batch.column(ROW).to_numpy(), folds)
         metadata["folds"] = dict(zip(FOLDS, counts[:-1].tolist(), strict=True))
         metadata["left_out"] = int(counts[LEFT_OUT])
-    print(f"{name}: " + ", ".join(f"{fold} {count}" for fold, count in metadata["folds"].items()) + f", left out {counts[LEFT_OUT]}")
+    print(", ".join(f"{fold} {count}" for fold, count in metadata["folds"].items()) + f", left out {counts[LEFT_OUT]}")
 
 
 def _test_groups(rule: FoldRule, rows: Rows) -> TestGroups | None:
