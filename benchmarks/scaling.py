@@ -3,14 +3,18 @@
     python benchmarks/scaling.py rows 1000 10000 100000 1000000
     python benchmarks/scaling.py shards 30 300 3000
 
-`rows`: synthetic tables with 2 to 6 moduli and default settings; wall time and memory of the whole process tree, splits and verification
-included. `shards`: one row a shard, so that nothing but starting jobs and Snakemake's own work is left; also the time of a dry run.
+`rows`: synthetic tables with 2 to 6 moduli and default settings; time and memory of the whole process tree, all stages included, and the
+processor time of Snakemake's own process. `shards`: one row a shard, so that nothing but starting jobs and Snakemake's own work is left; also the time of a dry run.
 """
 
+import os
+import re
+import resource
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import vacuagym.parquet  # noqa: F401  (one thread, system allocator)
@@ -22,19 +26,41 @@ from measure import memory_mb, tree
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def run(folder: Path, *arguments: str) -> tuple[float, float]:
-    """Wall time in s and peak resident memory of the tree in MB of one run in this folder."""
+@dataclass
+class Taken:
+    """What a run took: wall time and processor time in s, that of Snakemake's own process, peak resident memory of the tree in MB."""
+
+    wall: float
+    cpu: float
+    snakemake: float
+    peak: float
+
+
+def run(folder: Path, *arguments: str) -> Taken:
+    """One run in this folder."""
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "2"]
     command += ["--resources", "mem_mb=12000", "--configfile", "mine.yaml", *arguments]
-    began, peak = time.monotonic(), 0.0
+    began, before, peak, own = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN), 0.0, 0.0
     with (folder / "console.log").open("a") as console:
         child = subprocess.Popen(command, cwd=folder, stdout=console, stderr=console)
         while child.poll() is None:
             peak = max(peak, sum(memory_mb(pid)[0] for pid in tree(child.pid)))
+            own = max(own, cpu_seconds(child.pid))
             time.sleep(0.2)
     if child.returncode:
         sys.exit((folder / "console.log").read_text()[-3000:])
-    return time.monotonic() - began, peak
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Taken(time.monotonic() - began, cpu, own, peak)
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time of a process without its children, 0 if it has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def prepare(folder: Path, rows: int, **settings: int) -> None:
@@ -47,29 +73,28 @@ def prepare(folder: Path, rows: int, **settings: int) -> None:
 
 def grow_rows(sizes: list[int]) -> None:
     """The table of `rows`."""
-    print("     rows   shards    wall s   ms/row   peak MB   run again s")
+    print("     rows   shards    wall s   ms/row     cpu s  Snakemake's   peak MB   run again s")
     for rows in sizes:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             prepare(folder, rows)
-            wall, peak = run(folder)
+            first, again = run(folder), run(folder)
             shards = len(list(folder.glob("results/shards/t/*.parquet")))
-            again, _ = run(folder)
-            print(f"{rows:9d} {shards:8d} {wall:9.1f} {1e3 * wall / rows:8.3f} {peak:9.0f} {again:13.1f}", flush=True)
+            times = f"{first.wall:9.1f} {1e3 * first.wall / rows:8.3f} {first.cpu:9.1f} {first.snakemake:12.1f}"
+            print(f"{rows:9d} {shards:8d} {times} {first.peak:9.0f} {again.wall:13.1f}", flush=True)
 
 
 def grow_shards(counts: list[int]) -> None:
     """The table of `shards`."""
-    print("   shards     jobs   dry run s    wall s   s/job   peak MB   run again s")
+    print("   shards     jobs   dry run s    wall s   s/job     cpu s  Snakemake's   peak MB   run again s")
     for shards in counts:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             prepare(folder, shards, shard_size=1)
-            dry, _ = run(folder, "--dry-run", "--quiet", "all")
-            wall, peak = run(folder)
-            again, _ = run(folder)
-            jobs = 2 * shards + 5
-            print(f"{shards:9d} {jobs:8d} {dry:11.1f} {wall:9.1f} {wall / jobs:7.3f} {peak:9.0f} {again:13.1f}", flush=True)
+            dry, first, again = run(folder, "--dry-run", "--quiet", "all"), run(folder), run(folder)
+            jobs = int(re.findall(r"done: (\d+) of", (folder / "console.log").read_text())[0])
+            times = f"{first.wall:9.1f} {first.wall / jobs:7.3f} {first.cpu:9.1f} {first.snakemake:12.1f}"
+            print(f"{shards:9d} {jobs:8d} {dry.wall:11.1f} {times} {first.peak:9.0f} {again.wall:13.1f}", flush=True)
 
 
 if __name__ == "__main__":
