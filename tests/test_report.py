@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from chromium import PROGRAM, Chromium
 from conftest import ROOT, Workspace
+from vacuagym import fingerprint
 from vacuagym.label_table import LABELS
 from vacuagym.parquet import file_metadata, open_parquet, read_batches
 from vacuagym.report.figures import percent, scientific
@@ -241,7 +242,7 @@ def test_nothing_in_a_name_becomes_markup(passed):
     harmless = Page(page(**given))
     document["labels"][HOSTILE] = document["labels"].pop("t")
     document["splits"][HOSTILE] = document["splits"].pop("iid")
-    document["memory"] = [record | {"dataset": HOSTILE} for record in document["memory"]]
+    document["memory"] = [record | {"dataset": f"{HOSTILE}{i % 2}"} for i, record in enumerate(document["memory"])]  # two: a legend
     for check in document["checks"]:
         check |= {"name": HOSTILE, "meaning": HOSTILE, "found": {HOSTILE: 1}, "passed": False, "examples": [HOSTILE]}
     document["verdict"]["passed"] = False
@@ -334,6 +335,18 @@ def test_a_failed_check_fails_the_run_with_the_reason_and_leaves_the_report(fail
     assert "Failed: 1 of" in text
     assert re.search(r"balance of t: found 0\.\d+ where no label has more than 0\.2 of the rows", text)
     assert "Passed: all" in Page((workspace.folder / "results/report.html").read_text()).text
+
+
+def test_another_look_of_the_page_makes_the_report_again_and_a_comment_does_not(tmp_path, monkeypatch):
+    shutil.copytree(ROOT / "workflow/vacuagym", tmp_path / "vacuagym")
+    monkeypatch.setattr(fingerprint, "_PACKAGE", tmp_path / "vacuagym")
+    before = fingerprint.code_fingerprint.__wrapped__(fingerprint.REPORT_CODE)
+    with open(tmp_path / "vacuagym/report/page.py", "a") as module:
+        module.write("# a comment\n")
+    assert fingerprint.code_fingerprint.__wrapped__(fingerprint.REPORT_CODE) == before
+    with open(tmp_path / "vacuagym/report/page.html", "a") as template:
+        template.write("<!-- another look -->\n")
+    assert fingerprint.code_fingerprint.__wrapped__(fingerprint.REPORT_CODE) != before
 
 
 @pytest.mark.parametrize("keep", [0, -1])

@@ -96,7 +96,7 @@ def _memory(memory: Sequence[Mapping[str, Any]]) -> Figure:
         max(0.0, (min((r["declared_mb"] for r in group if r["declared_mb"]), default=0.0)) - peak)
         for group, peak in zip(groups, used, strict=True)
     ]
-    colours = {"used, peak": "#0072B2", "declared and not used": "#D9E6EF"}
+    colours = {"used, peak": "#0072B2", "declared and not used": "#B9CEDC"}
     each = len(groups[0])
     axes = card_axes("Memory of the label jobs", "shards in the order in which they ended" + (f", {each} a bar" if each > 1 else ""), "MB")
     numbers = [str(1 + i * each) for i in range(len(groups))]
