@@ -282,7 +282,7 @@ def test_pictures_are_well_formed_and_stay_inside_their_frames(passed, shards):
         assert "nan" not in svg
 
 
-def test_the_page_does_not_grow_with_the_number_of_shards_or_splits_unseen(passed):
+def test_the_page_does_not_grow_with_the_number_of_shards(passed):
     given = inputs(passed)
     sizes = {}
     for shards in (1000, 20_000):
