@@ -4,7 +4,8 @@
     python benchmarks/scaling.py shards 30 300 3000
 
 `rows`: synthetic tables with 2 to 6 moduli and default settings; time and memory of the whole process tree, all stages included, and the
-processor time of Snakemake's own process. `shards`: one row a shard, so that nothing but starting jobs and Snakemake's own work is left; also the time of a dry run.
+processor time of Snakemake's own process. `shards`: one row a shard, so that nothing but starting jobs and Snakemake's own work is left;
+also the time of a dry run.
 """
 
 import os
