@@ -14,17 +14,19 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from vacuagym.checks import Thresholds
 from vacuagym.config import checked_config, digest, physics_sections
 from vacuagym.feature_tables import FeatureTable
 from vacuagym.fingerprint import LABEL_CODE, code_fingerprint
+from vacuagym.fold_rules import SplitShares
 from vacuagym.parquet import METADATA_KEY
 from vacuagym.planning import Plan
 from vacuagym.stages.label import label
 from vacuagym.stages.merge import label_file, merge
 from vacuagym.stages.plan import plan
 from vacuagym.stages.shard import shard
-from vacuagym.stages.split import SplitShares, split
-from vacuagym.stages.validate import Thresholds, validate
+from vacuagym.stages.split import split
+from vacuagym.stages.validate import Inputs, validate
 
 ROWS = 60  # of the labelled run
 SLOW = ("--config", "search={n_restarts: 1000}")  # a run that is still at its labels whenever a test looks
@@ -189,10 +191,8 @@ def labelled_run(tmp_path_factory) -> Path:
     for path in splits:
         split(results / "labels.parquet", path.stem, 42, SplitShares(0.6, 0.2, 0.3), path)
     (folder / "verification.json").write_text('{"disagreements": {}}', encoding="utf-8")
-    thresholds = Thresholds(1.0, 1.0, 1.0)
-    validate(
-        results / "labels.parquet", plans, splits, results / "labels", folder / "verification.json", thresholds, results / "validation.json"
-    )
+    inputs = Inputs(results / "labels.parquet", plans, splits, [], results / "labels", folder / "verification.json")
+    validate(inputs, Thresholds(1.0, 1.0, 1.0), results / "validation.json")
     (results / "configuration.json").write_text(json.dumps(config), encoding="utf-8")
     rows = pq.read_table(results / "labels.parquet", columns=["key", "dataset", "namespace", "geometry_id"]).to_pylist()
     places = [row["geometry_id"] + (1000 if row["namespace"] == "a:b:1" else 0) for row in rows if row["dataset"] == "a"]

@@ -33,7 +33,7 @@ from vacuagym.whole_files import remove_abandoned, write_text
 
 FILE_ROWS = 24 * ROW_GROUP
 CHECKSUMS = "SHA256SUMS"
-_BATCH_ROWS = 4096
+_BATCH_ROWS = 2048
 _MOST_PIECES = 64  # that wait for a row group to fill
 
 
