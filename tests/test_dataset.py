@@ -113,7 +113,7 @@ def test_internal_columns_of_feature_files_are_not_published(inputs):
     assert "_h11" in pq.read_schema("results/features/a.parquet").names
     folder = publish()
     names = pq.read_schema(next(folder.glob("data/iid/train-*.parquet"))).names
-    assert names == [*(column.name for column in COLUMNS), "euler", "weights", "kind", "only_b"]
+    assert names == [*(column.name for column in COLUMNS), "train_share", "euler", "weights", "kind", "only_b"]
 
 
 def test_rows_that_a_split_leaves_out_are_left_out(inputs):
@@ -127,16 +127,13 @@ def test_rows_that_a_split_leaves_out_are_left_out(inputs):
     assert all(row["euler"] == row["geometry_id"] + 0.5 for row in of_b), "the features that are passed over do not shift the rest"
 
 
-def test_train_shares_are_passed_on_and_null_where_a_split_has_none(inputs):
-    fold = pq.read_table("results/splits/iid.parquet")["fold"].to_pylist()
-    share = [(1, 10, 100)[i % 3] if name == "train" else None for i, name in enumerate(fold)]
-    add_column("results/splits/iid.parquet", "train_share", pa.array(share, pa.int8()))
+def test_train_shares_are_passed_on(inputs):
+    table = pq.read_table("results/splits/iid.parquet")
+    expected = dict(zip(table["key"].to_pylist(), table["train_share"].to_pylist(), strict=True))
     folder = publish()
-    expected = dict(zip(pq.read_table("results/splits/iid.parquet")["key"].to_pylist(), share, strict=True))
     for name in FOLDS:
         assert all(row["train_share"] == expected[row["key"]] for row in rows_of(folder, "iid", name))
-        assert all(row["train_share"] is None for row in rows_of(folder, "ood_complexity", name))
-    assert {row["train_share"] for row in rows_of(folder, "iid", "train")} == {1, 10, 100}
+    assert set(expected.values()) > {None, 100}
     assert pq.read_schema(next(folder.glob("data/iid/train-*.parquet"))).field("train_share").type == pa.int8()
 
 
@@ -288,7 +285,6 @@ def test_integers_that_a_number_of_another_data_set_cannot_hold_are_refused(inpu
 
 @pytest.mark.parametrize("name", ["stability", "train_share"])
 def test_a_feature_named_like_a_column_of_the_labels_is_refused(inputs, name):
-    add_column("results/splits/iid.parquet", "train_share", pa.nulls(90, pa.int8()))
     add_column("results/features/a.parquet", name, pa.array(["?"] * 60))
     with pytest.raises(ConfigError, match=f"a.parquet: column '{name}' is a column of the labels too"):
         publish()

@@ -38,7 +38,6 @@ def published(labelled_run, tmp_path_factory) -> Path:
         table = table.filter(pa.array([fold != empty for fold in table["fold"].to_pylist()]))
         folds = table["fold"].to_pylist()
         about = {"split": name, "folds": {fold: folds.count(fold) for fold in ("train", "validation", "test")}}
-        table = table.append_column("train_share", pa.array([10 if fold == "train" else None for fold in folds], pa.int8()))
         pq.write_table(table.replace_schema_metadata({b"vacuagym": json.dumps(about).encode()}), path)
     results = folder / "results"
     dataset(

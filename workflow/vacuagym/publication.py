@@ -12,9 +12,9 @@ import pyarrow as pa
 from vacuagym.errors import ConfigError
 from vacuagym.fold_rules import FOLDS
 from vacuagym.label_table import COLUMNS
+from vacuagym.stages.split import COLUMNS as SPLIT_COLUMNS
 
 TRAIN_SHARE = "train_share"
-_TRAIN_SHARE_MEANING = "of training rows: the smallest part of the training fold (1 %, 10 %, 100 %; nested) that has the row"
 
 
 @dataclass(frozen=True)
@@ -78,13 +78,10 @@ class Publication:
         return {fold: files for fold in FOLDS if (files := [file for file in own if file.fold == fold])}
 
 
-def published_columns(
-    features: Mapping[str, Path], schemas: Mapping[str, pa.Schema], with_train_share: bool
-) -> tuple[PublishedColumn, ...]:
+def published_columns(features: Mapping[str, Path], schemas: Mapping[str, pa.Schema]) -> tuple[PublishedColumn, ...]:
     """The label columns, ``train_share``, and all columns of the feature files ``features`` of data sets, whose ``schemas`` are given."""
-    columns = [PublishedColumn(column.name, _plain(column.type), column.meaning) for column in COLUMNS]
-    if with_train_share:
-        columns.append(PublishedColumn(TRAIN_SHARE, pa.int8(), _TRAIN_SHARE_MEANING))
+    of_split = [column for column in SPLIT_COLUMNS if column.name == TRAIN_SHARE]
+    columns = [PublishedColumn(column.name, _plain(column.type), column.meaning) for column in (*COLUMNS, *of_split)]
     own = {column.name for column in columns}
     joined: dict[str, dict[str, pa.DataType]] = {}
     for dataset, schema in schemas.items():

@@ -60,8 +60,7 @@ def dataset(
     sizes = {name: file_metadata(open_parquet(path)) for name, path in named.items()}
     tables = _by_name(features, "data set", "|".join(map(re.escape, about["datasets"])))
     schemas = {name: open_parquet(path).schema_arrow for name, path in tables.items()}
-    with_share = any(TRAIN_SHARE in open_parquet(path).schema_arrow.names for path in named.values())
-    columns = published_columns(tables, schemas, with_share)
+    columns = published_columns(tables, schemas)
     names = {name: {fold: _file_names(name, fold, sizes[name]["folds"][fold]) for fold in FOLDS} for name in named}
     _remove_others(output, {name for folds in names.values() for own in folds.values() for name in own})
     files: list[DataFile] = []
@@ -130,8 +129,7 @@ def _write_split(
 
 def _joined_rows(labels: Path, split: Path, features: Mapping[str, Path], schema: pa.Schema) -> Iterator[tuple[pa.Table, np.ndarray]]:
     """The rows of a split with the columns of ``schema``, and their folds; :class:`InputError` where files do not belong together."""
-    own = [TRAIN_SHARE] if TRAIN_SHARE in open_parquet(split).schema_arrow.names else []
-    folds = feed(split, ["key", "fold", *own], _BATCH_ROWS)
+    folds = feed(split, ["key", "fold", TRAIN_SHARE], _BATCH_ROWS)
     joined = pa.schema([field for field in schema if field.name not in (*SCHEMA.names, TRAIN_SHARE)])
     tables = {name: _Features(path, joined) for name, path in features.items()}
     for batch in read_batches(open_parquet(labels), labels, SCHEMA.names, batch_rows=_BATCH_ROWS):
@@ -141,8 +139,7 @@ def _joined_rows(labels: Path, split: Path, features: Mapping[str, Path], schema
         columns = {name: rows[name] for name in SCHEMA.names} | (_features_of(rows, tables, joined) if tables else {})
         rows = pa.table(columns).filter(here)
         _require_same_keys(rows["key"], beside["key"], labels, split)
-        if TRAIN_SHARE in schema.names:
-            rows = rows.append_column(TRAIN_SHARE, beside[TRAIN_SHARE] if own else pa.nulls(len(rows)))
+        rows = rows.append_column(TRAIN_SHARE, beside[TRAIN_SHARE])
         yield rows.select(schema.names).cast(schema), _fold_codes(beside)
     for path, rest in ((split, folds), *((table.path, table.feed) for table in tables.values())):
         _require_same_keys(pa.chunked_array([[]], pa.string()), rest.take(1)["key"], labels, path)
