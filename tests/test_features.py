@@ -20,6 +20,8 @@ from vacuagym.stages.features import Wanted, features
 
 LABELS, OUTPUT = Path("results/labels.parquet"), Path("results/features/t.parquet")
 
+PLAN = ("plan", "--dataset=t", "--table=t.parquet", "--id=id", "--namespace=source", "--output=p.json")
+
 
 def add_columns(order=None, row_group_size=None, **columns) -> None:
     """Add columns to the table of the labelled run, and write its rows in another order."""
@@ -88,27 +90,32 @@ def test_a_table_that_has_changed_since_it_was_labelled_is_refused(run, change):
 
 
 def test_columns_that_will_be_wanted_are_looked_for_when_the_table_is_planned(run, capsys):
-    command = ["plan", "--dataset=t", "--table=t.parquet", "--id=id", "--namespace=source", "--output=p.json"]
-    assert main([*command, "--column=hh"]) == 3
+    assert main([*PLAN, "--column=hh"]) == 3
     assert "feature column 'hh' is not in the table; did you mean h?" in capsys.readouterr().err
-    assert main([*command, "--h11=h", "--h21=-x"]) == 3
+    assert main([*PLAN, "--h11=h", "--h21=-x"]) == 3
     assert "hodge column '-x' is not in the table" in capsys.readouterr().err
-    assert main([*command, "--h11=h"]) == 2
-    assert main([*command, "--h11=source", "--h21=h"]) == 3
+    assert main([*PLAN, "--h11=h"]) == 2
+    assert main([*PLAN, "--h11=source", "--h21=h"]) == 3
     assert "hodge column 'source' has the type string" in capsys.readouterr().err
     add_columns(h11=[0.5] * ROWS, h21=[-1] * ROWS)
-    assert main([*command, "--h11=h", "--h21=h21"]) == 3
+    assert main([*PLAN, "--h11=h", "--h21=h21"]) == 3
     assert "column h21: row 0: -1" in capsys.readouterr().err
-    assert main([*command, "--h11=h11", "--h21=h"]) == 3
+    assert main([*PLAN, "--h11=h11", "--h21=h"]) == 3
     assert "a Hodge number is a whole number" in capsys.readouterr().err
-    assert main([*command, "--column=key"]) == 3
 
 
-@pytest.mark.parametrize("name", ["key", "stability", "_secret"])
+@pytest.mark.parametrize("name", ["key", "stability", "train_share", "_secret"])
 def test_a_feature_cannot_take_the_name_of_a_label_column(run, capsys, name):
     add_columns(**{name: range(ROWS)})
-    assert main(["plan", "--dataset=t", "--table=t.parquet", "--id=id", "--namespace=source", f"--column={name}", "--output=p.json"]) == 3
+    assert main([*PLAN, f"--column={name}"]) == 2
     assert f"column {name!r}" in capsys.readouterr().err
+
+
+def test_a_feature_that_cannot_be_published_is_refused_before_anything_is_labelled(run, capsys):
+    add_columns(structs=[{"x": 1}] * ROWS)
+    assert main([*PLAN, "--column=structs"]) == 2
+    assert "column 'structs' of data set t: values of type struct<x: int64> are not published" in capsys.readouterr().err
+    assert main([*PLAN, "--group=structs"]) == 0
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

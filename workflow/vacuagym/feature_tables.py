@@ -104,6 +104,10 @@ class FeatureTable:
         """:class:`InputError` if one of these columns, of any type, is not in the table."""
         replace(self._columns, carried=names).check(self._file.schema_arrow)
 
+    def fields(self, names: Sequence[str]) -> pa.Schema:
+        """Names and types of some columns, as the file has them."""
+        return pa.schema([self._file.schema_arrow.field(name) for name in names])
+
     def _row_bytes(self) -> int:
         """Bytes of the used columns of a row, uncompressed, on average."""
         size, prefixes = 0, tuple(f"{name}." for name in self._names)

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vacuagym.errors import ConfigError, InputError
+from vacuagym.errors import ConfigError
 from vacuagym.feature_tables import FeatureTable
 from vacuagym.whole_files import write_text
 
@@ -55,8 +55,8 @@ def plan(
     ``columns`` will go into the data set and ``groups`` into the splits, once there are labels; whether they can is known now.
     """
     table.require_columns([*columns, *groups])
-    if taken := [name for name in columns if name.startswith("_") or name in _label_columns()]:
-        raise InputError(f"{table.path}: column {taken[0]!r} cannot go into the data set: labels have the name; rename it in the table")
+    if columns:
+        _require_publishable(dataset, table, columns)
     shards: list[dict] = []
     selected, until = 0, None
     content = ShardDigest()
@@ -87,10 +87,12 @@ def plan(
     write_text(output, json.dumps(document, indent=1) + "\n")
 
 
-def _label_columns() -> list[str]:
-    from vacuagym.label_table import SCHEMA  # takes a while, and only some plans need it
+def _require_publishable(dataset: str, table: FeatureTable, columns: Sequence[str]) -> None:
+    from vacuagym.publication import published_columns  # takes a while, and only some plans need it
 
-    return SCHEMA.names
+    if internal := [name for name in columns if name.startswith("_")]:
+        raise ConfigError(f"{table.path}: column {internal[0]!r}: names that begin with _ are not published; rename it or leave it out")
+    published_columns({dataset: table.path}, {dataset: table.fields(columns)})
 
 
 def _cut(rows: pa.Table, shard_size: int) -> Iterator[tuple[int, pa.Table]]:
