@@ -191,6 +191,7 @@ def test_files_of_an_earlier_data_set_are_removed_and_others_are_not(inputs, mon
     publish()
     (inputs / "results/dataset/data/iid/notes.txt").write_text("mine")
     (inputs / "results/dataset/mine.parquet").write_text("mine")
+    (inputs / "results/dataset/data/iid/.train-00007-of-00009.parquet.1.tmp").write_text("of a writer that was killed")
     monkeypatch.setattr(stage, "FILE_ROWS", 1000)
     folder = publish(splits=("iid",))
     assert sorted(path.name for path in folder.glob("data/iid/*")) == [
@@ -380,13 +381,14 @@ def test_the_card_shows_the_figures_of_the_run(inputs):
 
 
 def test_no_name_of_a_column_becomes_markup_or_yaml(inputs):
-    for name in (HOSTILE, "no", "1e3", "---", "*id001", " padded "):
+    for name in (HOSTILE, "no", "1e3", "---", "a\n---\nb", "*id001", " padded "):
         add_column("results/features/a.parquet", name, pa.array(range(60)))
     folder = publish()
     text = (folder / "README.md").read_text()
     names = [feature["name"] for feature in head(folder)["dataset_info"][0]["features"]]
     assert names == pq.read_schema(next(folder.glob("data/iid/train-*"))).names
     assert {HOSTILE, "no", "1e3"} < set(names)
+    assert [line.strip() for line in text.split("# VacuaGym")[0].splitlines()].count("---") == 2
     body = text.split("\n---\n", 1)[1]
     assert "<script" not in body
     assert "\n---\n" not in body
