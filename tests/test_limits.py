@@ -124,7 +124,7 @@ def test_a_job_that_meets_its_limit_says_so_and_exits_with_4(workspace, monkeypa
 
     workspace.table("t.parquet", [1, 2], [3, 4])
     monkeypatch.setattr(vacuagym.feature_tables.FeatureTable, "__post_init__", meet_the_limit)
-    monkeypatch.setattr("vacuagym.cli.hold_to_memory", lambda *_: None)  # it would hold this process too
+    monkeypatch.setattr("vacuagym.commands.tables.hold_to_memory", lambda *_: None)  # it would hold this process too
     arguments = ["plan", "--dataset=t", f"--table={workspace.folder / 't.parquet'}", "--id=id", "--output=p.json", "--mem-mb=400"]
     assert main(arguments) == 4
     message = capsys.readouterr().err.splitlines()[-1]

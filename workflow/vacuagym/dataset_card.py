@@ -151,18 +151,24 @@ Rows of each data set by label:
 def _splits(publication: Publication) -> str:
     rows = []
     for name in publication.configurations:
-        figures = publication.validation["splits"].get(name, {})
+        about, figures = publication.splits[name], publication.validation["splits"].get(name, {})
         baseline = figures.get("baseline") or {}
         sizes = {fold: sum(file.rows for file in files) for fold, files in publication.folds(name).items()}
         scores = [f"{baseline[score]:.3f}" if score in baseline else "" for score in ("accuracy", "balanced_accuracy", "log_loss")]
-        rows.append([f"`{name}`", *(f"{sizes.get(fold, 0):,}" for fold in FOLDS), _test_fold(name, publication.splits[name]), *scores])
-    heads = ["configuration", *FOLDS, "the test fold", "accuracy", "balanced accuracy", "log loss"]
+        rows.append(
+            [f"`{name}`", *(f"{sizes.get(fold, 0):,}" for fold in FOLDS), f"{about['left_out']:,}", _test_fold(name, about), *scores]
+        )
+    heads = ["configuration", *FOLDS, "left out", "the test fold", "accuracy", "balanced accuracy", "log loss"]
     return f"""## Splits
 
-Each configuration holds the same rows, divided in another way by a keyed hash of the row's key. The scores are those of a baseline that
-knows *n* alone: the label frequencies at each *n* of the training fold, on the test fold.
+Each configuration holds the same rows, divided in another way by a keyed hash of the row's key; left out of it are geometries that belong
+on neither side, or lack what it goes by. The scores are those of a baseline that knows *n* alone: the label frequencies at each *n* of the
+training fold, on the test fold.
 
-{_table(heads, rows)}"""
+{_table(heads, rows)}
+
+Small training sets: `train_share` is 1, 10 or 100, the smallest part in percent of the training fold that a row belongs to; rows with
+`train_share <= 10` are a tenth of it."""
 
 
 def _test_fold(name: str, about: Mapping[str, Any]) -> str:
@@ -170,6 +176,8 @@ def _test_fold(name: str, about: Mapping[str, Any]) -> str:
         return "a random part"
     if "least_n_moduli" in about:
         return f"the geometries with n ≥ {about['least_n_moduli']}"
+    if "least_hodge_sum" in about:
+        return f"the geometries with h11 + h21 ≥ {about['least_hodge_sum']}"
     if dataset := re.fullmatch("ood_dataset_(.+)", name):
         return f"the data set {dataset[1]}"
     return "rows that are set apart"

@@ -90,8 +90,10 @@ def plan(
 def _require_publishable(dataset: str, table: FeatureTable, columns: Sequence[str]) -> None:
     from vacuagym.publication import published_columns  # takes a while, and only some plans need it
 
-    if internal := [name for name in columns if name.startswith("_")]:
-        raise ConfigError(f"{table.path}: column {internal[0]!r}: names that begin with _ are not published; rename it or leave it out")
+    if internal := [name for name in columns if name == "key" or name.startswith("_")]:
+        raise ConfigError(
+            f"{table.path}: column {internal[0]!r}: the name is taken (key, and all that begin with _); rename it or leave it out"
+        )
     published_columns({dataset: table.path}, {dataset: table.fields(columns)})
 
 
