@@ -1,5 +1,6 @@
 """The search finds the critical points that are known to be there, and no others; trials of a stack do not touch each other."""
 
+from dataclasses import replace
 from math import comb
 
 import mpmath
@@ -8,6 +9,7 @@ import pytest
 import scipy.optimize
 
 from known_potentials import (
+    ENSEMBLE,
     KKLT,
     Constant,
     DoubleWell,
@@ -505,6 +507,21 @@ def test_root_finds_saddles_and_descent_none():
     root, descent = run(potential, starts, "root"), run(potential, starts, "descent")
     assert (indices(potential, root.phi)[0][converged(root)] > 0).sum() > 50
     assert not indices(potential, descent.phi)[0][converged(descent)].any()
+
+
+@pytest.mark.parametrize("n", [1, 2, 4])
+def test_descent_from_within_the_barrier_rolls_to_the_minimum(n):
+    """V = Σ kᵢφᵢ² − |γ|φᵢ⁴ falls for ever beyond φᵢ² = kᵢ/2|γ|."""
+    none = {"A": (0.0, 0.0), "D": (0.0, 0.0), "coupling": 0.0, "tilt": 0.0, "runaway_tilt": 0.0}
+    runaway = {"generic": 0, "stabilized": 0, "tachyonic": 0, "runaway": 1}
+    potential = toy_systems(n, 1000, ensemble=replace(ENSEMBLE, **none, regimes=runaway))
+    starts = np.random.default_rng(n).uniform(-2, 2, (1000, n))
+    tops = np.diagonal(potential.K, axis1=1, axis2=2) / (2.0 * np.abs(potential.gamma[:, None]))
+    inside = np.flatnonzero((starts**2 < tops).all(axis=1))
+    trials = run(potential.take(inside), starts[inside], "descent")
+    at_minimum = converged(trials) & (np.abs(trials.phi) < 1e-6).all(axis=1)
+    assert len(inside) > 800
+    assert at_minimum.mean() > 0.975
 
 
 def test_descent_ends_below_its_start():

@@ -2,8 +2,9 @@
 
 Newton's method with a trust region kept by regularisation, (H + μ) d = −∇V (Nocedal and Wright, Numerical Optimization, 2nd ed.,
 chapter 4): a step is taken only if it lowers V as its quadratic model says. One linear solve a step is much cheaper than the
-spectrum that would certify H + μ > 0, so the spectrum is taken where it decides: a trial that arrives at a critical point with a
-negative mode is pushed off along it, downhill, and goes on.
+spectrum that would certify H + μ > 0. A solution that climbs shows that it is not, and its reverse leads down along negative modes; and
+the spectrum is taken where it decides: a trial that arrives at a critical point with a negative mode is pushed off along it, downhill,
+and goes on.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 from vacuagym.eft.potential import Potential, diagonal_of
 from vacuagym.search.stack import ActiveStack, SearchSettings, Trials, norm, solve
 
-_FIRST_DAMPING = 5.0
+_FIRST_DAMPING = 10.0
 _LEAST_DAMPING = 1e-12  # not zero: a Hessian with an exactly flat direction must stay solvable
 _STUCK = 100.0  # damping in units of the largest diagonal entry of H: a step this short along −∇V must lower V, but for rounding
 _PUSHES = np.array([1.0, 0.5, 0.25, 0.1, 0.03, 0.01, 1e-3])
@@ -61,24 +62,27 @@ def _push_off(stack: ActiveStack, saddles: np.ndarray, mode: np.ndarray) -> np.n
 
 
 def _step(stack: ActiveStack) -> None:
-    hessian, gradient, damping = stack.hessian, stack.gradient, stack.work["damping"]
-    damped = hessian.copy()
+    gradient, damping = stack.gradient, stack.work["damping"]
+    damped = stack.hessian.copy()
     diagonal_of(damped)[...] += damping[:, None]
     direction = -solve(damped, gradient)
+    length, slope = norm(direction), np.vecdot(gradient, direction)
+    curvature = -slope - damping * length**2  # d·Hd
+    climbs = slope > 0.0  # along the reverse V falls, and bends down
     # A step may be long where the field is already far out, so that a runaway needs few of them.
-    longest = 1.5 * np.sqrt(gradient.shape[1]) + 0.5 * norm(stack.phi)
-    direction *= np.minimum(1.0, longest / np.maximum(norm(direction), 1e-300))[:, None]
-    slope = np.vecdot(gradient, direction)
-    promised = -(slope + 0.5 * np.vecdot(direction, np.matvec(hessian, direction)))
-    phi = stack.phi + direction
+    longest = 0.7 * np.sqrt(gradient.shape[1]) + norm(stack.phi)
+    share = np.minimum(1.0, longest / np.maximum(length, 1e-300))
+    promised = share * np.abs(slope) - 0.5 * share**2 * curvature
+    phi = stack.phi + np.where(climbs, -share, share)[:, None] * direction
     value, new_gradient, new_hessian = stack.potential.derivatives(phi)
-    gained = stack.value - value
+    gained, grad_norm = stack.value - value, norm(new_gradient)
     # Close to the minimum V changes by less than its rounding error: there the gradient decides.
     noise = 1e-13 * (1.0 + np.abs(stack.value))
-    in_noise = (np.abs(gained) <= noise) & (norm(new_gradient) < stack.grad_norm)
-    accepted = (slope < 0.0) & (promised > 0.0) & ((gained > 1e-4 * promised) | in_noise)
+    in_noise = (np.abs(gained) <= noise) & (grad_norm < stack.grad_norm)
+    accepted = (slope != 0.0) & (promised > 0.0) & ((gained > 1e-4 * promised) | in_noise)
     good = (gained > 0.75 * promised) | (promised < noise)
     poor = gained < 0.25 * promised
-    eased = np.where(good, damping / 3.0, np.where(poor, 2.0 * damping, damping))
-    stack.work["damping"] = np.maximum(np.where(accepted, eased, np.maximum(4.0 * damping, 1e-2)), _LEAST_DAMPING)
+    # Damping that falls with the gradient keeps Newton's fast convergence at the minimum.
+    eased = damping * np.where(good, np.minimum(0.5, grad_norm / stack.grad_norm), np.where(poor, 2.0, 1.0))
+    stack.work["damping"] = np.maximum(np.where(accepted & ~climbs, eased, np.maximum(4.0 * damping, 1e-2)), _LEAST_DAMPING)
     stack.step(accepted, phi, value, new_gradient, new_hessian)

@@ -13,49 +13,70 @@ import numpy as np
 from vacuagym.eft.potential import Potential, diagonal_of
 from vacuagym.search.stack import ActiveStack, SearchSettings, Trials, norm, solve
 
-_FIRST_RADIUS = 1.0
+_FIRST_RADIUS = 0.7  # times √n
 _LARGEST_RADIUS = 1e8
-# A trial whose |∇V| has not fallen by this factor in this many steps is stalling at a stationary point of |∇V|².
-_PATIENCE = 6
-_PROGRESS = 0.7
+# A trial whose steps promise less than this share of |∇V|² twice in a row is stalling at a stationary point of |∇V|²; unless the radius
+# still grows and no step has promised much yet: then it is the radius that keeps the promise small.
+_DULL = 0.2
+_KEEN = 0.5
 
 
 def find_roots(potential: Potential, starts: np.ndarray, settings: SearchSettings) -> Trials:
     """Search ∇V = 0 from ``starts`` (B, n), one for each of the B systems.
 
     A step solves (H² + μ²) d = −H∇V with μ = |∇V| / (2 radius), which bounds |d| by the radius; the radius grows with steps that do
-    what the linear model promised and shrinks with those that do not.
+    what the linear model promised and shrinks with those that do not. A step that does too little is tried once more at a fraction of
+    its length, which costs no second solve.
     """
-    stack = ActiveStack(potential, starts, settings, "root", radius=np.full(len(starts), _FIRST_RADIUS))
-    stack.work["benchmark"] = stack.grad_norm
-    for step in range(settings.root_steps):
-        stalled = _stalled(stack) if step and step % _PATIENCE == 0 else False
-        if not stack.retire(stack.converged(), stack.escaped(), stalled):
+    count, n = starts.shape
+    radius = np.full(count, _FIRST_RADIUS * np.sqrt(n))
+    flags = {name: np.zeros(count, bool) for name in ("keen", "dull", "stalled")}
+    stack = ActiveStack(potential, starts, settings, "root", radius=radius, **flags)
+    for _ in range(settings.root_steps):
+        if not stack.retire(stack.converged(), stack.escaped(), stack.work["stalled"]):
             break
         _step(stack)
     stack.retire(stack.converged(), stack.escaped())
     return stack.close()
 
 
-def _stalled(stack: ActiveStack) -> np.ndarray:
-    stalled = stack.grad_norm > _PROGRESS * stack.work["benchmark"]
-    stack.work["benchmark"] = stack.grad_norm
-    return stalled
-
-
 def _step(stack: ActiveStack) -> None:
-    hessian, gradient, size, radius = stack.hessian, stack.gradient, stack.grad_norm, stack.work["radius"]
-    normal = hessian @ hessian
-    diagonal_of(normal)[...] += ((size / (2.0 * radius)) ** 2)[:, None]
-    direction = -solve(normal, np.matvec(hessian, gradient))
-    length = norm(direction)
+    radius, squared = stack.work["radius"], stack.grad_norm**2
+    direction, slope, curvature = _damped_step(stack, squared / (2.0 * radius) ** 2)
+    length, promised = norm(direction), -2.0 * slope - curvature
     phi = stack.phi + direction
-    value, new_gradient, new_hessian = stack.potential.derivatives(phi)
-    linear = gradient + np.matvec(hessian, direction)
-    promised = size**2 - np.vecdot(linear, linear)
-    gained = size**2 - np.vecdot(new_gradient, new_gradient)
+    value, gradient, hessian = stack.potential.derivatives(phi)
+    gained = squared - np.vecdot(gradient, gradient)
     accepted = (gained > 1e-4 * promised) & (promised > 0.0)
-    grown = np.minimum(3.0 * radius, _LARGEST_RADIUS)
+    good, keen = gained > 0.75 * promised, promised > _KEEN * squared
+    # The radius follows the length of the steps, except where it is the radius that holds them back.
+    grown = np.minimum(3.0 * radius, np.where(keen, np.maximum(radius, 3.0 * length), _LARGEST_RADIUS))
     shrunk = 0.35 * np.fmin(radius, length)
-    stack.work["radius"] = np.where(gained > 0.75 * promised, grown, np.where(gained > 0.25 * promised, radius, shrunk))
-    stack.step(accepted, phi, value, new_gradient, new_hessian)
+    stack.work["radius"] = np.where(good, grown, np.where(gained > 0.25 * promised, radius, shrunk))
+    stack.work["keen"] |= keen
+    dull = (promised < _DULL * squared) & (stack.work["keen"] | ~good)
+    stack.work["stalled"] = dull & stack.work["dull"]
+    stack.work["dull"] = dull
+
+    again = np.flatnonzero(~accepted & (promised > 0.0) & stack.live)
+    if len(again):
+        slope, curvature = slope[again], curvature[again]
+        # The parabola through |∇V|² at both ends, with its slope at the start, has its minimum at this share of the step.
+        share = np.fmax(0.1, np.minimum(0.5, slope / (gained[again] + 2.0 * slope)))
+        shorter = stack.phi[again] + share[:, None] * direction[again]
+        there = stack.potential.take(again).derivatives(shorter)
+        gained = squared[again] - np.vecdot(there[1], there[1])
+        accepted[again] = gained > -1e-4 * share * (2.0 * slope + share * curvature)
+        for array, values in zip((phi, value, gradient, hessian), (shorter, *there), strict=True):
+            array[again] = values
+    stack.step(accepted, phi, value, gradient, hessian)
+
+
+def _damped_step(stack: ActiveStack, damping: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The solution d of (H² + damping) d = −H∇V (B, n), with ∇V·Hd and |Hd|², (B,): |∇V + tHd|² is the linear model along d."""
+    normal = stack.hessian @ stack.hessian
+    diagonal_of(normal)[...] += damping[:, None]
+    force = np.matvec(stack.hessian, stack.gradient)
+    direction = -solve(normal, force)
+    slope = np.vecdot(force, direction)
+    return direction, slope, -slope - damping * np.vecdot(direction, direction)

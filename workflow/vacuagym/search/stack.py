@@ -118,10 +118,10 @@ class ActiveStack:
     def step(self, accepted: np.ndarray, phi: np.ndarray, value: np.ndarray, gradient: np.ndarray, hessian: np.ndarray) -> None:
         """One iteration: the trials where ``accepted`` (B,) is true move to ``phi`` (B, n), where V and its derivatives are known."""
         self.result.n_iterations[self.rows[self.live]] += 1
-        np.copyto(self.phi, phi, where=accepted[:, None])
-        np.copyto(self.value, value, where=accepted)
-        np.copyto(self.gradient, gradient, where=accepted[:, None])
-        np.copyto(self.hessian, hessian, where=accepted[:, None, None])
+        kept = np.flatnonzero(~accepted)
+        for name, new in (("phi", phi), ("value", value), ("gradient", gradient), ("hessian", hessian)):
+            new[kept] = getattr(self, name)[kept]
+            setattr(self, name, new)
         self.grad_norm = norm(self.gradient)
 
     def move(self, rows: np.ndarray, phi: np.ndarray) -> None:
