@@ -416,7 +416,7 @@ def test_hundreds_of_trials_that_root_gave_up_have_no_critical_point():
     assert {LABELS[code] for code in found.labels.ravel()[missed]} <= {"failed", "runaway"}
     gradient = found.fluxes.potential.take(np.repeat(np.arange(450), 3)).gradient(found.trials.phi)
     assert (np.linalg.norm(gradient[missed], axis=1) > 1e-9).all()
-    assert np.isnan(found.spectra[missed]).all()
+    assert np.isnan(found.trials.spectrum[missed]).all()
 
 
 @pytest.mark.parametrize("gamma", [1e-12, -1e-12, 0.0])

@@ -305,9 +305,9 @@ def test_a_looser_tolerance_accepts_larger_gradients_with_fewer_steps():
 def test_what_counts_as_flat_is_set_and_the_points_are_not():
     fine, coarse = (searched({"search.method": "root", "search.hess_eps": eps}) for eps in (1e-6, 0.3))
     np.testing.assert_array_equal(fine.trials.phi, coarse.trials.phi)
-    np.testing.assert_array_equal(fine.spectra, coarse.spectra)
+    np.testing.assert_array_equal(fine.trials.spectrum, coarse.trials.spectrum)
     found = coarse.trials.outcome == Outcome.CONVERGED
-    spectra = coarse.spectra[found]
+    spectra = coarse.trials.spectrum[found]
     eps = 0.3 * np.maximum(1.0, np.abs(spectra).max(axis=1, keepdims=True))
     marginal = ~((spectra < -eps).any(axis=1) & (spectra > eps).any(axis=1)) & (np.abs(spectra) <= eps).any(axis=1)
     np.testing.assert_array_equal(coarse.labels.ravel()[found] == MARGINAL, marginal)

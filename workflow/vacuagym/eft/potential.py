@@ -13,6 +13,8 @@ from typing import Protocol, Self
 
 import numpy as np
 
+from vacuagym.eft.stacked import apply, arranged, diagonal_of, dot, dyads, row_sums
+
 
 class Potential(Protocol):
     """What the search and the classifier ask of a potential: B systems of n moduli each; φ has the shape (…, B, n).
@@ -62,7 +64,7 @@ class ToyPotential:
 
     def take(self, systems: np.ndarray) -> ToyPotential:
         """The systems at these indices, as a stack of their own."""
-        arrays = {f.name: getattr(self, f.name)[systems] for f in fields(self) if f.name != "delta"}
+        arrays = {f.name: arranged(getattr(self, f.name)[systems]) for f in fields(self) if f.name != "delta"}
         return replace(self, **arrays)
 
     def value(self, phi: np.ndarray) -> np.ndarray:
@@ -101,11 +103,11 @@ class ToyPotential:
         root = np.sqrt(squares + self.delta**2)
         one_plus_r2 = 1.0 + row_sums(squares)
         force = self.A * self.a * np.exp(-self.a * row_sums(root))
-        return 2.0 * np.matvec(self.K, phi), squares, root, force, one_plus_r2, self.D * one_plus_r2**-self.p
+        return 2.0 * apply(self.K, phi), squares, root, force, one_plus_r2, self.D * one_plus_r2**-self.p
 
     def _value(self, phi, flux_force, squares, root, force, one_plus_r2, uplift) -> np.ndarray:
-        tree = np.vecdot(phi, 0.5 * flux_force + self.b)
-        return tree - force / self.a + uplift + self.gamma * np.vecdot(squares, squares)
+        tree = dot(phi, 0.5 * flux_force + self.b)
+        return tree - force / self.a + uplift + self.gamma * dot(squares, squares)
 
     def _gradient(self, phi, flux_force, squares, root, force, one_plus_r2, uplift) -> np.ndarray:
         scale = force[..., None] / root
@@ -119,25 +121,10 @@ class ToyPotential:
     def _hessian(self, phi, flux_force, squares, root, force, one_plus_r2, uplift) -> np.ndarray:
         lift = uplift / one_plus_r2
         radial = 4.0 * self.p * (self.p + 1.0) * lift / one_plus_r2
-        condensate = -self.a * force
-        # The two outer products as one product of n × 2 matrices. Roots of the weights on both sides keep it symmetric to the last bit.
-        factors = np.stack([np.sqrt(np.abs(radial))[..., None] * phi, np.sqrt(np.abs(condensate))[..., None] * (phi / root)], axis=-2)
-        signs = np.stack([np.sign(radial), np.sign(condensate)], axis=-1)
-        hessian = np.matmul((signs[..., None] * factors).swapaxes(-1, -2), factors)
+        hessian = dyads(radial, phi, -self.a * force, phi / root)
         hessian += 2.0 * self.K
         diagonal = force[..., None] * (self.delta**2 / (root * root * root))
         diagonal += (12.0 * self.gamma)[..., None] * squares
         diagonal -= (2.0 * self.p * lift)[..., None]
         diagonal_of(hessian)[...] += diagonal
         return hessian
-
-
-def row_sums(rows: np.ndarray) -> np.ndarray:
-    """Sums along the last axis; for short rows several times faster than ``sum``."""
-    return np.einsum("...i->...", rows)
-
-
-def diagonal_of(matrices: np.ndarray) -> np.ndarray:
-    """The diagonals of a stack of new (C-contiguous) square matrices (…, n, n), as a view (…, n)."""
-    n = matrices.shape[-1]
-    return matrices.reshape(*matrices.shape[:-2], n * n)[..., :: n + 1]

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from vacuagym.eft.potential import Potential, diagonal_of
-from vacuagym.search.stack import ActiveStack, SearchSettings, Trials, norm, solve
+from vacuagym.eft.potential import Potential
+from vacuagym.eft.stacked import diagonal_of, dot, norm, solve
+from vacuagym.search.stack import ActiveStack, SearchSettings, Trials
 
 _FIRST_DAMPING = 10.0
 _LEAST_DAMPING = 1e-12  # not zero: a Hessian with an exactly flat direction must stay solvable
@@ -38,21 +39,24 @@ def _at_minimum(stack: ActiveStack) -> np.ndarray:
     its rounding error. If nothing is negative there, Newton's undamped step gets the next word.
     """
     converged = stack.converged() & stack.live
-    stuck = stack.work["damping"] > _STUCK * (1.0 + np.abs(diagonal_of(stack.hessian)).max(axis=1, initial=0.0))
-    candidates = np.flatnonzero(converged | (stuck & stack.live))
+    damping = stack.work["damping"]
+    stiff = np.flatnonzero((damping > _STUCK) & stack.live & ~converged)
+    stuck = stiff[damping[stiff] > _STUCK * (1.0 + np.abs(diagonal_of(stack.hessian[stiff])).max(axis=1, initial=0.0))]
+    candidates = np.concatenate([np.flatnonzero(converged), stuck])
     if len(candidates):
-        modes, vectors = np.linalg.eigh(stack.hessian[candidates])
+        modes = stack.spectra(candidates)
         negative = modes[:, 0] < -stack.settings.hess_eps * np.maximum(1.0, np.abs(modes).max(axis=1))
-        stack.work["damping"][candidates] = np.where(negative, 2.0 * np.abs(modes[:, 0]), _LEAST_DAMPING)
-        if negative.any():
-            saddles = candidates[negative]
-            converged[saddles] &= ~_push_off(stack, saddles, vectors[negative][:, :, 0])
+        damping[candidates] = np.where(negative, 2.0 * np.abs(modes[:, 0]), _LEAST_DAMPING)
+        saddles = candidates[negative]
+        if len(saddles):
+            converged[saddles] &= ~_push_off(stack, saddles)
     return converged
 
 
-def _push_off(stack: ActiveStack, saddles: np.ndarray, mode: np.ndarray) -> np.ndarray:
+def _push_off(stack: ActiveStack, saddles: np.ndarray) -> np.ndarray:
     """Move the trials at a saddle along their most negative mode to where V is lowest; true where it fell, shape (saddles,)."""
-    downhill = np.where(np.vecdot(stack.gradient[saddles], mode) > 0.0, -1.0, 1.0)
+    mode = np.linalg.eigh(stack.hessian[saddles])[1][:, :, 0]
+    downhill = np.where(dot(stack.gradient[saddles], mode) > 0.0, -1.0, 1.0)
     points = stack.phi[saddles] + _PUSHES[:, None, None] * (downhill[:, None] * mode)
     heights = stack.potential.take(saddles).value(points)
     heights = np.where(np.isnan(heights), np.inf, heights)
@@ -63,10 +67,10 @@ def _push_off(stack: ActiveStack, saddles: np.ndarray, mode: np.ndarray) -> np.n
 
 def _step(stack: ActiveStack) -> None:
     gradient, damping = stack.gradient, stack.work["damping"]
-    damped = stack.hessian.copy()
+    damped = stack.hessian.copy("K")
     diagonal_of(damped)[...] += damping[:, None]
     direction = -solve(damped, gradient)
-    length, slope = norm(direction), np.vecdot(gradient, direction)
+    length, slope = norm(direction), dot(gradient, direction)
     curvature = -slope - damping * length**2  # d·Hd
     climbs = slope > 0.0  # along the reverse V falls, and bends down
     # A step may be long where the field is already far out, so that a runaway needs few of them.

@@ -45,11 +45,10 @@ class Physics:
 
 @dataclass(frozen=True)
 class SearchedGeometries:
-    """All trials of a batch of geometries, B geometries × S flux draws × R restarts; ``trials`` and ``spectra`` hold them in that order."""
+    """All trials of a batch of geometries, B geometries × S flux draws × R restarts; ``trials`` holds them in that order."""
 
     fluxes: FluxDraws  # B·S draws
     trials: Trials
-    spectra: np.ndarray  # (B·S·R, n) ascending, NaN where the trial has no critical point
     labels: np.ndarray  # (B, S, R) of each trial
     restart: np.ndarray  # (B, S) the restart that is each draw's vacuum
     draw_labels: np.ndarray  # (B, S)
@@ -65,13 +64,12 @@ def search_geometries(physics: Physics, n: int, keys: np.ndarray, ids: np.ndarra
     fluxes = draw_fluxes(physics.ensemble, n, *streams)
     starts = draw_starts(n, settings.n_restarts, settings.start_range, *streams).reshape(-1, n)
     trials = search(fluxes.potential.take(np.repeat(np.arange(len(draws)), settings.n_restarts)), starts, settings)
-    spectra = _spectra(fluxes, trials, settings.n_restarts)
-    index = hessian_index(np.where(np.isfinite(spectra), spectra, 0.0), settings.hess_eps)
+    index = hessian_index(np.where(np.isfinite(trials.spectrum), trials.spectrum, 0.0), settings.hess_eps)
     unbounded = np.repeat(fluxes.potential.unbounded_below(), settings.n_restarts)
     labels = trial_labels(trials.outcome, index, unbounded).reshape(shape)
     restart = draw_vacua(trials.outcome.reshape(shape), trials.value.reshape(shape))
     draw_labels = np.take_along_axis(labels, restart[:, :, None], axis=2)[:, :, 0]
-    return SearchedGeometries(fluxes, trials, spectra, labels, restart, draw_labels, deciding_draw(draw_labels))
+    return SearchedGeometries(fluxes, trials, labels, restart, draw_labels, deciding_draw(draw_labels))
 
 
 def label_geometries(physics: Physics, n: int, keys: np.ndarray, ids: np.ndarray) -> dict[str, np.ndarray]:
@@ -94,16 +92,8 @@ def label_geometries(physics: Physics, n: int, keys: np.ndarray, ids: np.ndarray
         "draw_counts": label_counts(found.draw_labels),
         "barrier_height": _barriers(found.fluxes, found.trials, label, draw, trial, settings.field_range),
         **_couplings(found.fluxes, draw),
-        **_vacuum(found.trials, found.spectra, settings.hess_eps, trial),
+        **_vacuum(found.trials, settings.hess_eps, trial),
     }
-
-
-def _spectra(fluxes: FluxDraws, trials: Trials, n_restarts: int) -> np.ndarray:
-    """Ascending Hessian eigenvalues of the trials that converged, NaN for the others, (trials, n)."""
-    spectra = np.full(trials.phi.shape, np.nan)
-    converged = np.flatnonzero(trials.outcome == Outcome.CONVERGED)
-    spectra[converged] = np.linalg.eigvalsh(fluxes.potential.take(converged // n_restarts).hessian(trials.phi[converged]))
-    return spectra
 
 
 def _couplings(fluxes: FluxDraws, draw: np.ndarray) -> dict[str, np.ndarray]:
@@ -119,9 +109,9 @@ def _couplings(fluxes: FluxDraws, draw: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def _vacuum(trials: Trials, spectra: np.ndarray, hess_eps: float, trial: np.ndarray) -> dict[str, np.ndarray]:
+def _vacuum(trials: Trials, hess_eps: float, trial: np.ndarray) -> dict[str, np.ndarray]:
     converged = trials.outcome[trial] == Outcome.CONVERGED
-    eigenvalues = spectra[trial]
+    eigenvalues = trials.spectrum[trial]
     index = hessian_index(np.where(converged[:, None], eigenvalues, 0.0), hess_eps)
     size = np.abs(eigenvalues)
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from vacuagym.eft.potential import Potential, diagonal_of
-from vacuagym.search.stack import ActiveStack, SearchSettings, Trials, norm, solve
+from vacuagym.eft.potential import Potential
+from vacuagym.eft.stacked import apply, diagonal_of, dot, norm, solve, square
+from vacuagym.search.stack import ActiveStack, SearchSettings, Trials
 
 _FIRST_RADIUS = 0.7  # times √n
 _LARGEST_RADIUS = 1e8
@@ -33,11 +34,18 @@ def find_roots(potential: Potential, starts: np.ndarray, settings: SearchSetting
     flags = {name: np.zeros(count, bool) for name in ("keen", "dull", "stalled")}
     stack = ActiveStack(potential, starts, settings, "root", radius=radius, **flags)
     for _ in range(settings.root_steps):
-        if not stack.retire(stack.converged(), stack.escaped(), stack.work["stalled"]):
+        if not stack.retire(_at_root(stack), stack.escaped(), stack.work["stalled"]):
             break
         _step(stack)
-    stack.retire(stack.converged(), stack.escaped())
+    stack.retire(_at_root(stack), stack.escaped())
     return stack.close()
+
+
+def _at_root(stack: ActiveStack) -> np.ndarray:
+    converged = stack.converged() & stack.live
+    if converged.any():
+        stack.spectra(np.flatnonzero(converged))
+    return converged
 
 
 def _step(stack: ActiveStack) -> None:
@@ -46,7 +54,7 @@ def _step(stack: ActiveStack) -> None:
     length, promised = norm(direction), -2.0 * slope - curvature
     phi = stack.phi + direction
     value, gradient, hessian = stack.potential.derivatives(phi)
-    gained = squared - np.vecdot(gradient, gradient)
+    gained = squared - dot(gradient, gradient)
     accepted = (gained > 1e-4 * promised) & (promised > 0.0)
     good, keen = gained > 0.75 * promised, promised > _KEEN * squared
     # The radius follows the length of the steps, except where it is the radius that holds them back.
@@ -65,7 +73,7 @@ def _step(stack: ActiveStack) -> None:
         share = np.fmax(0.1, np.minimum(0.5, slope / (gained[again] + 2.0 * slope)))
         shorter = stack.phi[again] + share[:, None] * direction[again]
         there = stack.potential.take(again).derivatives(shorter)
-        gained = squared[again] - np.vecdot(there[1], there[1])
+        gained = squared[again] - dot(there[1], there[1])
         accepted[again] = gained > -1e-4 * share * (2.0 * slope + share * curvature)
         for array, values in zip((phi, value, gradient, hessian), (shorter, *there), strict=True):
             array[again] = values
@@ -74,9 +82,9 @@ def _step(stack: ActiveStack) -> None:
 
 def _damped_step(stack: ActiveStack, damping: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The solution d of (H² + damping) d = −H∇V (B, n), with ∇V·Hd and |Hd|², (B,): |∇V + tHd|² is the linear model along d."""
-    normal = stack.hessian @ stack.hessian
+    normal = square(stack.hessian)
     diagonal_of(normal)[...] += damping[:, None]
-    force = np.matvec(stack.hessian, stack.gradient)
+    force = apply(stack.hessian, stack.gradient)
     direction = -solve(normal, force)
-    slope = np.vecdot(force, direction)
-    return direction, slope, -slope - damping * np.vecdot(direction, direction)
+    slope = dot(force, direction)
+    return direction, slope, -slope - damping * dot(direction, direction)

@@ -1,4 +1,4 @@
-"""What the batched solvers share: the outcome of a trial, its settings, and a linear solve that survives a singular member.
+"""What the batched solvers share: the outcome of a trial, its settings, and the stack of trials at work.
 
 A solver works on a stack of trials of equal n. Each trial has a row in every work array; finished rows are compressed out, so that
 an iteration costs what its active trials cost. No operation mixes rows: a trial's path does not depend on its neighbours.
@@ -12,6 +12,7 @@ from enum import IntEnum
 import numpy as np
 
 from vacuagym.eft.potential import Potential
+from vacuagym.eft.stacked import arranged, norm
 
 
 class Outcome(IntEnum):
@@ -43,9 +44,13 @@ class SearchSettings:
 
 @dataclass
 class Trials:
-    """Where a stack of trials ended: ``phi`` (B, n), the others (B,); ``method`` indexes :data:`METHODS`."""
+    """Where a stack of trials ended: ``phi`` and ``spectrum`` (B, n), the others (B,); ``method`` indexes :data:`METHODS`.
+
+    ``spectrum`` holds the Hessian eigenvalues of a critical point, ascending, and NaN for a trial that has not converged.
+    """
 
     phi: np.ndarray
+    spectrum: np.ndarray
     value: np.ndarray
     grad_norm: np.ndarray
     outcome: np.ndarray
@@ -58,6 +63,7 @@ class Trials:
         count = len(starts)
         return cls(
             starts.copy(),
+            np.full(starts.shape, np.nan),
             np.full(count, np.nan),
             np.full(count, np.nan),
             np.full(count, Outcome.FAILED, np.int8),
@@ -84,8 +90,8 @@ class ActiveStack:
         self.settings = settings
         self.rows = np.arange(len(starts))
         self.live = np.ones(len(starts), bool)
-        self.phi = starts.copy()
-        self.value, self.gradient, self.hessian = potential.derivatives(starts)
+        self.phi = arranged(starts.copy())
+        self.value, self.gradient, self.hessian = potential.derivatives(self.phi)
         self.grad_norm = norm(self.gradient)
         self.work = work
 
@@ -100,6 +106,12 @@ class ActiveStack:
         """Which trials have left the field range, shape (B,), bool."""
         return norm(self.phi) > self.settings.field_range
 
+    def spectra(self, rows: np.ndarray) -> np.ndarray:
+        """Ascending Hessian eigenvalues of the trials of index ``rows`` (M,), shape (M, n); kept for the record of those that converge."""
+        modes = np.linalg.eigvalsh(self.hessian[rows])
+        self.result.spectrum[self.rows[rows]] = modes
+        return modes
+
     def retire(self, converged: np.ndarray, escaped: np.ndarray, given_up: np.ndarray | bool = False) -> bool:
         """Record the trials that have ended, escape before convergence; true while any is left."""
         ended = (converged | escaped | given_up) & self.live
@@ -113,6 +125,7 @@ class ActiveStack:
     def close(self) -> Trials:
         """The record of all trials; those still at work have failed."""
         self._record(self.live, Outcome.FAILED)
+        self.result.spectrum[self.result.outcome != Outcome.CONVERGED] = np.nan
         return self.result
 
     def step(self, accepted: np.ndarray, phi: np.ndarray, value: np.ndarray, gradient: np.ndarray, hessian: np.ndarray) -> None:
@@ -132,8 +145,10 @@ class ActiveStack:
 
     def _compress(self) -> None:
         keep = np.flatnonzero(self.live)
-        for name in ("rows", "live", "phi", "value", "gradient", "hessian", "grad_norm"):
+        for name in ("rows", "live", "value", "grad_norm"):
             setattr(self, name, getattr(self, name)[keep])
+        for name in ("phi", "gradient", "hessian"):
+            setattr(self, name, arranged(getattr(self, name)[keep]))
         self.work = {name: array[keep] for name, array in self.work.items()}
         self.potential = self.potential.take(keep)
 
@@ -143,23 +158,3 @@ class ActiveStack:
         self.result.value[rows] = self.value[ended]
         self.result.grad_norm[rows] = self.grad_norm[ended]
         self.result.outcome[rows] = outcome
-
-
-def norm(vectors: np.ndarray) -> np.ndarray:
-    """Euclidean length along the last axis."""
-    return np.sqrt(np.vecdot(vectors, vectors))
-
-
-def solve(matrices: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    """x of Ax = v for a stack, (B, n, n) and (B, n); NaN where A is exactly singular, which a step test then refuses."""
-    try:
-        return np.linalg.solve(matrices, vectors[..., None])[..., 0]
-    except np.linalg.LinAlgError:  # NumPy gives up the whole stack for one singular member
-        return np.stack([_solve_one(matrix, vector) for matrix, vector in zip(matrices, vectors, strict=True)])
-
-
-def _solve_one(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
-    try:
-        return np.linalg.solve(matrix, vector)
-    except np.linalg.LinAlgError:
-        return np.full(len(vector), np.nan)

@@ -51,7 +51,7 @@ def _print_trials(found: SearchedGeometries) -> None:
         mark = "*" if found.restart[0, draw] == restart else " "
         who = f"{draw:>4} {restart:>6}{mark}  {REGIMES[found.fluxes.regime[draw]]:<10}"
         how = f"{Outcome(trials.outcome[trial]).name.lower():<9} {METHODS[trials.method[trial]]:<7} {trials.n_iterations[trial]:>5}"
-        what = f"{trials.value[trial]:>14.8g} {trials.grad_norm[trial]:>9.1e} {found.spectra[trial, 0]:>16.8g}"
+        what = f"{trials.value[trial]:>14.8g} {trials.grad_norm[trial]:>9.1e} {found.trials.spectrum[trial, 0]:>16.8g}"
         print(f"{who} {how} {what}  {LABELS[found.labels[0, draw, restart]]}")
     print("* the vacuum of its draw")
 
