@@ -15,7 +15,7 @@ from vacuagym.eft.potential import Potential
 from vacuagym.eft.stacked import diagonal_of, dot, norm, solve
 from vacuagym.search.stack import ActiveStack, SearchSettings, Trials
 
-_FIRST_DAMPING = 10.0
+_FIRST_DAMPING = 15.0
 _LEAST_DAMPING = 1e-12  # not zero: a Hessian with an exactly flat direction must stay solvable
 _STUCK = 100.0  # damping in units of the largest diagonal entry of H: a step this short along −∇V must lower V, but for rounding
 _PUSHES = np.array([1.0, 0.5, 0.25, 0.1, 0.03, 0.01, 1e-3])
@@ -67,26 +67,32 @@ def _push_off(stack: ActiveStack, saddles: np.ndarray) -> np.ndarray:
 
 def _step(stack: ActiveStack) -> None:
     gradient, damping = stack.gradient, stack.work["damping"]
-    damped = stack.hessian.copy("K")
-    diagonal_of(damped)[...] += damping[:, None]
-    direction = -solve(damped, gradient)
+    direction = _damped_step(stack)
     length, slope = norm(direction), dot(gradient, direction)
     curvature = -slope - damping * length**2  # d·Hd
     climbs = slope > 0.0  # along the reverse V falls, and bends down
     # A step may be long where the field is already far out, so that a runaway needs few of them.
-    longest = 0.7 * np.sqrt(gradient.shape[1]) + norm(stack.phi)
-    share = np.minimum(1.0, longest / np.maximum(length, 1e-300))
-    promised = share * np.abs(slope) - 0.5 * share**2 * curvature
-    phi = stack.phi + np.where(climbs, -share, share)[:, None] * direction
-    value, new_gradient, new_hessian = stack.potential.derivatives(phi)
-    gained, grad_norm = stack.value - value, norm(new_gradient)
+    longest = 2.5 * np.sqrt(gradient.shape[1]) + norm(stack.phi)
+    scale = np.minimum(1.0, longest / np.maximum(length, 1e-300))
+    slope, curvature = -np.abs(slope) * scale, curvature * scale**2
+    step = np.where(climbs, -scale, scale)[:, None] * direction
+    promised = -slope - 0.5 * curvature
+    points = stack.evaluate(stack.phi + step)
+    gained, grad_norm = stack.value - points[1], norm(points[2])
     # Close to the minimum V changes by less than its rounding error: there the gradient decides.
     noise = 1e-13 * (1.0 + np.abs(stack.value))
     in_noise = (np.abs(gained) <= noise) & (grad_norm < stack.grad_norm)
-    accepted = (slope != 0.0) & (promised > 0.0) & ((gained > 1e-4 * promised) | in_noise)
+    accepted = (slope < 0.0) & (promised > 0.0) & ((gained > 1e-4 * promised) | in_noise)
     good = (gained > 0.75 * promised) | (promised < noise)
     poor = gained < 0.25 * promised
     # Damping that falls with the gradient keeps Newton's fast convergence at the minimum.
-    eased = damping * np.where(good, np.minimum(0.5, grad_norm / stack.grad_norm), np.where(poor, 2.0, 1.0))
-    stack.work["damping"] = np.maximum(np.where(accepted & ~climbs, eased, np.maximum(4.0 * damping, 1e-2)), _LEAST_DAMPING)
-    stack.step(accepted, phi, value, new_gradient, new_hessian)
+    eased = damping * np.where(good, np.minimum(0.6, grad_norm / stack.grad_norm), np.where(poor, 2.0, 1.0))
+    raised = np.maximum(np.where(accepted, 4.0, 2.5) * damping, 1e-2)
+    stack.work["damping"] = np.maximum(np.where(accepted & ~climbs, eased, raised), _LEAST_DAMPING)
+    stack.step(accepted, points)
+
+
+def _damped_step(stack: ActiveStack) -> np.ndarray:
+    damped = stack.hessian.copy("K")
+    diagonal_of(damped)[...] += stack.work["damping"][:, None]
+    return -solve(damped, stack.gradient)

@@ -11,15 +11,14 @@ from __future__ import annotations
 import numpy as np
 
 from vacuagym.eft.potential import Potential
-from vacuagym.eft.stacked import apply, diagonal_of, dot, norm, solve, square
+from vacuagym.eft.stacked import apply, arranged, diagonal_of, dot, norm, solve, square
 from vacuagym.search.stack import ActiveStack, SearchSettings, Trials
 
-_FIRST_RADIUS = 0.7  # times √n
 _LARGEST_RADIUS = 1e8
 # A trial whose steps promise less than this share of |∇V|² twice in a row is stalling at a stationary point of |∇V|²; unless the radius
 # still grows and no step has promised much yet: then it is the radius that keeps the promise small.
-_DULL = 0.2
-_KEEN = 0.5
+_DULL = 0.3
+_KEEN = 0.5  # a step that promises more than this share of |∇V|² is almost Newton's
 
 
 def find_roots(potential: Potential, starts: np.ndarray, settings: SearchSettings) -> Trials:
@@ -30,7 +29,7 @@ def find_roots(potential: Potential, starts: np.ndarray, settings: SearchSetting
     its length, which costs no second solve.
     """
     count, n = starts.shape
-    radius = np.full(count, _FIRST_RADIUS * np.sqrt(n))
+    radius = np.full(count, np.sqrt(n))
     flags = {name: np.zeros(count, bool) for name in ("keen", "dull", "stalled")}
     stack = ActiveStack(potential, starts, settings, "root", radius=radius, **flags)
     for _ in range(settings.root_steps):
@@ -52,14 +51,13 @@ def _step(stack: ActiveStack) -> None:
     radius, squared = stack.work["radius"], stack.grad_norm**2
     direction, slope, curvature = _damped_step(stack, squared / (2.0 * radius) ** 2)
     length, promised = norm(direction), -2.0 * slope - curvature
-    phi = stack.phi + direction
-    value, gradient, hessian = stack.potential.derivatives(phi)
-    gained = squared - dot(gradient, gradient)
+    points = stack.evaluate(stack.phi + direction)
+    gained = squared - dot(points[2], points[2])
     accepted = (gained > 1e-4 * promised) & (promised > 0.0)
     good, keen = gained > 0.75 * promised, promised > _KEEN * squared
     # The radius follows the length of the steps, except where it is the radius that holds them back.
-    grown = np.minimum(3.0 * radius, np.where(keen, np.maximum(radius, 3.0 * length), _LARGEST_RADIUS))
-    shrunk = 0.35 * np.fmin(radius, length)
+    grown = np.minimum(3.0 * radius, np.where(keen, np.maximum(radius, 1.5 * length), _LARGEST_RADIUS))
+    shrunk = 0.5 * np.fmin(radius, length)
     stack.work["radius"] = np.where(good, grown, np.where(gained > 0.25 * promised, radius, shrunk))
     stack.work["keen"] |= keen
     dull = (promised < _DULL * squared) & (stack.work["keen"] | ~good)
@@ -71,13 +69,12 @@ def _step(stack: ActiveStack) -> None:
         slope, curvature = slope[again], curvature[again]
         # The parabola through |∇V|² at both ends, with its slope at the start, has its minimum at this share of the step.
         share = np.fmax(0.1, np.minimum(0.5, slope / (gained[again] + 2.0 * slope)))
-        shorter = stack.phi[again] + share[:, None] * direction[again]
-        there = stack.potential.take(again).derivatives(shorter)
-        gained = squared[again] - dot(there[1], there[1])
-        accepted[again] = gained > -1e-4 * share * (2.0 * slope + share * curvature)
-        for array, values in zip((phi, value, gradient, hessian), (shorter, *there), strict=True):
+        phi = arranged(stack.phi[again] + share[:, None] * direction[again])
+        shorter = phi, *stack.potential.take(again).derivatives(phi)
+        accepted[again] = squared[again] - dot(shorter[2], shorter[2]) > -1e-4 * share * (2.0 * slope + share * curvature)
+        for array, values in zip(points, shorter, strict=True):
             array[again] = values
-    stack.step(accepted, phi, value, gradient, hessian)
+    stack.step(accepted, points)
 
 
 def _damped_step(stack: ActiveStack, damping: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -24,6 +24,7 @@ class Outcome(IntEnum):
 
 
 METHODS = ("root", "descent")
+Points = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # φ (B, n), V (B,), ∇V (B, n), ∇²V (B, n, n)
 _WORTH_KEEPING = 0.75  # share of live rows at which a stack is compressed
 
 
@@ -128,13 +129,17 @@ class ActiveStack:
         self.result.spectrum[self.result.outcome != Outcome.CONVERGED] = np.nan
         return self.result
 
-    def step(self, accepted: np.ndarray, phi: np.ndarray, value: np.ndarray, gradient: np.ndarray, hessian: np.ndarray) -> None:
-        """One iteration: the trials where ``accepted`` (B,) is true move to ``phi`` (B, n), where V and its derivatives are known."""
+    def evaluate(self, phi: np.ndarray) -> Points:
+        """V and its derivatives where a step may take each trial, ``phi`` (B, n)."""
+        return phi, *self.potential.derivatives(phi)
+
+    def step(self, accepted: np.ndarray, points: Points) -> None:
+        """One iteration: the trials where ``accepted`` (B,) is true move to their points, which the stack makes its own."""
         self.result.n_iterations[self.rows[self.live]] += 1
         kept = np.flatnonzero(~accepted)
-        for name, new in (("phi", phi), ("value", value), ("gradient", gradient), ("hessian", hessian)):
-            new[kept] = getattr(self, name)[kept]
-            setattr(self, name, new)
+        for new, old in zip(points, (self.phi, self.value, self.gradient, self.hessian), strict=True):
+            new[kept] = old[kept]
+        self.phi, self.value, self.gradient, self.hessian = points
         self.grad_norm = norm(self.gradient)
 
     def move(self, rows: np.ndarray, phi: np.ndarray) -> None:
