@@ -3,9 +3,10 @@
     python benchmarks/search.py            # a table, medians of three rounds
     python benchmarks/search.py 2 8 32     # for these numbers of moduli only
 
-All three run in this process on one thread, on the same geometries. *SciPy*: for each trial `root(hybr)`, then `root(lm)`, then
-`minimize(trust-exact)`, with analytic derivatives in plain NumPy on single vectors. *Floor*: for the stacks that our search works on, one
-batched solve for each step that it took, and one `eigvalsh` for each critical point: what NumPy's linear algebra alone would cost.
+All three run in this process on one thread, on the same geometries, in turn, and the times are CPU times: a busy machine does not change
+the ratios much. *SciPy*: for each trial `root(hybr)`, then `root(lm)`, then `minimize(trust-exact)`, with analytic derivatives in plain
+NumPy on single vectors. *Floor*: for the stacks that our search works on, one batched solve for each step that it took, and one `eigvalsh`
+for each critical point: what NumPy's linear algebra alone would cost.
 """
 
 import statistics
@@ -122,12 +123,12 @@ def floor_seconds(n, found):
     converged = int((found.trials.outcome == Outcome.CONVERGED).sum())
     rows = np.resize(np.arange(len(matrices)), len(steps))
     stack, right = matrices[rows] + 10 * np.eye(n), np.ones((len(steps), n, 1))
-    began = time.perf_counter()
+    began = time.process_time()
     for step in range(steps[0] if len(steps) else 0):
         active = int((steps > step).sum())
         np.linalg.solve(stack[:active], right[:active])
     np.linalg.eigvalsh(stack[:converged])
-    return time.perf_counter() - began
+    return time.process_time() - began
 
 
 def _streams(ids):
@@ -141,14 +142,14 @@ def measure(n):
     ids, few = np.arange(GEOMETRIES.get(n, 200)), np.arange(SCIPY_GEOMETRIES.get(n, 10))
     ours, floors, theirs = [], [], []
     for _ in range(ROUNDS):
-        began = time.perf_counter()
+        began = time.process_time()
         batches = list(our_search(n, ids))
-        ours.append((time.perf_counter() - began) / len(ids))
+        ours.append((time.process_time() - began) / len(ids))
         floors.append(sum(floor_seconds(n, batch) for batch in batches) / len(ids))
-        began = time.perf_counter()
+        began = time.process_time()
         with np.errstate(all="ignore"):
             labels, outcomes = scipy_labels(n, few)
-        theirs.append((time.perf_counter() - began) / len(few))
+        theirs.append((time.process_time() - began) / len(few))
     trials = np.concatenate([batch.trials.outcome for batch in batches])
     our_labels = np.concatenate([batch.draw_labels[:, 0] for batch in batches])[: len(few)]
     both = (labels >= 0) & (our_labels < 5)

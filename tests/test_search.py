@@ -457,7 +457,7 @@ def test_the_search_leaves_its_starts_alone(method):
 
 
 @pytest.mark.parametrize("method", ALL_METHODS)
-@pytest.mark.parametrize("n", [2, 5, 16])
+@pytest.mark.parametrize("n", [2, 5, 6, 8, 16])
 def test_a_trial_ends_in_the_same_bits_in_every_stack(n, method):
     potential, starts = toy_trials(n, 500)
     whole = run(potential, starts, method)

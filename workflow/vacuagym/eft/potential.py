@@ -37,7 +37,7 @@ class Potential(Protocol):
         """∇²V, shape (…, B, n, n), exactly symmetric."""
 
     def derivatives(self, phi: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """V, ∇V and ∇²V, for less than the three calls cost."""
+        """V, ∇V and ∇²V, for less than the three calls cost, in new arrays: the caller may write into them."""
 
     def unbounded_below(self) -> np.ndarray:
         """Whether V → −∞ along some direction, shape (B,), bool."""

@@ -1,9 +1,9 @@
 """Linear algebra on stacks: vectors (…, B, n) and matrices (…, B, n, n) of B systems with few to some dozens of moduli.
 
 NumPy and LAPACK spend more on each small vector or matrix than on its numbers. So up to :data:`NARROW` moduli a stack lies in memory with
-the systems side by side (:func:`arranged`), and the operations here run over components, each along all systems; beyond, they are
-NumPy's, on vectors that are contiguous. Either way a system's result depends on nothing but its own numbers, to the last bit: the order of
-every sum is fixed by n. An array in the other memory order costs time, not correctness.
+the systems side by side, and the operations here run over components, each along all systems; beyond, they are NumPy's, on contiguous
+vectors. :func:`arranged` sees to that order. In it, a system's result depends on nothing but its own numbers, to the last bit: the order of
+every sum is fixed by n. In the other order results are right, but slow, and BLAS may round them differently alone and among others.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def _eliminated(matrices: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     for i in reversed(range(n)):
         solution[i] /= rows[i, i]
         solution[:i] -= rows[:i, i] * solution[i]
-    return solution.T
+    return arranged(solution.T)
 
 
 def _solve_one(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
