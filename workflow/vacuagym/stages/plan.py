@@ -91,9 +91,7 @@ def _require_publishable(dataset: str, table: FeatureTable, columns: Sequence[st
     from vacuagym.publication import published_columns  # takes a while, and only some plans need it
 
     if internal := [name for name in columns if name == "key" or name.startswith("_")]:
-        raise ConfigError(
-            f"{table.path}: column {internal[0]!r}: the name is taken (key, and all that begin with _); rename it or leave it out"
-        )
+        raise ConfigError(f"{table.path}: column {internal[0]!r}: the names key and _… are taken; rename it or leave it out")
     published_columns({dataset: table.path}, {dataset: table.fields(columns)})
 
 
