@@ -3,7 +3,7 @@
     python benchmarks/shard.py results/shards/fth6d/30000-39999.parquet
 
 Labels a shard of a finished run in a process of its own, as the pipeline does, and sums up the processor time of its parts. *Search* is the
-Newton steps, the spectra and the barriers; around it are the start of the process with its imports, random streams and couplings, reading,
+Newton steps with their spectra, and the barriers; around it are the start of the process with its imports, random streams and couplings, reading,
 labels, and writing.
 """
 
@@ -18,7 +18,7 @@ from functools import wraps
 from pathlib import Path
 
 PARTS = {
-    "search": ("vacuagym.search.geometries", ("search", "_spectra")),
+    "search": ("vacuagym.search.geometries", ("search",)),
     "streams and couplings": ("vacuagym.search.geometries", ("draw_fluxes", "draw_starts")),
     "barriers": ("vacuagym.search.geometries", ("_barriers",)),
     "a batch in all": ("vacuagym.stages.label", ("label_geometries",)),
