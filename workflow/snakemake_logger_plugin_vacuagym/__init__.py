@@ -20,6 +20,8 @@ from snakemake.settings.enums import Quietness
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from vacuagym.log_tail import last_lines
+
 LINES, INTERVAL = 1000, 1.0  # lines of one job each, then of two, and so on; least seconds between lines of jobs that have no log
 BAR = 16  # characters
 FULL_BLOCKS, SHORT_LINES = 5, 50  # failures shown with the end of their log, and failures shown at all
@@ -55,12 +57,8 @@ def read_log(path: str) -> tuple[str, list[str]]:
         head = log.readline(COMMAND_CHARS).decode(errors="replace").rstrip("\r\n")
         command = head.removeprefix(COMMAND_MARK) if head.startswith(COMMAND_MARK) else ""
         start = log.tell() if command else 0  # the command is shown apart, not a second time in the tail
-        cut = max(start, log.seek(0, os.SEEK_END) - TAIL_BYTES)
-        log.seek(cut)
-        lines = log.read(TAIL_BYTES).decode(errors="replace").splitlines()
-        if cut > start and len(lines) > 1:
-            lines = lines[1:]  # lacks its beginning
-    return command, lines[-TAIL_LINES:]
+        lines = last_lines(log, TAIL_LINES, TAIL_BYTES, start)
+    return command, lines
 
 
 def job_table(stats: dict[str, int]) -> list[str]:

@@ -6,11 +6,12 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from vacuagym.errors import VacuagymError
+from vacuagym.log_tail import last_lines
 from vacuagym.parquet import file_metadata, open_parquet
 from vacuagym.pipeline import CONFIGURATION, LABEL_TABLE, LABELS, Pipeline
 from vacuagym.run_lock import holder, started
@@ -137,16 +138,9 @@ def _written_since(log: Path, moment: float) -> bool:
 
 def _failed(log: Path) -> bool:
     """Whether a job's log ends in an error."""
-    return any(line.startswith("error: ") for line in _last_lines(log))
-
-
-def _last_lines(log: Path) -> Iterator[str]:
-    try:
-        with open(log, "rb") as file:
-            file.seek(max(0, log.stat().st_size - 4096))
-            yield from file.read().decode(errors="replace").splitlines()[-20:]
-    except OSError:
-        return
+    with suppress(OSError), open(log, "rb") as file:
+        return any(line.startswith("error: ") for line in last_lines(file, 20, 4096))
+    return False
 
 
 def _clock(seconds: float) -> str:
