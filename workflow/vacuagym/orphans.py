@@ -29,12 +29,17 @@ def die_with_snakemake() -> None:
         if os.environ.get(HOST) == socket.gethostname() and not _is_alive(int(parent)):
             os.kill(os.getpid(), signal.SIGKILL)  # it died before this job had begun
         return
+    die_with(int(parent))
+
+
+def die_with(parent: int) -> None:
+    """End this process when its parent has ended."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != int(parent):  # it died before the signal was set
+        if os.getppid() != parent:  # it died before the signal was set
             os.kill(os.getpid(), signal.SIGKILL)
     else:
-        threading.Thread(target=_watch, args=(int(parent),), daemon=True).start()
+        threading.Thread(target=_watch, args=(parent,), daemon=True).start()
 
 
 def _is_alive(pid: int) -> bool:

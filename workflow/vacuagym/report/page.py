@@ -13,7 +13,7 @@ import yaml
 from jinja2 import Environment, StrictUndefined
 
 from vacuagym import __version__
-from vacuagym.report.figures import label_figures, point_figures, search_figures
+from vacuagym.report.figures import Figure, label_figures, point_figures, search_figures
 from vacuagym.report.histograms import Distributions
 from vacuagym.report.job_figures import duration, job_figures
 from vacuagym.report.split_figures import split_figures
@@ -29,13 +29,6 @@ def page(document: Mapping[str, Any], counts: Distributions, configuration: Mapp
     sets and keys come from outside: whatever they hold is shown as text.
     """
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
-    sections = [
-        ("Labels", label_figures(document["labels"])),
-        ("Critical points", point_figures(counts, about["physics"]["search"]["grad_tol"])),
-        ("Search", search_figures(counts.steps)),
-        ("Splits", split_figures(document["splits"])),
-        ("Label jobs", job_figures(document["memory"])),
-    ]
     checks = sorted(document["checks"], key=lambda check: check["passed"])  # what has failed comes first
     return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
         passed=document["verdict"]["passed"],
@@ -44,9 +37,20 @@ def page(document: Mapping[str, Any], counts: Distributions, configuration: Mapp
         facts=_facts(document),
         datasets=_datasets(document, configuration),
         versions=_versions(about),
-        sections=[section for section in sections if section[1]],
+        sections=[section for section in figure_sections(document, counts, about) if section[1]],
         configuration=yaml.safe_dump(dict(configuration), sort_keys=False, allow_unicode=True, width=100),
     )
+
+
+def figure_sections(document: Mapping[str, Any], counts: Distributions, about: Mapping[str, Any]) -> list[tuple[str, list[Figure]]]:
+    """The figures of the report below their headings; the arguments are those of :func:`page`."""
+    return [
+        ("Labels", label_figures(document["labels"])),
+        ("Critical points", point_figures(counts, about["physics"]["search"]["grad_tol"])),
+        ("Search", search_figures(counts.steps)),
+        ("Splits", split_figures(document["splits"])),
+        ("Label jobs", job_figures(document["memory"])),
+    ]
 
 
 def _facts(document: Mapping[str, Any]) -> list[tuple[str, str]]:
