@@ -3,8 +3,8 @@
     python benchmarks/shard.py results/shards/fth6d/30000-39999.parquet
 
 Labels a shard of a finished run in a process of its own, as the pipeline does, and sums up the processor time of its parts. *Search* is the
-Newton steps with their spectra, and the barriers; around it are the start of the process with its imports, random streams and couplings, reading,
-labels, and writing.
+Newton steps with their spectra; around it and the barriers are the start of the process with its imports, random streams and couplings,
+reading, labels, and writing.
 """
 
 import json
