@@ -281,6 +281,16 @@ def test_an_encrypted_column_that_is_not_named_is_not_in_the_way(tmp_path):
     assert rows_of(FeatureTable(path, "id", None, "h21").ordered()) == [(number, None, 3) for number in range(9)]
 
 
+def test_features_are_read_beside_encrypted_columns_and_refused_if_they_are_encrypted(tmp_path):
+    path = encrypted(tmp_path, "secret", plaintext_footer=True)
+    table = FeatureTable(path, "id", carried=["h21"])
+    table.require_columns(["h21"])
+    assert table.row_bytes() >= 1
+    for ask in (lambda: table.require_columns(["secret"]), FeatureTable(path, "id", carried=["secret"]).row_bytes):
+        with pytest.raises(InputError, match=r"secret.*encrypted"):
+            ask()
+
+
 def test_a_run_with_an_encrypted_table_ends_with_the_exit_code_of_bad_input(workspace):
     table = encrypted(workspace.folder, "id", plaintext_footer=True)
     workspace.configure({"t": {"source": "table", "path": table.name, "id": "id"}})

@@ -98,25 +98,26 @@ class FeatureTable:
         self._columns.check(self._file.schema_arrow)
         self._names = self._columns.names(self._file.schema_arrow)
         self.schema = self._columns.schema(self._file.schema_arrow)
-        self.row_bytes = self._row_bytes()
 
     def require_columns(self, names: Sequence[str]) -> None:
-        """:class:`InputError` if one of these columns, of any type, is not in the table."""
+        """:class:`InputError` if one of these columns, of any type, is not in the table or cannot be read."""
         replace(self._columns, carried=names).check(self._file.schema_arrow)
+        self._read_a_row(names)
+
+    def _read_a_row(self, names: Sequence[str]) -> None:
+        next(read_batches(self._file, self.path, names, [0], batch_rows=1), None)
 
     def fields(self, names: Sequence[str]) -> pa.Schema:
         """Names and types of some columns, as the file has them."""
         return pa.schema([self._file.schema_arrow.field(name) for name in names])
 
-    def _row_bytes(self) -> int:
+    def row_bytes(self) -> int:
         """Bytes of the used columns of a row, uncompressed, on average."""
-        size, prefixes = 0, tuple(f"{name}." for name in self._names)
-        for group in range(self._file.num_row_groups):
-            about = self._file.metadata.row_group(group)
-            for position in range(about.num_columns):
-                if f"{about.column(position).path_in_schema}.".startswith(prefixes):
-                    size += about.column(position).total_uncompressed_size
-        return max(1, size // self.rows)
+        self._read_a_row(self._names)  # or what the file says of an encrypted column would end the process when it is asked for
+        prefixes = tuple(f"{name}." for name in self._names)
+        leaves = [leaf for leaf in range(len(self._file.schema.names)) if f"{self._file.schema.column(leaf).path}.".startswith(prefixes)]
+        groups = map(self._file.metadata.row_group, range(self._file.num_row_groups))
+        return max(1, sum(group.column(leaf).total_uncompressed_size for group in groups for leaf in leaves) // self.rows)
 
     def ordered(self, first: int | None = None, last: int | None = None, chunk_bytes: int = CHUNK_BYTES) -> Iterator[pa.Table]:
         """The rows with first ≤ id ≤ last, by id and then namespace, in tables of at most about ``chunk_bytes``.
@@ -159,7 +160,7 @@ class FeatureTable:
         """Checked batches in the file's order; the first scan of a table reads every row and notes the ids of each row group."""
         known = self.id_ranges if self.id_ranges and len(self.id_ranges) == self._file.num_row_groups else None
         ranges: list[tuple[int, int]] = []
-        batch_rows = max(1, min(BATCH_ROWS, CHUNK_BYTES // self.row_bytes))
+        batch_rows = max(1, min(BATCH_ROWS, CHUNK_BYTES // self.row_bytes())) if self.carried else BATCH_ROWS
         start = 0
         for group in range(self._file.num_row_groups):
             low, high = 2**63, -(2**63) - 1

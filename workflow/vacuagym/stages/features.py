@@ -53,7 +53,7 @@ def features(plan: Plan, labels: Path, wanted: Wanted, output: Path) -> None:
     kinds = [pa.field(name, table.schema.field(names[name]).type) for name in wanted.columns]
     hodge = [pa.field(name, pa.int32()) for name in HODGE[: len(wanted.hodge)]]
     schema = pa.schema([("key", pa.string()), *hodge, *([(GROUP, pa.uint64())] if wanted.group else []), *kinds])
-    cut = max(1, min(_MOST_ROWS, CHUNK_BYTES // table.row_bytes))
+    cut = max(1, min(_MOST_ROWS, CHUNK_BYTES // table.row_bytes()))
     starts = _starts(labels, plan.dataset, cut)
     labelled = Feed(_keys_schema(labels), _labelled(labels, plan.dataset))
     with write_table(output, schema, {"dataset": plan.dataset}) as writer:
