@@ -81,6 +81,18 @@ def test_appended_rows_label_only_their_shards(two_sources):
     assert len(two_sources.labels()) == 242
 
 
+def test_a_table_that_is_replaced_by_an_older_one_of_equal_ids_and_moduli_gives_its_own_features(workspace):
+    workspace.configure({"t": {"source": "table", "path": "t.parquet", "id": "id", "columns": ["x"]}})
+    workspace.table("t.parquet", range(20), x=[1.0] * 20)
+    workspace.snakemake()
+    labels = workspace.folder / "results/labels/t/0-9999.parquet"
+    labelled = labels.stat().st_mtime_ns
+    os.utime(workspace.table("t.parquet", range(20), x=[2.0] * 20), (1e9, 1e9))
+    workspace.snakemake()
+    assert set(pq.read_table(workspace.folder / "results/dataset/data/iid", columns=["x"])["x"].to_pylist()) == {2.0}
+    assert labels.stat().st_mtime_ns == labelled
+
+
 def test_other_physics_makes_new_labels_and_other_memory_does_not(two_sources):
     two_sources.snakemake()
     labels = two_sources.labels()

@@ -164,7 +164,11 @@ class Pipeline:
             "geometry": [self.config["n_limit"], self.geometry_code],
             "labels": [self.fingerprint],
             "table": [self.fingerprint, self.merge_code, tables, {name: self.plan(name).content for name in self.given}],
-            "features": [self.features_code, {name: self.feature_options(name) for name in self.datasets}],
+            "features": [
+                self.features_code,
+                {name: self.feature_options(name) for name in self.datasets},
+                {name: self.plan(name).path.name for name in self.given},  # a table may be replaced by one that is older
+            ],
             "splits": [self.config["seed"], self.config["splits"], self.split_code],
             "verification": [self.config["verify"], self.verify_code],
             "validation": [self.config["validation"], self.validate_code],
