@@ -402,6 +402,15 @@ def test_of_two_starts_one_waits_until_the_other_has_looked_through_the_folder(t
     assert os.read(order[0], 100) == b"first, second"
 
 
+@pytest.mark.parametrize("name", ["notes.txt", "mine.json", "plot.html", "model/scores.parquet", "dataset/notes.txt"])
+def test_files_of_others_among_the_results_stay_whatever_they_hold(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    write_text(Path("results", name), "not as the pipeline writes")
+    write_text(Path("results/verdict.txt"), "not as the pipeline writes")
+    discard_torn()
+    assert Path("results", name).exists() and not Path("results/verdict.txt").exists()
+
+
 def test_a_file_that_a_job_takes_away_while_a_start_looks_at_it_is_no_obstacle(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_text(Path("results/validation.json"), "{}")

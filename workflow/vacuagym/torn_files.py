@@ -5,25 +5,32 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import sys
 from contextlib import suppress
 from pathlib import Path
 
+from vacuagym import pipeline as paths
+from vacuagym.planning import PLANS
 from vacuagym.whole_files import remove_abandoned
 
-RESULTS = Path("results")
-CHECKSUMS = RESULTS / "dataset" / "SHA256SUMS"
+CHECKSUMS = Path(paths.DATASET)
+_WRITTEN = (
+    *(paths.GEOMETRY, paths.SHARD, paths.LABELS, paths.LABEL_TABLE, paths.FEATURES, paths.SPLIT, paths.INDEX),
+    *(paths.VERIFICATION, paths.VALIDATION, paths.REPORT, paths.VERDICT, paths.PHYSICS, paths.CONFIGURATION, paths.SETTINGS),
+    *(f"{PLANS}/{{plan}}.json", f"{CHECKSUMS.parent}/croissant.json", f"{CHECKSUMS.parent}/data/{{split}}/{{file}}.parquet"),
+)
 _RECORDS = (Path(".snakemake/metadata"), Path(".snakemake/incomplete"))
 _END = {".parquet": b"PAR1", ".html": b"</html>\n", ".txt": b"\n", ".json": b"]}\n"}  # of JSON: the long lists of row numbers
 
 
 def discard_torn() -> None:
-    """Remove what is not whole of the results in the working folder.
+    """Remove what is not whole of the results in the working folder; files of others that lie among them stay.
 
     Parses JSON, and looks at the ends of all other files only: what is altered in between is found by the checksums when it is read.
     Snakemake takes a record of its own that is cut off for none; one that is no text, which it cannot read, is emptied here.
     """
-    for path in sorted(path for suffix in _END for path in RESULTS.rglob(f"*{suffix}")):
+    for path in sorted(path for pattern in _WRITTEN for path in Path().glob(re.sub("{[a-z]+}", "*", pattern))):
         with suppress(FileNotFoundError):  # another run may have begun in the same instant
             if path.is_file() and not _is_whole(path):
                 print(f"warning: {path} is not whole; it is removed and made again", file=sys.stderr)
@@ -36,7 +43,7 @@ def discard_torn() -> None:
         with suppress(FileNotFoundError):
             if record.is_file() and not _is_text(record):
                 record.write_text("{}", encoding="utf-8")
-    remove_abandoned(RESULTS.rglob(".*.json.*.tmp"))  # of a Snakemake that was killed while it wrote its settings
+    remove_abandoned(Path("results").rglob(".*.json.*.tmp"))  # of a Snakemake that was killed while it wrote its settings
 
 
 def _is_whole(path: Path) -> bool:
