@@ -22,6 +22,7 @@ from vacuagym.report.figures import percent, scientific
 from vacuagym.report.histograms import COLUMNS, Distributions, Histogram, count_rows, from_symmetric_log, symmetric_log
 from vacuagym.report.job_figures import MOST_BARS, Job, _at_work, lanes, on_the_clock
 from vacuagym.report.page import page
+from vacuagym.report.split_figures import split_figures
 from vacuagym.search.stack import METHODS
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>&amp;'
@@ -303,6 +304,13 @@ def test_many_data_sets_of_many_moduli_still_make_a_light_page(passed):
     assert all(f"data-set-{i}" in html and f"ood_dataset_{i}" in html for i in range(40))
 
 
+def test_rows_that_a_split_leaves_out_are_among_the_numbers(passed):
+    splits = inputs(passed)["document"]["splits"]
+    splits["iid"] = splits["iid"] | {"left_out": 1234}
+    sizes = split_figures(splits)[0]
+    assert sizes.rows[list(splits).index("iid")][list(sizes.head).index("left out")] == "1,234"
+
+
 def test_a_run_without_any_critical_point_or_job_has_a_page_too(passed):
     given = inputs(passed)
     runaway = dict.fromkeys(LABELS, 0) | {"runaway": 5}
@@ -310,7 +318,7 @@ def test_a_run_without_any_critical_point_or_job_has_a_page_too(passed):
         "t": {"rows": 5, "by_label": runaway, "by_n": {"2": runaway}},
         "none": {"rows": 0, "by_label": {}, "by_n": {}},
     }
-    empty = {"folds": dict.fromkeys(("train", "validation", "test"), 0), "drift": None, "baseline": None}
+    empty = {"folds": dict.fromkeys(("train", "validation", "test"), 0), "left_out": 0, "drift": None, "baseline": None}
     empty["by_label"] = {fold: dict.fromkeys(LABELS, 0) for fold in empty["folds"]}
     given["document"] |= {"splits": {"iid": empty}, "memory": []}
     text = Page(page(**given | {"counts": Distributions()})).text

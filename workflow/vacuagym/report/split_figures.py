@@ -14,7 +14,7 @@ _COMMONEST, _FROM_N, _BALANCED = "accuracy, most common label", "accuracy, n alo
 
 
 def split_figures(splits: Mapping[str, Any]) -> list[Figure]:
-    """The figures of the section ``splits`` of the validation; each split has folds, by_label, drift and baseline."""
+    """The figures of the section ``splits`` of the validation; each split has folds, left_out, by_label, drift and baseline."""
     return [_sizes(splits), _drifts(splits), _labels(splits), _baselines(splits)] if splits else []
 
 
@@ -22,12 +22,12 @@ def _sizes(splits: Mapping[str, Any]) -> Figure:
     shown = list(splits)[:MOST_PICTURED]
     shares = {fold: [100.0 * splits[name]["folds"][fold] / max(1, _rows(splits[name])) for name in shown] for fold in _FOLDS}
     axes = card_axes("Sizes of the folds", "share of the geometries (%)", "", x_range=(0.0, 100.0))
-    cells = [[name, *(f"{split['folds'][fold]:,}" for fold in _FOLDS)] for name, split in splits.items()]
+    cells = [[name, *(f"{split['folds'][fold]:,}" for fold in _FOLDS), f"{split['left_out']:,}"] for name, split in splits.items()]
     without = [name for name, split in splits.items() if not split["folds"]["test"]]
-    caption = "A geometry is in one fold of each split; one that failed is in none." + (
+    caption = "A geometry is in one fold of each split, or in none if it failed or the split leaves it out." + (
         f" Nothing lies apart from the rest in {', '.join(without)}: no test fold." if without else ""
     )
-    return Figure(axes.title, caption, stacked_rows(axes, shown, shares, _FOLD_COLOURS), ["split", *_FOLDS], cells)
+    return Figure(axes.title, caption, stacked_rows(axes, shown, shares, _FOLD_COLOURS), ["split", *_FOLDS, "left out"], cells)
 
 
 def _drifts(splits: Mapping[str, Any]) -> Figure:
