@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from vacuagym.errors import InputError
 from vacuagym.feature_columns import FeatureColumns
 from vacuagym.limits import CHUNK_BYTES
-from vacuagym.parquet import BATCH_ROWS, open_parquet, read_batches
+from vacuagym.parquet import BATCH_ROWS, open_parquet, read_batches, row_bytes
 
 _ORDER = [("geometry_id", "ascending"), ("namespace", "ascending")]
 

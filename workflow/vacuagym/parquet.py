@@ -69,6 +69,17 @@ def read_batches(
         raise _unreadable(path, f"one of the columns {named}", f"damaged while reading {named}", error) from error
 
 
+def row_bytes(file: pq.ParquetFile, names: Sequence[str]) -> int:
+    """Bytes of the named columns of a row, uncompressed, on average; at least 1."""
+    size, prefixes = 0, tuple(f"{name}." for name in names)
+    for group in range(file.num_row_groups):
+        about = file.metadata.row_group(group)
+        for position in range(about.num_columns):
+            if f"{about.column(position).path_in_schema}.".startswith(prefixes):
+                size += about.column(position).total_uncompressed_size
+    return max(1, size // max(1, file.metadata.num_rows))
+
+
 @contextmanager
 def made_by_us(*paths: str | Path) -> Iterator[None]:
     """Read files of a run's results: a damaged one is removed, so that the next run makes it again. No other file is touched."""

@@ -25,7 +25,7 @@ from vacuagym.errors import ConfigError, InputError, VacuagymError
 from vacuagym.fold_rules import FOLDS
 from vacuagym.label_table import SCHEMA
 from vacuagym.limits import CHUNK_BYTES, peak_memory_mb
-from vacuagym.parquet import TableWriter, file_metadata, open_parquet, read_batches, write_table
+from vacuagym.parquet import TableWriter, file_metadata, open_parquet, read_batches, row_bytes, write_table
 from vacuagym.publication import TRAIN_SHARE, DataFile, Publication, PublishedColumn, feature_names, published_columns
 from vacuagym.side_by_side import feed
 from vacuagym.stages.merge import ROW_GROUP
@@ -129,10 +129,12 @@ def _write_split(
 
 def _joined_rows(labels: Path, split: Path, features: Mapping[str, Path], schema: pa.Schema) -> Iterator[tuple[pa.Table, np.ndarray]]:
     """The rows of a split with the columns of ``schema``, and their folds; :class:`InputError` where files do not belong together."""
-    folds = feed(split, ["key", "fold", TRAIN_SHARE], _BATCH_ROWS)
     joined = pa.schema([field for field in schema if field.name not in (*SCHEMA.names, TRAIN_SHARE)])
-    tables = {name: _Features(path, joined) for name, path in features.items()}
-    for batch in read_batches(open_parquet(labels), labels, SCHEMA.names, batch_rows=_BATCH_ROWS):
+    widest = max((row_bytes(open_parquet(path), joined.names) for path in features.values()), default=1)
+    batch_rows = max(1, min(_BATCH_ROWS, CHUNK_BYTES // widest))
+    folds = feed(split, ["key", "fold", TRAIN_SHARE], batch_rows)
+    tables = {name: _Features(path, joined, batch_rows) for name, path in features.items()}
+    for batch in read_batches(open_parquet(labels), labels, SCHEMA.names, batch_rows=batch_rows):
         rows = pa.Table.from_batches([batch])
         here = pc.is_in(rows["key"], value_set=folds.peek(len(rows))["key"].combine_chunks())
         beside = folds.take(pc.sum(here).as_py() or 0)
@@ -152,11 +154,11 @@ def _fold_codes(rows: pa.Table) -> np.ndarray:
 class _Features:
     """The columns of one data set's feature file, in the order of its rows; what it lacks of ``schema`` is null."""
 
-    def __init__(self, path: Path, schema: pa.Schema):
+    def __init__(self, path: Path, schema: pa.Schema, batch_rows: int):
         self.path = path
         self._schema = schema
         self._names = feature_names(open_parquet(path).schema_arrow)
-        self.feed = feed(path, ["key", *self._names], _BATCH_ROWS)
+        self.feed = feed(path, ["key", *self._names], batch_rows)
 
     def take(self, keys: pa.ChunkedArray) -> pa.Table:
         """The rows with these keys, which are the next ones."""
