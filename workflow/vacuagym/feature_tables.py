@@ -102,22 +102,15 @@ class FeatureTable:
     def require_columns(self, names: Sequence[str]) -> None:
         """:class:`InputError` if one of these columns, of any type, is not in the table or cannot be read."""
         replace(self._columns, carried=names).check(self._file.schema_arrow)
-        self._read_a_row(names)
-
-    def _read_a_row(self, names: Sequence[str]) -> None:
-        next(read_batches(self._file, self.path, names, [0], batch_rows=1), None)
+        row_bytes(self._file, self.path, names)
 
     def fields(self, names: Sequence[str]) -> pa.Schema:
         """Names and types of some columns, as the file has them."""
         return pa.schema([self._file.schema_arrow.field(name) for name in names])
 
     def row_bytes(self) -> int:
-        """Bytes of the used columns of a row, uncompressed, on average."""
-        self._read_a_row(self._names)  # or what the file says of an encrypted column would end the process when it is asked for
-        prefixes = tuple(f"{name}." for name in self._names)
-        leaves = [leaf for leaf in range(len(self._file.schema.names)) if f"{self._file.schema.column(leaf).path}.".startswith(prefixes)]
-        groups = map(self._file.metadata.row_group, range(self._file.num_row_groups))
-        return max(1, sum(group.column(leaf).total_uncompressed_size for group in groups for leaf in leaves) // self.rows)
+        """Bytes of the used columns of a row on average."""
+        return row_bytes(self._file, self.path, self._names)
 
     def ordered(self, first: int | None = None, last: int | None = None, chunk_bytes: int = CHUNK_BYTES) -> Iterator[pa.Table]:
         """The rows with first ≤ id ≤ last, by id and then namespace, in tables of at most about ``chunk_bytes``.

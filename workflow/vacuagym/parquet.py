@@ -69,15 +69,15 @@ def read_batches(
         raise _unreadable(path, f"one of the columns {named}", f"damaged while reading {named}", error) from error
 
 
-def row_bytes(file: pq.ParquetFile, names: Sequence[str]) -> int:
-    """Bytes of the named columns of a row, uncompressed, on average; at least 1."""
-    size, prefixes = 0, tuple(f"{name}." for name in names)
-    for group in range(file.num_row_groups):
-        about = file.metadata.row_group(group)
-        for position in range(about.num_columns):
-            if f"{about.column(position).path_in_schema}.".startswith(prefixes):
-                size += about.column(position).total_uncompressed_size
-    return max(1, size // max(1, file.metadata.num_rows))
+def row_bytes(file: pq.ParquetFile, path: str | Path, names: Sequence[str]) -> int:
+    """Bytes of the named columns of a row, on average over the file or over its first rows, whichever is more; at least 1."""
+    # To read an encrypted column is an error like any other; to ask for its size would end the process.
+    first = next(read_batches(file, path, names, range(file.num_row_groups)[:1], 64), None)
+    prefixes = tuple(f"{name}." for name in names)
+    columns = [position for position in range(len(file.schema)) if f"{file.schema.column(position).path}.".startswith(prefixes)]
+    groups = map(file.metadata.row_group, range(file.num_row_groups))
+    size = sum(group.column(position).total_uncompressed_size for group in groups for position in columns)
+    return max(1, size // max(1, file.metadata.num_rows), 0 if first is None else first.nbytes // len(first))
 
 
 @contextmanager

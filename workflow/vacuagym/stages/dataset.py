@@ -130,7 +130,8 @@ def _write_split(
 def _joined_rows(labels: Path, split: Path, features: Mapping[str, Path], schema: pa.Schema) -> Iterator[tuple[pa.Table, np.ndarray]]:
     """The rows of a split with the columns of ``schema``, and their folds; :class:`InputError` where files do not belong together."""
     joined = pa.schema([field for field in schema if field.name not in (*SCHEMA.names, TRAIN_SHARE)])
-    widest = max((row_bytes(open_parquet(path), joined.names) for path in features.values()), default=1)
+    files = [(open_parquet(path), path) for path in features.values()]
+    widest = max((row_bytes(file, path, feature_names(file.schema_arrow)) for file, path in files), default=1)
     batch_rows = max(1, min(_BATCH_ROWS, CHUNK_BYTES // widest))
     folds = feed(split, ["key", "fold", TRAIN_SHARE], batch_rows)
     tables = {name: _Features(path, joined, batch_rows) for name, path in features.items()}
