@@ -52,6 +52,11 @@ def test_a_second_run_does_nothing_and_says_so(two_sources):
     assert "nothing to be done" in again.stdout.lower()
 
 
+def test_another_look_of_the_page_makes_nothing_else_again(two_sources):
+    two_sources.snakemake()
+    assert "done: 2 of 2 jobs" in two_sources.snakemake("--forcerun", "report").stdout  # report and all
+
+
 def test_cores_do_not_change_a_byte(two_sources):
     two_sources.snakemake(cores=1)
     results = two_sources.folder / "results"
