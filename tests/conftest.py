@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -65,10 +66,10 @@ class Workspace:
         config = {"datasets": {"fth6d": None, **datasets}, **settings}
         (self.folder / "mine.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
 
-    def command(self, *arguments: str, cores: int = 2) -> list[str]:
-        """The command line of a run."""
+    def command(self, *arguments: str, cores: int = 2, target: str | None = None) -> list[str]:
+        """The command line of a run, of everything or of what makes one target."""
         call = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", str(cores)]
-        return [*call, "--resources", "mem_mb=12000", "--configfile", "mine.yaml", *arguments]
+        return [*call, *([target] if target else []), "--resources", "mem_mb=12000", "--configfile", "mine.yaml", *arguments]
 
     def snakemake(
         self, *arguments: str, cores: int = 2, check: bool = True, environment: Mapping[str, str] | None = None
@@ -111,8 +112,7 @@ def workspace(tmp_path) -> Workspace:
     return Workspace(tmp_path)
 
 
-@pytest.fixture
-def two_sources(workspace) -> Workspace:
+def prepare_two_sources(workspace: Workspace) -> Workspace:
     """A table of 240 rows in two namespaces whose ids repeat, shuffled, with missing counts, in shards of 50 ids."""
     rng = np.random.default_rng(7)
     order = rng.permutation(240)
@@ -125,6 +125,26 @@ def two_sources(workspace) -> Workspace:
         {"t": {"source": "table", "path": "t.parquet", "id": "id", "namespace": "source", "moduli": "moduli"}},
         shard_size=50,
     )
+    return workspace
+
+
+@pytest.fixture
+def two_sources(workspace) -> Workspace:
+    return prepare_two_sources(workspace)
+
+
+@pytest.fixture(scope="session")
+def run_of_two_sources(tmp_path_factory) -> Workspace:
+    """A whole run of the table in two namespaces; to be read only."""
+    workspace = prepare_two_sources(Workspace(tmp_path_factory.mktemp("two_sources")))
+    workspace.snakemake()
+    return workspace
+
+
+@pytest.fixture
+def finished(run_of_two_sources, workspace) -> Workspace:
+    """A copy of it, as if it had run here."""
+    shutil.copytree(run_of_two_sources.folder, workspace.folder, dirs_exist_ok=True)
     return workspace
 
 

@@ -37,7 +37,7 @@ def published(labelled_run, tmp_path_factory) -> Path:
         table = pq.read_table(path)
         table = table.filter(pa.array([fold != empty for fold in table["fold"].to_pylist()]))
         folds = table["fold"].to_pylist()
-        about = {"split": name, "folds": {fold: folds.count(fold) for fold in ("train", "validation", "test")}}
+        about = {"split": name, "left_out": 0, "folds": {fold: folds.count(fold) for fold in ("train", "validation", "test")}}
         pq.write_table(table.replace_schema_metadata({b"vacuagym": json.dumps(about).encode()}), path)
     results = folder / "results"
     dataset(

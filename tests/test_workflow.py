@@ -20,41 +20,36 @@ from vacuagym.label_table import SCHEMA
 from vacuagym.pipeline import Pipeline
 
 
-def test_a_table_becomes_labels_and_splits(two_sources):
-    two_sources.snakemake()
-    labels = two_sources.labels()
+def test_a_table_becomes_labels_and_splits(finished):
+    labels = finished.labels()
     assert labels.schema.equals(SCHEMA)
     keys = labels["key"].to_pylist()
     assert keys == [f"t:{source}:{i}" for source in ("w44.ip.gz", "w5.ip.gz") for i in range(-20, 100)]
     assert pc.sum(pc.is_null(labels["moduli"])).as_py() == sum(1 for k in range(0, 240, 9))
-    assert two_sources.files("splits/*.parquet") == ["splits/iid.parquet", "splits/ood_complexity.parquet"]
-    for split in two_sources.files("splits/*.parquet"):
-        folds = pq.read_table(two_sources.folder / "results" / split)
+    assert finished.files("splits/*.parquet") == ["splits/iid.parquet", "splits/ood_complexity.parquet"]
+    for split in finished.files("splits/*.parquet"):
+        folds = pq.read_table(finished.folder / "results" / split)
         assert folds["key"].to_pylist() == keys
         assert set(folds["fold"].to_pylist()) <= {"train", "validation", "test"}
 
 
-def test_shards_lie_on_multiples_of_the_shard_size_in_id_order(two_sources):
-    two_sources.snakemake()
+def test_shards_lie_on_multiples_of_the_shard_size_in_id_order(finished):
     names = ["-50--1", "0-49", "50-99"]
-    assert two_sources.files("shards/t/*") == sorted(f"shards/t/{name}.parquet" for name in names)
+    assert finished.files("shards/t/*") == sorted(f"shards/t/{name}.parquet" for name in names)
     for name in names:
         first, last = -50 if name.startswith("-") else int(name.split("-")[0]), int(name.replace("--", "-").split("-")[-1])
         last = -1 if name == "-50--1" else last
-        shard = pq.read_table(two_sources.folder / f"results/labels/t/{name}.parquet")
+        shard = pq.read_table(finished.folder / f"results/labels/t/{name}.parquet")
         rows = list(zip(shard["geometry_id"].to_pylist(), shard["namespace"].to_pylist(), strict=True))
         assert rows == [(i, s) for i in range(max(first, -20), last + 1) for s in ("w44.ip.gz", "w5.ip.gz")]
 
 
-def test_a_second_run_does_nothing_and_says_so(two_sources):
-    two_sources.snakemake()
-    again = two_sources.snakemake()
-    assert "nothing to be done" in again.stdout.lower()
+def test_a_second_run_does_nothing_and_says_so(finished):
+    assert "nothing to be done" in finished.snakemake().stdout.lower()
 
 
-def test_another_look_of_the_page_makes_nothing_else_again(two_sources):
-    two_sources.snakemake()
-    assert "done: 2 of 2 jobs" in two_sources.snakemake("--forcerun", "report").stdout  # report and all
+def test_another_look_of_the_page_makes_nothing_else_again(finished):
+    assert "done: 2 of 2 jobs" in finished.snakemake("--forcerun", "report").stdout  # report and all
 
 
 def test_cores_do_not_change_a_byte(two_sources):
@@ -66,24 +61,23 @@ def test_cores_do_not_change_a_byte(two_sources):
 
 
 def test_n_limit_takes_the_lowest_ids_and_makes_their_shards_only(two_sources):
-    two_sources.snakemake("--config", "n_limit=45")
+    two_sources.snakemake("--config", "n_limit=45", target="results/labels.parquet")
     rows = two_sources.labels().select(["geometry_id", "namespace"]).to_pylist()
     expected = sorted([(i, s) for i in range(-20, 100) for s in ("w44.ip.gz", "w5.ip.gz")])[:45]
     assert sorted((r["geometry_id"], r["namespace"]) for r in rows) == expected
     assert two_sources.files("labels/t/*") == ["labels/t/-50--1.parquet", "labels/t/0-49.parquet"]
 
 
-def test_appended_rows_label_only_their_shards(two_sources):
-    two_sources.snakemake()
-    before = {name: os.stat(two_sources.folder / "results" / name).st_mtime_ns for name in two_sources.files("labels/t/*")}
-    table = pq.read_table(two_sources.folder / "t.parquet")
+def test_appended_rows_label_only_their_shards(finished):
+    before = {name: os.stat(finished.folder / "results" / name).st_mtime_ns for name in finished.files("labels/t/*")}
+    table = pq.read_table(finished.folder / "t.parquet")
     more = pa.table({"id": pa.array([100, 101]), "moduli": pa.array([3.0, None]), "source": ["w5.ip.gz"] * 2})
-    pq.write_table(pa.concat_tables([more, table]), two_sources.folder / "t.parquet")
-    two_sources.snakemake()
-    after = {name: os.stat(two_sources.folder / "results" / name).st_mtime_ns for name in two_sources.files("labels/t/*")}
+    pq.write_table(pa.concat_tables([more, table]), finished.folder / "t.parquet")
+    finished.snakemake()
+    after = {name: os.stat(finished.folder / "results" / name).st_mtime_ns for name in finished.files("labels/t/*")}
     assert set(after) - set(before) == {"labels/t/100-149.parquet"}
     assert {name: after[name] for name in before} == before
-    assert len(two_sources.labels()) == 242
+    assert len(finished.labels()) == 242
 
 
 def test_a_table_that_is_replaced_by_an_older_one_of_equal_ids_and_moduli_gives_its_own_features(workspace):
@@ -98,94 +92,87 @@ def test_a_table_that_is_replaced_by_an_older_one_of_equal_ids_and_moduli_gives_
     assert labels.stat().st_mtime_ns == labelled
 
 
-def test_other_physics_makes_new_labels_and_other_memory_does_not(two_sources):
-    two_sources.snakemake()
-    labels = two_sources.labels()
-    assert "nothing to be done" in two_sources.snakemake("--config", "memory={batch_mb: 3}").stdout.lower()
-    two_sources.snakemake("--config", "seed=43")
-    changed = two_sources.labels()
+def test_other_physics_makes_new_labels_and_other_memory_does_not(finished):
+    labels = finished.labels()
+    assert "nothing to be done" in finished.snakemake("--config", "memory={batch_mb: 3}").stdout.lower()
+    finished.snakemake("--config", "seed=43")
+    changed = finished.labels()
     assert changed["key"].equals(labels["key"])
     assert not changed["potential_value"].equals(labels["potential_value"])
 
 
-def test_a_lost_file_is_made_again(two_sources):
-    two_sources.snakemake()
-    whole = (two_sources.folder / "results/labels.parquet").read_bytes()
+def test_a_lost_file_is_made_again(finished):
+    whole = (finished.folder / "results/labels.parquet").read_bytes()
     for lost in ("labels/t/0-49.parquet", "shards/t/50-99.parquet", "labels.parquet"):
-        (two_sources.folder / "results" / lost).unlink()
-    two_sources.snakemake()
-    assert (two_sources.folder / "results/labels.parquet").read_bytes() == whole
+        (finished.folder / "results" / lost).unlink()
+    finished.snakemake()
+    assert (finished.folder / "results/labels.parquet").read_bytes() == whole
 
 
-def test_damaged_label_files_are_noticed_and_made_again(two_sources):
-    two_sources.snakemake()
-    labels = two_sources.folder / "results/labels/t"
-    whole = (two_sources.folder / "results/labels.parquet").read_bytes()
+def test_damaged_label_files_are_noticed_and_made_again(finished):
+    labels = finished.folder / "results/labels/t"
+    whole = (finished.folder / "results/labels.parquet").read_bytes()
     damage(labels / "0-49.parquet")
     truncated = (labels / "-50--1.parquet").read_bytes()
     (labels / "-50--1.parquet").write_bytes(truncated[: len(truncated) // 2] + b"PAR1")
     (labels / "50-99.parquet").write_bytes(truncated)
-    (two_sources.folder / "results/labels.parquet").unlink()
-    refused = two_sources.snakemake("--config", "damaged_labels=refuse", check=False)
+    (finished.folder / "results/labels.parquet").unlink()
+    refused = finished.snakemake("--config", "damaged_labels=refuse", check=False)
     assert refused.returncode == 1
     assert "delete the file and run the same command again" in refused.stdout
-    two_sources.snakemake()
-    assert (two_sources.folder / "results/labels.parquet").read_bytes() == whole
-    log = (two_sources.folder / "logs/merge/labels.log").read_text()
+    finished.snakemake()
+    assert (finished.folder / "results/labels.parquet").read_bytes() == whole
+    log = (finished.folder / "logs/merge/labels.log").read_text()
     assert log.count("it is made again") == 3
 
 
 @pytest.mark.parametrize("torn", ["", "whole at its end only", "cut off"])
-def test_torn_files_are_noticed_at_the_start_and_made_again(two_sources, torn):
-    two_sources.snakemake()
-    results = two_sources.folder / "results"
+def test_torn_files_are_noticed_at_the_start_and_made_again(finished, torn):
+    results = finished.folder / "results"
     expected = {name: (results / name).read_bytes() for name in ["labels.parquet", "splits/iid.parquet"]}
     names = ["labels/t/0-49.parquet", "shards/t/50-99.parquet", "labels.parquet", "splits/iid.parquet", "validation.json"]
-    for name in [*names, *two_sources.files("plans/*"), *two_sources.files("physics/*"), *two_sources.files("settings/*")]:
+    for name in [*names, *finished.files("plans/*"), *finished.files("physics/*"), *finished.files("settings/*")]:
         content = (results / name).read_bytes()
         (results / name).write_bytes({"": b"", "cut off": content[:-40]}.get(torn, content[40:]))
-    assert "is not whole; it is removed and made again" in two_sources.snakemake().stdout
+    assert "is not whole; it is removed and made again" in finished.snakemake().stdout
     assert {name: (results / name).read_bytes() for name in expected} == expected
     assert "passed" in (results / "verdict.txt").read_text()
 
 
-def test_an_altered_label_table_is_removed_when_it_is_read(two_sources):
-    two_sources.snakemake()
-    whole = (two_sources.folder / "results/labels.parquet").read_bytes()
-    damage(two_sources.folder / "results/labels.parquet")
-    (two_sources.folder / "results/splits/iid.parquet").unlink()
-    assert "it is removed: type the same command again" in two_sources.snakemake(check=False).stdout
-    two_sources.snakemake()
-    assert (two_sources.folder / "results/labels.parquet").read_bytes() == whole
+def test_an_altered_label_table_is_removed_when_it_is_read(finished):
+    whole = (finished.folder / "results/labels.parquet").read_bytes()
+    damage(finished.folder / "results/labels.parquet")
+    (finished.folder / "results/splits/iid.parquet").unlink()
+    assert "it is removed: type the same command again" in finished.snakemake(check=False).stdout
+    finished.snakemake()
+    assert (finished.folder / "results/labels.parquet").read_bytes() == whole
 
 
-def test_changes_are_noticed_even_if_snakemakes_records_are_lost(two_sources):
-    two_sources.snakemake()
-    shutil.rmtree(two_sources.folder / ".snakemake")
-    assert "nothing to be done" in two_sources.snakemake().stdout.lower()
-    shutil.rmtree(two_sources.folder / ".snakemake")
-    before = two_sources.labels()
-    two_sources.snakemake("--config", "seed=7")
-    assert not two_sources.labels()["potential_value"].equals(before["potential_value"])
-    shutil.rmtree(two_sources.folder / ".snakemake")
-    two_sources.snakemake()
-    assert two_sources.labels().equals(before)
+def test_changes_are_noticed_even_if_snakemakes_records_are_lost(finished):
+    shutil.rmtree(finished.folder / ".snakemake")
+    assert "nothing to be done" in finished.snakemake().stdout.lower()
+    shutil.rmtree(finished.folder / ".snakemake")
+    before = finished.labels()
+    finished.snakemake("--config", "seed=7")
+    assert not finished.labels()["potential_value"].equals(before["potential_value"])
+    shutil.rmtree(finished.folder / ".snakemake")
+    finished.snakemake()
+    assert finished.labels().equals(before)
 
 
-def test_a_killed_run_is_finished_by_the_same_command(two_sources):
-    two_sources.snakemake()
-    whole = (two_sources.folder / "results/labels.parquet").read_bytes()
-    two_sources.snakemake("--delete-all-output")
-    run = subprocess.Popen(two_sources.command(), cwd=two_sources.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def test_a_killed_run_is_finished_by_the_same_command(finished):
+    whole = (finished.folder / "results/labels.parquet").read_bytes()
+    finished.snakemake("--delete-all-output")
+    run = subprocess.Popen(finished.command(), cwd=finished.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
-    while not two_sources.files("labels/t/*") and time.monotonic() < deadline:
+    while not finished.files("labels/t/*") and time.monotonic() < deadline:
         time.sleep(0.02)
     run.send_signal(signal.SIGKILL)
     run.wait()
     assert not _jobs_of(run.pid), "a job outlived its Snakemake"
-    two_sources.snakemake()
-    assert (two_sources.folder / "results/labels.parquet").read_bytes() == whole
-    assert not two_sources.files("**/.*.tmp")
+    finished.snakemake()
+    assert (finished.folder / "results/labels.parquet").read_bytes() == whole
+    assert not finished.files("**/.*.tmp")
 
 
 def test_two_runs_in_one_folder(two_sources, slow_run):
@@ -282,13 +269,12 @@ def test_a_failed_job_shows_its_log_and_the_command_that_repeats_it(two_sources)
     assert "labels/t/50-99.parquet" in two_sources.files("labels/t/*"), "the other shards go on"
 
 
-def test_the_logged_command_repeats_the_job(two_sources):
-    two_sources.snakemake()
-    path = two_sources.folder / "results/labels/t/0-49.parquet"
+def test_the_logged_command_repeats_the_job(finished):
+    path = finished.folder / "results/labels/t/0-49.parquet"
     rows = pq.read_table(path)
     path.unlink()
-    command = (two_sources.folder / "logs/label/t/0-49.log").read_text().splitlines()[0].removeprefix("# command: python -m vacuagym ")
-    assert two_sources.vacuagym(*command.split()).returncode == 0
+    command = (finished.folder / "logs/label/t/0-49.log").read_text().splitlines()[0].removeprefix("# command: python -m vacuagym ")
+    assert finished.vacuagym(*command.split()).returncode == 0
     assert pq.read_table(path).equals(rows)
 
 
@@ -314,9 +300,9 @@ def test_folders_that_cannot_be_written_to_are_told_before_the_start(two_sources
 
 
 def test_a_nearly_full_disk_is_told_before_the_start(two_sources, monkeypatch):
-    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 499 * 2**20})())
+    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 999 * 2**20})())
     monkeypatch.chdir(two_sources.folder)
-    with pytest.raises(VacuagymError, match="499 MB are free on this disk, and a run needs 500 MB"):
+    with pytest.raises(VacuagymError, match="999 MB are free on this disk, and a run needs 1000 MB"):
         Pipeline({}).require_folders()
 
 

@@ -45,7 +45,8 @@ DATASET = "results/dataset/SHA256SUMS"
 PHYSICS = "results/physics/{fingerprint}.json"
 CONFIGURATION = "results/configuration.json"
 SETTINGS = "results/settings/{of}.json"
-LEAST_DISK_MB = 500
+LEAST_DISK_MB = 1000
+_PROJECT = Path(__file__).parents[2]
 
 
 class Pipeline:
@@ -64,7 +65,7 @@ class Pipeline:
         self.verify_code = code_fingerprint(VERIFY_CODE)
         self.validate_code = code_fingerprint(VALIDATE_CODE)
         self.features_code = code_fingerprint(FEATURES_CODE)
-        self.dataset_code = code_fingerprint(DATASET_CODE)
+        self.dataset_code = code_fingerprint(DATASET_CODE, wording=True)
         self.split_code = code_fingerprint(SPLIT_CODE)
         self.report_code = code_fingerprint(REPORT_CODE)
         self.plan = cache(self._plan)
@@ -173,7 +174,7 @@ class Pipeline:
             "verification": [self.config["verify"], self.verify_code],
             "validation": [self.config["validation"], self.validate_code],
             "report": [self.report_code],
-            "dataset": [self.datasets, self.config["splits"], self.dataset_code],
+            "dataset": [self.datasets, self.config["splits"], self.dataset_code, *_published_texts()],
         }
 
     def record_settings(self) -> None:
@@ -183,3 +184,8 @@ class Pipeline:
         """
         write_text(self.physics_file, canonical_json(self.physics) + "\n")
         write_text(CONFIGURATION, json.dumps(self.config, indent=1, ensure_ascii=False) + "\n")
+
+
+def _published_texts() -> list[str]:
+    """What the data set quotes of the project's own files."""
+    return [path.read_text(encoding="utf-8") for name in ("CITATION.cff", "LICENSE") if (path := _PROJECT / name).exists()]

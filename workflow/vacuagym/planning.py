@@ -112,7 +112,7 @@ def _whereabouts(dataset: str, entry: Mapping[str, Any], shard_size: int, n_limi
 def feature_columns(entry: Mapping[str, Any]) -> dict[str, Any]:
     """The columns that are checked now and used once there are labels: options of the commands ``plan`` and ``features``."""
     h11, h21 = entry.get("hodge") or (None, None)
-    return {"h11": h11, "h21": h21, "column": entry.get("columns", []), "group": entry.get("group", [])}
+    return {"h11": h11, "h21": h21, "column": entry.get("columns", []), "group": sorted(entry.get("group", []))}
 
 
 def _make(path: Path, dataset: str, table: Mapping[str, Any], shard_size: int, n_limit: int | None) -> None:

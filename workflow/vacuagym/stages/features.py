@@ -67,7 +67,7 @@ def features(plan: Plan, labels: Path, wanted: Wanted, output: Path) -> None:
             own = [rows[field.name].cast(field.type) for field in hodge]
             columns = [keys["key"], *own, *group, *(rows[names[name]] for name in wanted.columns)]
             writer.write(pa.Table.from_arrays(columns, schema=schema))
-    print(f"{writer.rows} rows, columns {', '.join(schema.names)}; peak {peak_memory_mb():.0f} MB")
+    print(f"{writer.rows} rows, {len(wanted.columns)} columns to publish, peak {peak_memory_mb():.0f} MB")
 
 
 def _labelled(labels: Path, dataset: str) -> Iterator[pa.RecordBatch]:
