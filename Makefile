@@ -22,7 +22,7 @@ run: $(READY)
 	snakemake --cores $(CORES) --resources mem_mb=$(MEM_MB)
 
 test: lint
-	pytest
+	pytest --numprocesses 2 --dist worksteal
 
 docs: $(READY)
 	python docs/reference/make_reference.py

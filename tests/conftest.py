@@ -72,11 +72,16 @@ class Workspace:
         return [*call, *([target] if target else []), "--resources", "mem_mb=12000", "--configfile", "mine.yaml", *arguments]
 
     def snakemake(
-        self, *arguments: str, cores: int = 2, check: bool = True, environment: Mapping[str, str] | None = None
+        self,
+        *arguments: str,
+        cores: int = 2,
+        check: bool = True,
+        environment: Mapping[str, str] | None = None,
+        target: str | None = None,
     ) -> subprocess.CompletedProcess:
         """Run the workflow to its end, with these environment variables besides; stdout and stderr together in ``stdout``."""
         done = subprocess.run(
-            self.command(*arguments, cores=cores),
+            self.command(*arguments, cores=cores, target=target),
             cwd=self.folder,
             env={**os.environ, **(environment or {})},
             stdout=subprocess.PIPE,
