@@ -317,3 +317,20 @@ def test_a_decompression_bomb_meets_the_memory_limit(workspace):
     assert "the job had 400 MB" in run.stdout
     assert "write the table with smaller row groups" in run.stdout
     assert "Traceback" not in run.stdout
+
+
+COUNT_TIMERS = """
+import threading
+class Timer(threading.Timer):
+    def start(self):
+        with open("timers", "a") as file:
+            file.write("x")
+        super().start()
+threading.Timer = Timer
+"""
+
+
+def test_snakemake_looks_for_new_jobs_when_one_has_ended_and_not_ever_more_often(two_sources):
+    (two_sources.folder / "sitecustomize.py").write_text(COUNT_TIMERS)
+    two_sources.snakemake(environment={"PYTHONPATH": str(two_sources.folder)}, target="results/labels.parquet")
+    assert not (two_sources.folder / "timers").exists()

@@ -73,10 +73,13 @@ def _baselines(splits: Mapping[str, Any]) -> Figure:
     names = [name if score == _COMMONEST else "" for name, score in bars]
     best = max(scored, key=lambda name: scored[name][_FROM_N] - scored[name][_COMMONEST])
     gain = scored[best][_FROM_N] - scored[best][_COMMONEST]
-    caption = "These bars know nothing but n, and nothing else of a geometry enters its label: what scores well above them was given more. " + (
-        f"Where n helps most, in {best}, it adds {100.0 * gain:.1f} points of accuracy to naming always the most common label."
-        if gain >= 0.0005
-        else "In no split is n alone more accurate than naming always the most common label."
+    caption = (
+        "These bars know nothing but n, and nothing else of a geometry enters its label: what scores well above them was given more. "
+        + (
+            f"Where n helps most, in {best}, it adds {100.0 * gain:.1f} points of accuracy to naming always the most common label."
+            if gain >= 0.0005
+            else "In no split is n alone more accurate than naming always the most common label."
+        )
     )
     head = ["split", _COMMONEST, _FROM_N, _BALANCED, "balanced accuracy by chance", "log loss, n alone (nats)"]
     cells = [[name, *(f"{value:.4f}" for value in scores.values())] for name, scores in scored.items()]
