@@ -23,7 +23,7 @@ BOXES = (
     ("shards", ("2–3 columns", "of a range of ids")),
     ("labels", ("one job a shard:", "draw, search, classify")),
     ("labels.parquet", ("all data sets,", "sorted")),
-    ("splits", ("iid, complexity,", "data set")),
+    ("splits, report", ("and the data set", "to publish")),
 )
 
 
