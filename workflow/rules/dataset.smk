@@ -66,7 +66,7 @@ rule split:
     params:
         code=run.split_code,
         seed=run.config["seed"],
-        shares=" ".join(f"--{key.replace('_', '-')}={value}" for key, value in run.config["splits"].items()),
+        shares=run.section_options("splits"),
     shell:
         "exec python -m vacuagym split --labels={input.labels:q} --features {input.features:q} --name={wildcards.split}"
         " --seed={params.seed} {params.shares} --index={output.index:q} --output={output.folds:q}" + run.job_options

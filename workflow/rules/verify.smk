@@ -21,7 +21,7 @@ rule verify:
         mem_mb=run.table_memory_mb(),
     params:
         code=run.verify_code,
-        sample=" ".join(f"--{key.replace('_', '-')}={value}" for key, value in run.config["verify"].items()),
+        sample=run.section_options("verify"),
     shell:
         "exec python -m vacuagym verify --labels={input.labels:q} {params.sample} --record-only --output={output:q}" + run.job_options
 
@@ -45,7 +45,7 @@ rule validate:
         mem_mb=run.table_memory_mb(),
     params:
         code=run.validate_code,
-        thresholds=" ".join(f"--{key.replace('_', '-')}={value}" for key, value in run.config["validation"].items()),
+        thresholds=run.section_options("validation"),
     shell:
         "exec python -m vacuagym validate --labels={input.labels:q} --plans {input.plans:q} --splits {input.splits:q}"
         " --features {input.features:q}"

@@ -112,6 +112,10 @@ class Pipeline:
         """What ``vacuagym features`` is asked for, quoted for a shell."""
         return shlex.join(command_options(feature_columns(self._table(dataset))))
 
+    def section_options(self, section: str) -> str:
+        """A section of the configuration as options of the command that goes by it, quoted for a shell."""
+        return shlex.join(command_options({key.replace("_", "-"): value for key, value in self.config[section].items()}))
+
     def label_memory_mb(self) -> int:
         """Declared memory of a label job."""
         return limits.label_memory_mb(self.config["moduli"]["max"], self._trials, self.config["memory"]["batch_mb"])

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+LABEL_ORDER = [("namespace", "ascending"), ("geometry_id", "ascending")]  # of the rows of a data set in the label table
+
 
 def regrouped(
     batches: Iterable[tuple[pa.RecordBatch, np.ndarray]], buckets: int, schema: pa.Schema, folder: Path

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from vacuagym.parquet import open_parquet, read_batches
 
@@ -34,6 +35,11 @@ class Feed:
         self._waiting = [self._waiting[0].slice(len(rows))]
         self._rows -= len(rows)
         return rows
+
+    def take_among(self, keys: pa.Array | pa.ChunkedArray) -> tuple[pa.Array | pa.ChunkedArray, pa.Table]:
+        """Which of these keys the next rows have, and those rows: for a file that lacks some rows of the one whose keys these are."""
+        here = pc.is_in(keys, value_set=self.peek(len(keys))["key"].combine_chunks())
+        return here, self.take(pc.sum(here).as_py() or 0)
 
 
 def feed(path: Path, columns: Sequence[str], batch_rows: int | None = None) -> Feed:

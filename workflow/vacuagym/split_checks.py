@@ -68,10 +68,9 @@ def _side_by_side(
     assigned = feed(split, ("key", "fold", "train_share"))
     missing = 0
     for rows in usable_rows(labels, features, ("key", "n_moduli", "stability")):
-        inside = pc.is_in(rows.column("key"), assigned.peek(len(rows))["key"].combine_chunks())
+        inside, taken = assigned.take_among(rows.column("key"))
         here = rows.filter(inside)
         missing += len(rows) - len(here)
-        taken = assigned.take(len(here))
         differ = pc.not_equal(here.column("key"), taken["key"].combine_chunks())
         check.note(differ.to_numpy(zero_copy_only=False), here.column("key"))
         folds = taken["fold"].combine_chunks().indices.to_numpy()

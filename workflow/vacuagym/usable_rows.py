@@ -52,6 +52,6 @@ def _traits(features: Sequence[Path]) -> Iterator[pa.Table]:
             yield pa.Table.from_arrays(columns, schema=TRAITS)
 
 
-def has_hodge_numbers(features: Path) -> bool:
-    """Whether a feature file has columns for Hodge numbers, known or not."""
-    return set(HODGE) <= set(open_parquet(features).schema_arrow.names)
+def any_has(features: Sequence[Path], *columns: str) -> bool:
+    """Whether one of these feature files has all of these columns, whatever is known in them."""
+    return any(set(columns) <= set(open_parquet(path).schema_arrow.names) for path in features)

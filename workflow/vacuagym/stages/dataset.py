@@ -137,8 +137,7 @@ def _joined_rows(labels: Path, split: Path, features: Mapping[str, Path], schema
     tables = {name: _Features(path, joined, batch_rows) for name, path in features.items()}
     for batch in read_batches(open_parquet(labels), labels, SCHEMA.names, batch_rows=batch_rows):
         rows = pa.Table.from_batches([batch])
-        here = pc.is_in(rows["key"], value_set=folds.peek(len(rows))["key"].combine_chunks())
-        beside = folds.take(pc.sum(here).as_py() or 0)
+        here, beside = folds.take_among(rows["key"])
         columns = {name: rows[name] for name in SCHEMA.names} | (_features_of(rows, tables, joined) if tables else {})
         rows = pa.table(columns).filter(here)
         _require_same_keys(rows["key"], beside["key"], labels, split)

@@ -21,15 +21,16 @@ import pyarrow.compute as pc
 from vacuagym.errors import InputError
 from vacuagym.feature_columns import HODGE, FeatureColumns
 from vacuagym.feature_tables import FeatureTable, Window
+from vacuagym.label_table import SCHEMA
 from vacuagym.limits import CHUNK_BYTES, peak_memory_mb
 from vacuagym.parquet import open_parquet, read_batches, write_table
 from vacuagym.planning import Plan
-from vacuagym.scratch import regrouped
+from vacuagym.scratch import LABEL_ORDER, regrouped
 from vacuagym.side_by_side import Feed
 from vacuagym.usable_rows import GROUP
 
 _MOST_ROWS = 65536  # of a cut
-_ORDER = [("namespace", "ascending"), ("geometry_id", "ascending")]
+_KEYS = pa.schema([SCHEMA.field(name) for name in ("key", "namespace", "geometry_id")])
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,11 @@ def features(plan: Plan, labels: Path, wanted: Wanted, output: Path) -> None:
     schema = pa.schema([("key", pa.string()), *hodge, *([(GROUP, pa.uint64())] if wanted.group else []), *kinds])
     cut = max(1, min(_MOST_ROWS, CHUNK_BYTES // table.row_bytes()))
     starts = _starts(labels, plan.dataset, cut)
-    labelled = Feed(_keys_schema(labels), _labelled(labels, plan.dataset))
+    labelled = Feed(_KEYS, _labelled(labels, plan.dataset))
     with write_table(output, schema, {"dataset": plan.dataset}) as writer:
         placed = ((rows, _places(rows, starts)) for rows in _batches(table, Window(until=plan.until)))
         for pieces in regrouped(placed, len(starts), table.schema, output.parent):
-            rows = pa.Table.from_batches(pieces, table.schema).sort_by(_ORDER).combine_chunks()
+            rows = pa.Table.from_batches(pieces, table.schema).sort_by(LABEL_ORDER).combine_chunks()
             keys = labelled.take(cut)
             if not _same(rows, keys):
                 raise InputError(f"{table.path}: the table has changed since it was labelled; run the same command again")
@@ -72,13 +73,8 @@ def features(plan: Plan, labels: Path, wanted: Wanted, output: Path) -> None:
 
 def _labelled(labels: Path, dataset: str) -> Iterator[pa.RecordBatch]:
     """The keys of a data set's rows, in the order of the label table."""
-    for batch in read_batches(open_parquet(labels), labels, ["dataset", *_keys_schema(labels).names]):
+    for batch in read_batches(open_parquet(labels), labels, ["dataset", *_KEYS.names]):
         yield batch.filter(pc.equal(batch.column("dataset").dictionary_decode(), dataset)).drop_columns(["dataset"])
-
-
-def _keys_schema(labels: Path) -> pa.Schema:
-    schema = open_parquet(labels).schema_arrow
-    return pa.schema([schema.field(name) for name in ("key", "namespace", "geometry_id")])
 
 
 def _starts(labels: Path, dataset: str, cut: int) -> list[tuple[str, int]]:

@@ -20,7 +20,7 @@ from vacuagym.label_table import SCHEMA
 from vacuagym.limits import peak_memory_mb
 from vacuagym.parquet import TableWriter, file_metadata, open_parquet, read_batches, write_table
 from vacuagym.planning import Plan, Shard
-from vacuagym.scratch import regrouped
+from vacuagym.scratch import LABEL_ORDER, regrouped
 
 BUCKET_ROWS = 4 * 8192  # of several small namespaces that are sorted together
 _MOST_PIECES = 64  # that wait for a row group to fill
@@ -115,7 +115,7 @@ def _by_namespace(counts: Counter[str], batches: Iterator[pa.RecordBatch], scrat
             yield from pieces
         else:
             rows = pa.Table.from_batches(pieces)
-            yield from rows.sort_by([("namespace", "ascending"), ("geometry_id", "ascending")]).combine_chunks().to_batches()
+            yield from rows.sort_by(LABEL_ORDER).combine_chunks().to_batches()
 
 
 def _buckets(counts: Counter[str]) -> dict[str, int]:

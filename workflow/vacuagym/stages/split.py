@@ -21,9 +21,10 @@ import pyarrow as pa
 
 from vacuagym.columns import CATEGORY, DATASET, Column, schema_of
 from vacuagym.errors import ConfigError
+from vacuagym.feature_columns import HODGE
 from vacuagym.fold_rules import FOLDS, LEFT_OUT, TEST, TRAIN, FoldRule, Rows, SplitShares, TestGroups, fold_rule, rungs, split_hashes
 from vacuagym.parquet import write_table
-from vacuagym.usable_rows import GROUP, ROW, has_hodge_numbers, usable_rows
+from vacuagym.usable_rows import GROUP, ROW, any_has, usable_rows
 from vacuagym.whole_files import whole_file
 
 COLUMNS = (
@@ -45,11 +46,11 @@ def split(
 
     ``features`` are the feature files of all data sets, or none: then no Hodge numbers and no groups are known.
     """
-    if name == "ood_hodge" and not any(has_hodge_numbers(path) for path in features):
+    if name == "ood_hodge" and not any_has(features, *HODGE):
         raise ConfigError("there is no split 'ood_hodge': no feature file has Hodge numbers; name their columns as `hodge` of the data set")
     rows = partial(usable_rows, labels, features, _COLUMNS)
     rule = fold_rule(name, shares, rows)
-    test_groups = _test_groups(rule, rows) if rule.test is not None and features else None
+    test_groups = _test_groups(rule, rows) if rule.test is not None and any_has(features, GROUP) else None
     metadata: dict = {"split": name, "seed": seed, "shares": asdict(shares), **rule.about}
     counts = np.zeros(len(FOLDS) + 1, int)
     with ExitStack() as files:
@@ -66,13 +67,12 @@ def split(
     print(", ".join(f"{fold} {count}" for fold, count in metadata["folds"].items()) + f", left out {counts[LEFT_OUT]}")
 
 
-def _test_groups(rule: FoldRule, rows: Rows) -> TestGroups | None:
-    """The groups that have a row in the test fold; None where no row has a group."""
-    groups, known = TestGroups(), False
+def _test_groups(rule: FoldRule, rows: Rows) -> TestGroups:
+    """The groups that have a row in the test fold."""
+    groups = TestGroups()
     for batch in rows():
-        known |= batch.column(GROUP).null_count < len(batch)
         groups.add(batch, rule.folds(batch, np.zeros(len(batch))) == TEST)
-    return groups if known else None
+    return groups
 
 
 def _table(batch: pa.RecordBatch, folds: np.ndarray, shares: np.ndarray) -> pa.Table:
