@@ -20,13 +20,13 @@ import scipy.optimize
 from vacuagym.config import checked_config, physics_sections
 from vacuagym.eft.ensemble import draw_fluxes, draw_starts
 from vacuagym.eft.streams import stream_key
-from vacuagym.limits import geometry_bytes
+from vacuagym.limits import BATCH_MB, geometry_bytes
 from vacuagym.search.geometries import Physics, search_geometries
 from vacuagym.search.labels import critical_point_labels, draw_vacua, hessian_index
 from vacuagym.search.stack import Outcome
 
 PHYSICS = Physics.from_mapping(physics_sections(checked_config({})))
-BATCH_BYTES = 16 * 2**20
+BATCH_BYTES = BATCH_MB * 2**20
 GEOMETRIES = {2: 4000, 4: 3000, 8: 1500, 16: 500, 24: 250, 32: 150}
 SCIPY_GEOMETRIES = {2: 40, 4: 40, 8: 30, 16: 20, 24: 12, 32: 10}
 ROUNDS = 3

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from vacuagym.cli import main
 from vacuagym.config import SCHEMA, canonical_json, checked_config, digest, load_config, physics_sections
 from vacuagym.errors import ConfigError
+from vacuagym.limits import BATCH_MB
 
 ROOT = Path(__file__).parent.parent
 DEFAULTS = checked_config({})
@@ -129,6 +130,10 @@ def test_defaults_of_the_schema_are_those_of_the_commented_file():
     assert [(path, type(value)) for path, value in sorted(leaves(written))] == [
         (path, type(value)) for path, value in sorted(leaves(DEFAULTS))
     ]
+
+
+def test_a_label_job_started_by_hand_works_on_stacks_of_the_same_size():
+    assert DEFAULTS["memory"]["batch_mb"] == BATCH_MB
 
 
 def test_every_key_of_the_schema_has_a_default_but_path_and_id_of_a_table():

@@ -20,6 +20,7 @@ import yaml
 from vacuagym import cli, label_table
 from vacuagym.config import SCHEMA
 from vacuagym.examples import EXAMPLES
+from vacuagym.limits import BATCH_MB
 from vacuagym.pipeline import Pipeline
 
 ROOT = Path(__file__).parent.parent
@@ -199,7 +200,7 @@ class TestReference:
 
     def test_declared_memory_is_that_of_the_workflow(self):
         page = (REFERENCE / "memory.md").read_text(encoding="utf-8")
-        head = page.partition("`memory.batch_mb` 16:")[2].splitlines()
+        head = page.partition(f"`memory.batch_mb` {BATCH_MB}:")[2].splitlines()
         wide = Pipeline({"moduli": {"max": 256}, "search": {"n_samples": 10, "n_restarts": 10}})
         row = next(line for line in head if line.startswith("| **256**"))
         assert row.split("|")[head[2].split("|").index(" 100 ")].strip() == str(wide.label_memory_mb())

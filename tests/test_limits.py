@@ -139,17 +139,17 @@ LOG = "logs/label/t/0-9999.log"
 class TestALabelJobThatMeetsItsLimit:
     def test_is_repeated_by_snakemake_with_a_smaller_batch(self, workspace):
         _label_table(workspace)
-        run = workspace.snakemake("--until", "label", environment=_greedy(workspace, "--batch-mb=16"))
+        run = workspace.snakemake("--until", "label", environment=_greedy(workspace, "--batch-mb=64"))
         assert run.stdout.count("returned non-zero exit status 4") == 1
         (record,) = (workspace.folder / ".snakemake/log").glob("*.log")
-        first, again, second = map(record.read_text().find, ("batch_mb=16,", "Trying to restart job", "batch_mb=4,"))
+        first, again, second = map(record.read_text().find, ("batch_mb=64,", "Trying to restart job", "batch_mb=16,"))
         assert 0 < first < again < second
-        assert "--batch-mb=4 " in (workspace.folder / LOG).read_text().splitlines()[0]
+        assert "--batch-mb=16 " in (workspace.folder / LOG).read_text().splitlines()[0]
         assert workspace.files("labels/t/*") == ["labels/t/0-9999.parquet"]
 
     def test_twice_fails_the_run_and_says_what_it_had_and_what_to_change(self, workspace):
         _label_table(workspace)
-        run = workspace.snakemake("--until", "label", check=False, environment=_greedy(workspace, "--batch-mb=16", "--batch-mb=4"))
+        run = workspace.snakemake("--until", "label", check=False, environment=_greedy(workspace, "--batch-mb=64", "--batch-mb=16"))
         assert run.returncode == 1
         assert "returned non-zero exit status 4" in run.stdout
         assert "out of memory (Unable to allocate 600. MiB " in run.stdout
@@ -157,11 +157,11 @@ class TestALabelJobThatMeetsItsLimit:
         assert "--resources mem_mb=800 and --set-resources label:mem_mb=800, or lower memory.batch_mb" in run.stdout
         assert "Traceback" not in run.stdout
         assert not workspace.files("labels/**/*")
-        assert "--batch-mb=4 " in (workspace.folder / LOG).read_text().splitlines()[0]
+        assert "--batch-mb=16 " in (workspace.folder / LOG).read_text().splitlines()[0]
 
     def test_and_follows_the_advice_succeeds(self, workspace):
         _label_table(workspace)
-        greedy = _greedy(workspace, "--batch-mb=16", "--batch-mb=4")
+        greedy = _greedy(workspace, "--batch-mb=64", "--batch-mb=16")
         run = workspace.snakemake("--until", "label", "--set-resources", "label:mem_mb=800", environment=greedy)
         assert "failed" not in run.stdout
         assert workspace.files("labels/t/*")

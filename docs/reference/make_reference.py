@@ -15,7 +15,7 @@ from vacuagym import feature_columns, label_table
 from vacuagym.cli import command_line
 from vacuagym.columns import Column
 from vacuagym.config import SCHEMA
-from vacuagym.limits import geometry_table_memory_mb, label_memory_mb, table_memory_mb
+from vacuagym.limits import BATCH_MB, geometry_table_memory_mb, label_memory_mb, table_memory_mb
 from vacuagym.stages import geometry, split
 
 HERE = Path(__file__).parent
@@ -167,7 +167,7 @@ def memory() -> str:
         ["geometry", str(geometry_table_memory_mb()), "nothing"],
         ["all others", str(table_memory_mb()), "nothing"],
     ]
-    by_trials = [[f"**{n}**", *(str(label_memory_mb(n, trials, BATCHES[0])) for trials in TRIALS)] for n in MODULI]
+    by_trials = [[f"**{n}**", *(str(label_memory_mb(n, trials, BATCH_MB)) for trials in TRIALS)] for n in MODULI]
     by_batch = [[f"**{n}**", *(str(label_memory_mb(n, TRIALS[0], batch)) for batch in BATCHES)] for n in MODULI]
     return page(
         "Memory",
@@ -175,7 +175,7 @@ def memory() -> str:
         " how-to](../how-to/memory.md).",
         table(("job", "declares", "depends on"), jobs),
         "## Label job",
-        f"By `moduli.max` (rows) and trials, n_samples · n_restarts (columns), with `memory.batch_mb` {BATCHES[0]}:",
+        f"By `moduli.max` (rows) and trials, n_samples · n_restarts (columns), with `memory.batch_mb` {BATCH_MB}:",
         table(("", *map(str, TRIALS)), by_trials),
         f"By `moduli.max` (rows) and `memory.batch_mb` (columns), with {TRIALS[0]} trials:",
         table(("", *map(str, BATCHES)), by_batch),

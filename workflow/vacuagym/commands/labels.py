@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vacuagym.commands import positive, stage
 from vacuagym.errors import ConfigError
-from vacuagym.limits import hold_to_memory, table_memory_mb
+from vacuagym.limits import BATCH_MB, hold_to_memory, table_memory_mb
 
 
 def add_label(stages) -> None:
@@ -28,7 +28,7 @@ def add_label(stages) -> None:
     parser.add_argument("--shard", type=Path, required=True, help="shard file (vacuagym shard)")
     parser.add_argument("--physics", type=Path, required=True, help="JSON file with the seed, moduli, ensemble and search settings")
     parser.add_argument("--fingerprint", default="by hand", help="fingerprint of settings and code, kept in the file's metadata")
-    parser.add_argument("--batch-mb", type=positive, default=16, help="working memory of a stack of systems (default: %(default)s)")
+    parser.add_argument("--batch-mb", type=positive, default=BATCH_MB, help="working memory of a stack of systems (default: %(default)s)")
     parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
 
 
@@ -55,6 +55,6 @@ def add_merge(stages) -> None:
     parser.add_argument("--fingerprint", help="accept only label files made by these settings and code")
     parser.add_argument("--physics", type=Path, help="make files that are not acceptable again, by these settings (default: refuse them)")
     parser.add_argument("--shards", type=Path, default=Path("results/shards"), help="folder of the shard files (default: %(default)s)")
-    parser.add_argument("--batch-mb", type=positive, default=16, help="as for label, where files are made again (default: %(default)s)")
+    parser.add_argument("--batch-mb", type=positive, default=BATCH_MB, help="as for label, for files made again (default: %(default)s)")
     parser.add_argument("--label-mem-mb", type=positive, default=400, help="memory for that (default: %(default)s)")
     parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")

@@ -12,6 +12,7 @@ import numpy as np
 
 NARROW = 5
 _ELIMINATED = 8  # up to so many moduli elimination along the systems beats LAPACK, a copy into that order included
+_TURNED = 64  # systems that this copy takes at a time: as many as a cache line of each of their numbers can stay in the first cache for
 
 
 def arranged(array: np.ndarray) -> np.ndarray:
@@ -96,7 +97,9 @@ def _eliminated(matrices: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     """Gauss without pivoting, for all systems side by side: rows and columns come first, the right side is the last column."""
     n = vectors.shape[1]
     rows = np.empty((n, n + 1, len(vectors)))
-    rows[:, :n], rows[:, n] = matrices.transpose(1, 2, 0), vectors.T
+    rows[:, n] = vectors.T
+    for few in range(0, len(vectors), _TURNED):
+        rows[:, :n, few : few + _TURNED] = matrices[few : few + _TURNED].transpose(1, 2, 0)
     for i in range(n - 1):
         factors = rows[i + 1 :, i] / rows[i, i]
         rows[i + 1 :, i + 1 :] -= factors[:, None] * rows[i, i + 1 :]

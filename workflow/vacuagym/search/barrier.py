@@ -9,9 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from vacuagym.eft.potential import Potential
+from vacuagym.eft.stacked import arranged
 
 _STEP = 0.1  # field units; the finest structure of V has the width δ of the same size
-_STRIDE = 8  # steps between looks at which systems are done
+_LOOK = 2**15  # numbers of the points on all rays that are looked at together: several steps of a few systems, one of many
 _REFINEMENTS = 40  # golden-section steps: the bracket shrinks by 0.618 with each, to rounding error
 
 
@@ -35,17 +36,21 @@ def _climb(potential: Potential, phi: np.ndarray, value: np.ndarray, rays: np.nd
     top = np.zeros(rays.shape[:2])
     crossed = np.zeros(rays.shape[:2], bool)
     walking = np.arange(len(value))  # systems with a ray that has not crossed
-    for step in range(1, int(np.ceil(2.0 * field_range / _STEP)) + 1):
-        here = potential.value(phi[walking] + step * _STEP * rays[:, walking])
-        crossed[:, walking] |= here < value[walking]
-        higher = (here > highest[:, walking]) & ~crossed[:, walking]
-        highest[:, walking] = np.where(higher, here, highest[:, walking])
-        top[:, walking] = np.where(higher, step * _STEP, top[:, walking])
-        if step % _STRIDE == 0:
-            ended = crossed[:, walking].all(axis=0)
-            walking, potential = walking[~ended], potential.take(np.flatnonzero(~ended))
-            if not len(walking):
-                break
+    step, last = 1, int(np.ceil(2.0 * field_range / _STEP))
+    while step <= last and len(walking):
+        distances = _STEP * np.arange(step, min(step + max(1, _LOOK // rays[:, walking].size), last + 1))
+        step += len(distances)
+        here = potential.value(arranged(phi[walking] + distances[:, None, None, None] * rays[:, walking]))
+        below = np.logical_or.accumulate(here < value[walking], axis=0) | crossed[:, walking]
+        here[below | np.isnan(here)] = -np.inf
+        best = here.argmax(axis=0)
+        peak = here.max(axis=0)
+        higher = peak > highest[:, walking]
+        highest[:, walking] = np.where(higher, peak, highest[:, walking])
+        top[:, walking] = np.where(higher, distances[best], top[:, walking])
+        crossed[:, walking] = below[-1]
+        ended = below[-1].all(axis=0)
+        walking, potential = walking[~ended], potential.take(np.flatnonzero(~ended))
     return top, crossed
 
 
