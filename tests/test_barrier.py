@@ -8,10 +8,17 @@ import scipy.optimize
 
 from known_potentials import KKLT, DoubleWell, Lines, OpenedWell, Several, converged, key_of, random_rotation, run, toy_systems
 from vacuagym.eft.ensemble import draw_starts
+from vacuagym.search import barrier
 from vacuagym.search.barrier import barrier_heights
 from vacuagym.search.labels import hessian_index
 
 FIELD_RANGE = 50.0
+
+
+@pytest.fixture(autouse=True, params=[1, barrier._LOOK], ids=["step by step", "many steps at once"])
+def _look(request, monkeypatch):
+    """Every barrier is the same however many steps of a ray are looked at together."""
+    monkeypatch.setattr(barrier, "_LOOK", request.param)
 
 
 def barriers(potential, phi, field_range=FIELD_RANGE):
@@ -111,6 +118,16 @@ def test_a_way_out_beyond_twice_the_field_range_is_not_looked_for():
     well = Lines(lambda x: x**2 - x**3 / 30.0, lambda x: 2.0 * x - x**2 / 10.0, lambda x: 2.0 - x / 5.0, 1, unbounded=True)  # falls at 30
     assert barriers(well, [[0.0]], field_range=20.0)[0] == pytest.approx(400.0 / 3.0, rel=1e-9)
     assert np.isnan(barriers(well, [[0.0]], field_range=10.0)[0])
+    assert barriers(well, [[0.0]], field_range=15.05)[0] == pytest.approx(400.0 / 3.0, rel=1e-9), "the last step counts"
+    assert np.isnan(barriers(well, [[0.0]], field_range=14.95)[0])
+
+
+def test_a_stretch_where_v_is_not_a_number_is_walked_past():
+    def holed(x):
+        return np.where((x > 3.0) & (x < 4.0), np.nan, x**2 - x**3 / 30.0)
+
+    well = Lines(holed, lambda x: 2.0 * x - x**2 / 10.0, lambda x: 2.0 - x / 5.0, 1, unbounded=True)
+    assert barriers(well, [[0.0]])[0] == pytest.approx(400.0 / 3.0, rel=1e-9)
 
 
 def test_a_system_without_a_way_out_does_not_disturb_the_others():
