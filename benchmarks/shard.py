@@ -30,6 +30,7 @@ PARTS = {
 def child(shard: str, settings: str) -> None:
     """Label the shard with timers around the parts, and print the seconds of each."""
     import vacuagym.stages.label as stage
+    from vacuagym.limits import BATCH_MB
 
     spent: Counter[str] = Counter(start=time.process_time())
 
@@ -51,7 +52,7 @@ def child(shard: str, settings: str) -> None:
             if hasattr(target, name):
                 setattr(target, name, timed(part, getattr(target, name)))
     with tempfile.TemporaryDirectory() as folder:
-        stage.label(Path(shard), json.loads(settings), "benchmark", 16, None, Path(folder) / "labels.parquet")
+        stage.label(Path(shard), json.loads(settings), "benchmark", BATCH_MB, None, Path(folder) / "labels.parquet")
     print(json.dumps(spent))
 
 

@@ -13,13 +13,14 @@ import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jsonschema
-import jsonschema.validators
 import yaml
 
 from vacuagym.errors import ConfigError
+
+if TYPE_CHECKING:
+    import jsonschema
 
 SCHEMA = Path(__file__).parent.parent / "schemas" / "config.schema.yaml"
 _LARGEST = sys.float_info.max
@@ -87,6 +88,9 @@ def _schema() -> dict[str, Any]:
 
 
 def _schema_problems(config: Mapping[str, Any]) -> Iterator[str]:
+    import jsonschema  # here, since jobs are given a checked configuration
+    import jsonschema.validators
+
     names = config.get("datasets")
     for name in names if isinstance(names, dict) else ():
         if not isinstance(name, str):
