@@ -1,6 +1,6 @@
 # make run    set everything up, then run the default configuration
 # make test   set everything up, then lint and run the whole test suite
-# make bench  measure: the search beside SciPy and its floor, growth with rows and with shards (about 10 minutes)
+# make bench  measure: the search beside SciPy and its floor, growth with rows and with shards (about 5 minutes)
 # make docs   write docs/reference from the schema, the columns and the command line
 # make setup  only the environment in .venv, from the lock file (make test adds what it needs from another)
 # make lock   pin new versions (needs uv); commit both lock files and envs/vacuagym.yaml with it
@@ -29,7 +29,7 @@ docs: $(READY)
 
 bench: $(READY)
 	python benchmarks/search.py
-	python benchmarks/scaling.py rows 1000 10000 100000
+	python benchmarks/scaling.py rows 1000 10000 100000 1000000
 	python benchmarks/scaling.py shards 30 300
 
 lint: $(READY_FOR_TESTS)
