@@ -411,6 +411,51 @@ def test_croissant_names_every_file_with_its_checksum(inputs):
 # ------------------------------------------------------------------------------------------------------------------------ workflow
 
 
+COLUMN = {"source": "table", "id": "id", "columns": ["T"]}
+
+
+@pytest.mark.parametrize(
+    ("datasets", "message"),
+    [
+        (
+            {"t": {**COLUMN, "path": "t.parquet"}, "u": {**COLUMN, "path": "u.parquet"}},
+            "of type string in data set t and of type int64 in data set u",
+        ),
+        (
+            {"t": {**COLUMN, "path": "t.parquet"}, "fth6d": {"source": "toric_bases", "columns": ["T"]}},
+            "of type string in data set t and of type int16 in data set fth6d",
+        ),
+    ],
+    ids=["of two tables", "of a table and the toric bases"],
+)
+def test_columns_that_cannot_be_published_together_stop_a_run_before_it_starts(workspace, datasets, message):
+    workspace.table("t.parquet", range(5), T=["one"] * 5)
+    workspace.table("u.parquet", range(5), T=[1] * 5)
+    workspace.configure(datasets)
+    run = workspace.snakemake(check=False)
+    assert run.returncode == 2
+    assert f"error: data set t: column 'T' has values {message}; give it another name" in run.stdout
+    assert not workspace.files("shards/**/*")
+
+
+def test_columns_of_other_names_or_of_types_that_fit_stop_nothing(workspace):
+    workspace.table("t.parquet", range(5), T=["one"] * 5, kind=[1] * 5)
+    workspace.table("u.parquet", range(5), T=[1] * 5, kind=[0.5] * 5)
+    entry = {"source": "table", "id": "id"}
+    workspace.configure(
+        {"t": {**entry, "path": "t.parquet", "columns": ["T", "kind"]}, "u": {**entry, "path": "u.parquet", "columns": ["kind"]}}
+    )
+    workspace.snakemake("--dry-run")
+
+
+def test_a_table_that_is_missing_is_told_of_by_its_own_name(workspace):
+    workspace.table("t.parquet", range(5), T=["one"] * 5)
+    workspace.configure({"t": {**COLUMN, "path": "t.parquet"}, "u": {**COLUMN, "path": "nowhere.parquet"}})
+    run = workspace.snakemake("--dry-run", check=False)
+    assert run.returncode == 3
+    assert "error: data set u: nowhere.parquet: no such file" in run.stdout
+
+
 def test_the_workflow_publishes_last_and_makes_again_what_is_missing(two_sources):
     two_sources.snakemake()
     folder = two_sources.folder / "results/dataset"

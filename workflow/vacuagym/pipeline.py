@@ -88,7 +88,13 @@ class Pipeline:
         entry = self.datasets[dataset]
         if dataset in self.computed:
             entry = {**entry, "path": GEOMETRY.format(dataset=dataset), "id": "base_id", "hodge": ["h11", "h21"]}
-        return {**entry, "group": self.config["split_groups"].get(dataset, [])}
+        return {**entry, "group": self.config["split_groups"].get(dataset, []), "beside": self._beside(dataset)}
+
+    def _beside(self, dataset: str) -> list[tuple[str, str | None, str]]:
+        """Columns of other data sets that become one with columns of this one, each as data set, table (None: not made yet), name."""
+        own = self.datasets[dataset].get("columns", [])
+        others = ((name, entry) for name, entry in self.datasets.items() if name != dataset)
+        return [(name, entry.get("path"), column) for name, entry in others for column in entry.get("columns", []) if column in own]
 
     def table_file(self, dataset: str) -> str:
         """The feature table of a data set."""

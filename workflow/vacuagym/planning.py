@@ -79,7 +79,8 @@ def plan_dataset(dataset: str, entry: Mapping[str, Any], shard_size: int, n_limi
     if plan is None:
         table, path = _whereabouts(dataset, entry, shard_size, n_limit)
         path = path or PLANS / f"{dataset}.json"  # the table is absent: the child explains it
-        _make(path, dataset, {**table, **feature_columns(entry)}, shard_size, n_limit)
+        beside = [json.dumps(column) for column in entry.get("beside", [])]
+        _make(path, dataset, {**table, **feature_columns(entry), "beside": beside}, shard_size, n_limit)
         plan = Plan.read(path)
     if plan.warning:
         print(f"warning: data set {dataset}: {plan.warning}", file=sys.stderr)
@@ -103,10 +104,8 @@ def _whereabouts(dataset: str, entry: Mapping[str, Any], shard_size: int, n_limi
     except OSError:
         return table, None
     state = [stat.st_size, stat.st_mtime_ns]
-    return (
-        table,
-        PLANS / f"{dataset}-{digest(code_fingerprint(PLAN_CODE), table, feature_columns(entry), state, shard_size, n_limit)}.json",
-    )
+    columns = feature_columns(entry), entry.get("beside", [])
+    return table, PLANS / f"{dataset}-{digest(code_fingerprint(PLAN_CODE), table, columns, state, shard_size, n_limit)}.json"
 
 
 def feature_columns(entry: Mapping[str, Any]) -> dict[str, Any]:

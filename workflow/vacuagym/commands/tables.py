@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 from vacuagym.commands import add_feature_columns, hodge_columns, positive, stage
@@ -33,7 +34,8 @@ def add_plan(stages) -> None:
         hold_to_memory(table_memory_mb(), options.mem_mb)
         with made_by_us(options.table):
             table = FeatureTable(options.table, options.id, options.namespace, options.moduli, hodge=hodge_columns(options))
-            plan(options.dataset, table, options.shard_size, options.n_limit, options.output, options.column, options.group)
+            columns = options.column, options.group, options.beside
+            plan(options.dataset, table, options.shard_size, options.n_limit, options.output, *columns)
 
     parser = stage(stages, "plan", run, "check a feature table and find the shards that hold its rows")
     parser.add_argument("--dataset", required=True, help="name of the data set")
@@ -42,6 +44,9 @@ def add_plan(stages) -> None:
     parser.add_argument("--namespace", help="column that, with the id, makes a row unique")
     parser.add_argument("--moduli", help="column of moduli counts; may hold nulls")
     add_feature_columns(parser)
+    of_another = '["DATASET", "TABLE", "COLUMN"] or, of the toric bases, ["DATASET", null, "COLUMN"]'
+    text = f"column of another data set that a column of this one is published with, and whose type must fit: {of_another}; may be repeated"
+    parser.add_argument("--beside", metavar="JSON", type=json.loads, action="append", default=[], help=text)
     parser.add_argument("--shard-size", type=positive, default=10_000, help="ids per shard (default: %(default)s)")
     parser.add_argument("--n-limit", type=positive, help="take the rows with the lowest ids only, so many (default: all)")
     parser.add_argument("--output", type=Path, required=True, help="JSON file to write")

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from vacuagym.errors import ConfigError
 from vacuagym.feature_tables import FeatureTable
@@ -49,14 +50,16 @@ def plan(
     output: Path,
     columns: Sequence[str] = (),
     groups: Sequence[str] = (),
+    beside: Sequence[tuple[str, str | None, str]] = (),
 ) -> None:
     """Check every row of ``table`` and write the plan of the data set: its shards, at most ``n_limit`` rows in all.
 
-    ``columns`` will go into the data set and ``groups`` into the splits, once there are labels; whether they can is known now.
+    ``columns`` will go into the data set and ``groups`` into the splits, once there are labels; whether they can is known now. Those
+    ``beside`` them are of other data sets, and of types that must fit: each is a data set, its table (None: the toric bases) and a name.
     """
     table.require_columns([*columns, *groups])
     if columns:
-        _require_publishable(dataset, table, columns)
+        _require_publishable(dataset, table, columns, beside)
     shards: list[dict] = []
     selected, until = 0, None
     content = ShardDigest()
@@ -87,12 +90,28 @@ def plan(
     write_text(output, json.dumps(document, indent=1) + "\n")
 
 
-def _require_publishable(dataset: str, table: FeatureTable, columns: Sequence[str]) -> None:
+def _require_publishable(dataset: str, table: FeatureTable, columns: Sequence[str], beside: Sequence[tuple[str, str | None, str]]) -> None:
     from vacuagym.publication import published_columns  # takes a while, and only some plans need it
 
     if internal := [name for name in columns if name == "key" or name.startswith("_")]:
         raise ConfigError(f"{table.path}: column {internal[0]!r}: the names key and _… are taken; rename it or leave it out")
     published_columns({dataset: table.path}, {dataset: table.fields(columns)})
+    for other, path, column in beside:
+        schema = _schema(path)
+        if schema is not None and schema.names.count(column) == 1:  # of what is missing or ambiguous, the plan of that data set tells
+            pair = {dataset: table.fields([column]), other: pa.schema([schema.field(column)])}
+            published_columns({dataset: table.path, other: Path(path or "")}, pair)
+
+
+def _schema(path: str | None) -> pa.Schema | None:
+    if path is None:
+        from vacuagym.stages.geometry import SCHEMA
+
+        return SCHEMA
+    try:
+        return pq.read_schema(path)
+    except (OSError, pa.ArrowException):
+        return None
 
 
 def _cut(rows: pa.Table, shard_size: int) -> Iterator[tuple[int, pa.Table]]:
