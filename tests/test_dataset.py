@@ -438,6 +438,16 @@ def test_columns_that_cannot_be_published_together_stop_a_run_before_it_starts(w
     assert not workspace.files("shards/**/*")
 
 
+def test_a_table_that_is_replaced_by_an_older_one_must_fit_again(workspace):
+    workspace.configure({name: {**COLUMN, "path": f"{name}.parquet"} for name in ("t", "u")})
+    for time, values in ((1e9, [1]), (2e9, ["one"])):
+        for name in ("t.parquet", "u.parquet"):
+            os.utime(workspace.table(name, range(1), T=values), (time, time))
+        workspace.snakemake("--dry-run")
+    os.utime(workspace.table("u.parquet", range(1), T=[1]), (1e9, 1e9))
+    assert "of type string in data set t and of type int64 in data set u" in workspace.snakemake("--dry-run", check=False).stdout
+
+
 def test_columns_of_other_names_or_of_types_that_fit_stop_nothing(workspace):
     workspace.table("t.parquet", range(5), T=["one"] * 5, kind=[1] * 5)
     workspace.table("u.parquet", range(5), T=[1] * 5, kind=[0.5] * 5)

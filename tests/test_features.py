@@ -78,6 +78,38 @@ def test_groups_of_two_tables_are_equal_where_names_and_values_are():
     assert len(set(group(["l"], pa.array([[-1, 2], [-1], [2, -1]])))) == 3
 
 
+def test_groups_by_time_tell_nanoseconds_apart_and_not_units():
+    def group(kind, *times):
+        return stage._groups(["when"], [pa.chunked_array([pa.array(times, pa.int64()).cast(kind)])]).to_pylist()
+
+    assert len(set(group(pa.timestamp("ns"), 0, 1, 2, None))) == 4
+    assert len(set(group(pa.duration("ns"), 0, 1, 2))) == 3
+    assert len(set(group(pa.time64("ns"), 0, 1, 2))) == 3
+    assert (
+        group(pa.timestamp("s"), 3, 2**60)[0] == group(pa.timestamp("us", "UTC"), 3_000_000)[0] == group(pa.timestamp("ns"), 3 * 10**9)[0]
+    )
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.list_(pa.timestamp("ns")), pa.struct([("x", pa.duration("s"))]), pa.map_(pa.string(), pa.list_(pa.time64("us")))]
+)
+def test_groups_by_times_inside_other_values_are_refused_when_the_table_is_planned(run, capsys, kind):
+    table = pq.read_table("t.parquet")
+    pq.write_table(table.append_column("when", pa.nulls(len(table), kind)), "t.parquet")
+    assert main([*PLAN, "--group=when"]) == 3
+    assert "t.parquet: group column 'when' has the type" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "text", ["nonsense", "5", "null", "[1]", '["u", 7, "T"]', '["u", "u.parquet", "T", "x"]', '"abc"', '{"a": 1}', "[" * 99999]
+)
+def test_a_column_beside_that_is_none_is_wrong_usage(run, capsys, text):
+    with pytest.raises(SystemExit) as refused:
+        main([*PLAN, "--column=h", f"--beside={text}"])
+    assert refused.value.code == 2
+    assert 'is not ["DATASET", "TABLE", "COLUMN"]' in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("change", ["fewer", "other ids"])
 def test_a_table_that_has_changed_since_it_was_labelled_is_refused(run, change):
     add_columns(list(range(ROWS - 1)) if change == "fewer" else None)

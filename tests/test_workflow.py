@@ -47,8 +47,10 @@ def test_shards_lie_on_multiples_of_the_shard_size_in_id_order(finished):
 
 def test_a_job_loads_no_library_that_it_does_not_use(workspace):
     """Arrow imports pandas where it is installed, unless it is kept from it: 30 MB and a sixth of a second; SciPy takes half of that."""
-    workspace.table("t.parquet", range(20), [2] * 20, x=[1.0] * 20)
-    workspace.configure({"t": {"source": "table", "path": "t.parquet", "id": "id", "moduli": "moduli", "columns": ["x"]}})
+    times = pa.array(range(20), pa.timestamp("ns"))  # of which Arrow makes objects of pandas
+    workspace.table("t.parquet", range(20), [2] * 20, x=[1.0] * 20, when=times)
+    entry = {"source": "table", "path": "t.parquet", "id": "id", "moduli": "moduli", "columns": ["x"]}
+    workspace.configure({"t": entry}, split_groups={"t": ["when"]})
     workspace.snakemake(environment={"PYTHONPROFILEIMPORTTIME": "1"})
     imported: dict[str, set[str]] = {}
     for log in (workspace.folder / "logs").glob("*/**/*.log"):

@@ -124,6 +124,17 @@ class FeatureColumns:
             raise InputError(f"{self.path}: column {name}: {found}: {remedy}")
 
 
+def is_time(kind: pa.DataType) -> bool:
+    """Whether values may have nanoseconds."""
+    return pa.types.is_timestamp(kind) or pa.types.is_duration(kind) or pa.types.is_time64(kind)
+
+
+def nests_times(kind: pa.DataType) -> bool:
+    """Whether such values are inside lists, structs or maps."""
+    inner = [kind.field(i).type for i in range(kind.num_fields)]
+    return any(is_time(each) or nests_times(each) for each in inner)
+
+
 def _is_text(kind: pa.DataType) -> bool:
     kind = _decoded(kind)
     return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind) or pa.types.is_integer(kind)

@@ -99,13 +99,23 @@ def known_plan(dataset: str, entry: Mapping[str, Any], shard_size: int, n_limit:
 def _whereabouts(dataset: str, entry: Mapping[str, Any], shard_size: int, n_limit: int | None) -> tuple[dict[str, Any], Path | None]:
     """The columns of a table, and the file of its plan; None where there is no table."""
     table = {key: entry.get(key) for key in ("path", "id", "namespace", "moduli")}
-    try:
-        stat = Path(table["path"]).stat()
-    except OSError:
+    state = _state(table["path"])
+    if state is None:
         return table, None
-    state = [stat.st_size, stat.st_mtime_ns]
-    columns = feature_columns(entry), entry.get("beside", [])
-    return table, PLANS / f"{dataset}-{digest(code_fingerprint(PLAN_CODE), table, columns, state, shard_size, n_limit)}.json"
+    beside = [(*column, _state(column[1])) for column in entry.get("beside", [])]
+    identity = digest(code_fingerprint(PLAN_CODE), table, feature_columns(entry), beside, state, shard_size, n_limit)
+    return table, PLANS / f"{dataset}-{identity}.json"
+
+
+def _state(path: str | None) -> tuple[int, int] | None:
+    """Size and time of change of a file, None if there is none."""
+    if path is None:
+        return None
+    try:
+        stat = Path(path).stat()
+    except OSError:
+        return None
+    return stat.st_size, stat.st_mtime_ns
 
 
 def feature_columns(entry: Mapping[str, Any]) -> dict[str, Any]:

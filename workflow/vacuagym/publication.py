@@ -92,8 +92,9 @@ def published_columns(features: Mapping[str, Path], schemas: Mapping[str, pa.Sch
     for name, types in joined.items():
         kind = _united(name, types)
         if not _is_publishable(kind):
+            dataset = next((dataset for dataset, own_kind in types.items() if own_kind == kind), ", ".join(types))
             raise ConfigError(
-                f"column {name!r} of data set {next(iter(types))}: values of type {kind} are not published, only numbers, texts, "
+                f"column {name!r} of data set {dataset}: values of type {kind} are not published, only numbers, texts, "
                 "booleans and lists of them; leave it out of columns"
             )
         columns.append(PublishedColumn(name, kind, f"column of the table of {', '.join(types)}", tuple(types)))

@@ -9,6 +9,8 @@ from pathlib import Path
 from vacuagym.commands import add_feature_columns, hodge_columns, positive, stage
 from vacuagym.limits import hold_to_memory, table_memory_mb
 
+_BESIDE = '["DATASET", "TABLE", "COLUMN"] or, of the toric bases, ["DATASET", null, "COLUMN"]'
+
 
 def add_geometry(stages) -> None:
     """Add ``vacuagym geometry``."""
@@ -44,12 +46,21 @@ def add_plan(stages) -> None:
     parser.add_argument("--namespace", help="column that, with the id, makes a row unique")
     parser.add_argument("--moduli", help="column of moduli counts; may hold nulls")
     add_feature_columns(parser)
-    of_another = '["DATASET", "TABLE", "COLUMN"] or, of the toric bases, ["DATASET", null, "COLUMN"]'
-    text = f"column of another data set that a column of this one is published with, and whose type must fit: {of_another}; may be repeated"
-    parser.add_argument("--beside", metavar="JSON", type=json.loads, action="append", default=[], help=text)
+    text = f"column of another data set that a --column is published with, and whose type must fit: {_BESIDE}; may be repeated"
+    parser.add_argument("--beside", metavar="JSON", type=_column_beside, action="append", default=[], help=text)
     parser.add_argument("--shard-size", type=positive, default=10_000, help="ids per shard (default: %(default)s)")
     parser.add_argument("--n-limit", type=positive, help="take the rows with the lowest ids only, so many (default: all)")
     parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
+
+
+def _column_beside(text: str) -> tuple[str, str | None, str]:
+    try:
+        match json.loads(text):
+            case [str(dataset), str() | None as table, str(column)]:
+                return dataset, table, column
+    except (ValueError, RecursionError):
+        pass
+    raise argparse.ArgumentTypeError(f"{text} is not {_BESIDE}")
 
 
 def add_shard(stages) -> None:

@@ -87,7 +87,7 @@ def draw_fluxes(ensemble: Ensemble, n: int, keys: np.ndarray, ids: np.ndarray, d
     Λ = σ(G+Gᵀ)/2 with standard normal G has independent entries: variance σ² on the diagonal, σ²/2 off it; so only the upper
     triangle is drawn.
     """
-    from scipy.special import ndtri  # here, since most stages need the names above and not the 80 ms and 20 MB of this import
+    from scipy.special import ndtri  # here, since most stages need the names above and not the 80 ms and 50 MB of this import
 
     pairs = n * (n + 1) // 2
     u = uniforms(keys, ids, draws, Purpose.FLUX, _SCALARS + 2 * n + pairs)

@@ -12,7 +12,7 @@ import numpy as np
 
 NARROW = 5
 _ELIMINATED = 8  # up to so many moduli elimination along the systems beats LAPACK, a copy into that order included
-_TURNED = 64  # systems that this copy takes at a time: as many as a cache line of each of their numbers can stay in the first cache for
+_TURNED = 64  # systems that this copy takes at a time: with eight moduli their matrices are 32 KB, what the first cache holds
 
 
 def arranged(array: np.ndarray) -> np.ndarray:

@@ -38,9 +38,10 @@ def _climb(potential: Potential, phi: np.ndarray, value: np.ndarray, rays: np.nd
     walking = np.arange(len(value))  # systems with a ray that has not crossed
     step, last = 1, int(np.ceil(2.0 * field_range / _STEP))
     while step <= last and len(walking):
-        distances = _STEP * np.arange(step, min(step + max(1, _LOOK // rays[:, walking].size), last + 1))
+        their = rays[:, walking]
+        distances = _STEP * np.arange(step, min(step + max(1, _LOOK // their.size), last + 1))
         step += len(distances)
-        here = potential.value(arranged(phi[walking] + distances[:, None, None, None] * rays[:, walking]))
+        here = potential.value(arranged(phi[walking] + distances[:, None, None, None] * their))
         below = np.logical_or.accumulate(here < value[walking], axis=0) | crossed[:, walking]
         here[below | np.isnan(here)] = -np.inf
         best = here.argmax(axis=0)
@@ -50,7 +51,8 @@ def _climb(potential: Potential, phi: np.ndarray, value: np.ndarray, rays: np.nd
         top[:, walking] = np.where(higher, distances[best], top[:, walking])
         crossed[:, walking] = below[-1]
         ended = below[-1].all(axis=0)
-        walking, potential = walking[~ended], potential.take(np.flatnonzero(~ended))
+        if ended.any():
+            walking, potential = walking[~ended], potential.take(np.flatnonzero(~ended))
     return top, crossed
 
 

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from vacuagym.errors import ConfigError
+from vacuagym.errors import ConfigError, InputError
+from vacuagym.feature_columns import nests_times
 from vacuagym.feature_tables import FeatureTable
 from vacuagym.whole_files import write_text
 
@@ -58,6 +59,9 @@ def plan(
     ``beside`` them are of other data sets, and of types that must fit: each is a data set, its table (None: the toric bases) and a name.
     """
     table.require_columns([*columns, *groups])
+    for field in table.fields(groups):
+        if nests_times(field.type):
+            raise InputError(f"{table.path}: group column {field.name!r} has the type {field.type}; times inside others cannot be compared")
     if columns:
         _require_publishable(dataset, table, columns, beside)
     shards: list[dict] = []
@@ -98,7 +102,9 @@ def _require_publishable(dataset: str, table: FeatureTable, columns: Sequence[st
     published_columns({dataset: table.path}, {dataset: table.fields(columns)})
     for other, path, column in beside:
         schema = _schema(path)
-        if schema is not None and schema.names.count(column) == 1:  # of what is missing or ambiguous, the plan of that data set tells
+        if (
+            schema is not None and column in columns and schema.names.count(column) == 1
+        ):  # of what is missing or ambiguous, the plan of that data set tells
             pair = {dataset: table.fields([column]), other: pa.schema([schema.field(column)])}
             published_columns({dataset: table.path, other: Path(path or "")}, pair)
 
