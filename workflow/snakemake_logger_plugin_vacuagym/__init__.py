@@ -148,6 +148,8 @@ class LogHandler(LogHandlerBase):
             self.take(record) if record else self.finish()
         except OSError:  # nobody reads any more (closed pipe): no use in trying again
             self.active = False
+            with suppress(OSError):  # what is left in buffers must go somewhere, or Python ends with 120
+                os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
         except Exception as error:
             notice, self.notice = self.notice, ""
             with suppress(OSError, ValueError):

@@ -40,8 +40,10 @@ def run_pipeline(snakefile: Path, folder: Path, options: Sequence[str], show: Ca
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-c", _SNAKEMAKE, str(os.getpid()), "--snakefile", str(snakefile.absolute()), *options]
     show, shown, code = show or _cell_output(), "", None
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}  # what a Snakefile prints comes in its turn
     with open(log, "wb") as output:
-        child = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, process_group=0)
+        streams = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": subprocess.STDOUT}
+        child = subprocess.Popen(command, cwd=folder, env=environment, process_group=0, **streams)
     try:
         while code is None:
             with suppress(subprocess.TimeoutExpired):
