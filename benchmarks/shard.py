@@ -29,6 +29,9 @@ PARTS = {
 
 def child(shard: str, settings: str) -> None:
     """Label the shard with timers around the parts, and print the seconds of each."""
+    from vacuagym.__main__ import hide_pandas
+
+    hide_pandas()
     import vacuagym.stages.label as stage
     from vacuagym.limits import BATCH_MB
 

@@ -14,9 +14,14 @@ class _WithoutPandas(MetaPathFinder):
             raise ModuleNotFoundError("the stages do without pandas", name=fullname)
 
 
+def hide_pandas() -> None:
+    """Keep this process from importing pandas."""
+    sys.meta_path.insert(0, _WithoutPandas())
+
+
 def run() -> int:
     """Run the stage of the command line; returns the exit code."""
-    sys.meta_path.insert(0, _WithoutPandas())
+    hide_pandas()
     return main()
 
 
