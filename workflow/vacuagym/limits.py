@@ -16,7 +16,7 @@ from vacuagym.errors import MemoryDeclarationError
 LIBRARIES_MB = 130
 # A process that maps the libraries needs this much address space to work reliably under a hard limit.
 LEAST_MB = 400
-BATCH_MB = 64  # of a stack of systems in a label job, unless the configuration says otherwise; beyond it the search gains no more
+BATCH_MB = 64  # of a stack of systems in a label job, unless the configuration says otherwise; a default shard gains nothing from more
 CHUNK_BYTES = 8 * 2**20  # of a table that is being sorted, merged or split
 WINDOW_BYTES = 8 * 2**20  # of label rows that are written together
 _MATRICES_PER_TRIAL = 8  # n × n float64 arrays alive at the peak of a search step: K, H, H², copies on compression, eigenvectors

@@ -102,14 +102,13 @@ def _require_publishable(dataset: str, table: FeatureTable, columns: Sequence[st
     published_columns({dataset: table.path}, {dataset: table.fields(columns)})
     for other, path, column in beside:
         schema = _schema(path)
-        if (
-            schema is not None and column in columns and schema.names.count(column) == 1
-        ):  # of what is missing or ambiguous, the plan of that data set tells
+        # What is missing or ambiguous in the other table, its own plan tells.
+        if column in columns and schema.names.count(column) == 1:
             pair = {dataset: table.fields([column]), other: pa.schema([schema.field(column)])}
             published_columns({dataset: table.path, other: Path(path or "")}, pair)
 
 
-def _schema(path: str | None) -> pa.Schema | None:
+def _schema(path: str | None) -> pa.Schema:
     if path is None:
         from vacuagym.stages.geometry import SCHEMA
 
@@ -117,7 +116,7 @@ def _schema(path: str | None) -> pa.Schema | None:
     try:
         return pq.read_schema(path)
     except (OSError, pa.ArrowException):
-        return None
+        return pa.schema([])
 
 
 def _cut(rows: pa.Table, shard_size: int) -> Iterator[tuple[int, pa.Table]]:
