@@ -31,6 +31,7 @@ class FeatureColumns:
     """The names of the columns that are used, and what they become: :data:`SCHEMA`, then :data:`HODGE`, then the carried ones.
 
     ``carried`` columns may have any type; they pass unchanged, named by :meth:`carried_name`, because their own names may be anything.
+    Those of them that are ``groups`` are checked for values that can be compared.
     """
 
     path: Path
@@ -39,6 +40,7 @@ class FeatureColumns:
     moduli: str | None
     hodge: Sequence[str] = ()
     carried: Sequence[str] = ()
+    groups: Sequence[str] = ()
 
     def names(self, schema: pa.Schema) -> list[str]:
         """The columns to read; a column of moduli may be absent."""
@@ -60,6 +62,7 @@ class FeatureColumns:
         """:class:`InputError` if a column is missing, ambiguous, or of a type that cannot be used."""
         roles = [("id", self.id), ("namespace", self.namespace), ("moduli", self.moduli)]
         roles += [*(("hodge", name) for name in self.hodge), *(("feature", name) for name in self.carried)]
+        roles += [("group", name) for name in self.groups]
         for role, name in roles:
             if name is None or (role == "moduli" and name not in schema.names):
                 continue
@@ -129,10 +132,9 @@ def is_time(kind: pa.DataType) -> bool:
     return pa.types.is_timestamp(kind) or pa.types.is_duration(kind) or pa.types.is_time64(kind)
 
 
-def nests_times(kind: pa.DataType) -> bool:
-    """Whether such values are inside lists, structs or maps."""
-    inner = [kind.field(i).type for i in range(kind.num_fields)]
-    return any(is_time(each) or nests_times(each) for each in inner)
+def _nests_times(kind: pa.DataType) -> bool:
+    inner = [kind.field(i).type for i in range(kind.num_fields)]  # of lists, structs and maps
+    return any(is_time(each) or _nests_times(each) for each in inner)
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -150,6 +152,7 @@ _ROLES = {
     "moduli": (_is_count, "a column of integers or floats"),
     "hodge": (_is_count, "a column of integers or floats"),
     "feature": (lambda kind: True, ""),
+    "group": (lambda kind: not _nests_times(kind), "one without times inside its values"),
 }
 
 

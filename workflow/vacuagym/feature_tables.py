@@ -99,9 +99,10 @@ class FeatureTable:
         self._names = self._columns.names(self._file.schema_arrow)
         self.schema = self._columns.schema(self._file.schema_arrow)
 
-    def require_columns(self, names: Sequence[str]) -> None:
-        """:class:`InputError` if one of these columns, of any type, is not in the table or cannot be read."""
-        replace(self._columns, carried=names).check(self._file.schema_arrow)
+    def require_columns(self, columns: Sequence[str], groups: Sequence[str] = ()) -> None:
+        """:class:`InputError` if one of these columns is not in the table or cannot be read, or one of ``groups`` cannot be compared."""
+        names = [*columns, *groups]
+        replace(self._columns, carried=names, groups=groups).check(self._file.schema_arrow)
         row_bytes(self._file, self.path, names)
 
     def fields(self, names: Sequence[str]) -> pa.Schema:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from vacuagym.columns import CATEGORY, DATASET, Column, schema_of
-from vacuagym.eft.ensemble import REGIMES
+from vacuagym.eft.regimes import REGIMES
 from vacuagym.search.labels import LABELS
 from vacuagym.search.stack import METHODS
 

@@ -42,8 +42,15 @@ def run_pipeline(snakefile: Path, folder: Path, options: Sequence[str], show: Ca
     show, shown, code = show or _cell_output(), "", None
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}  # what a Snakefile prints comes in its turn
     with open(log, "wb") as output:
-        streams = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": subprocess.STDOUT}
-        child = subprocess.Popen(command, cwd=folder, env=environment, process_group=0, **streams)
+        child = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            process_group=0,
+        )
     try:
         while code is None:
             with suppress(subprocess.TimeoutExpired):

@@ -11,11 +11,12 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
+from scipy.special import ndtri
 
 from vacuagym.eft.potential import ToyPotential
+from vacuagym.eft.regimes import REGIMES
 from vacuagym.eft.streams import Purpose, uniforms
 
-REGIMES = ("generic", "stabilized", "tachyonic", "runaway")
 _SCALARS = 7  # numbers of a draw's stream that come before the vectors: regime, m, γ, A, a, D, p
 
 
@@ -87,8 +88,6 @@ def draw_fluxes(ensemble: Ensemble, n: int, keys: np.ndarray, ids: np.ndarray, d
     Λ = σ(G+Gᵀ)/2 with standard normal G has independent entries: variance σ² on the diagonal, σ²/2 off it; so only the upper
     triangle is drawn.
     """
-    from scipy.special import ndtri  # here, since most stages need the names above and not the 80 ms and 50 MB of this import
-
     pairs = n * (n + 1) // 2
     u = uniforms(keys, ids, draws, Purpose.FLUX, _SCALARS + 2 * n + pairs)
     regime_u, shift_u, gamma_u, A_u, a_u, D_u, p_u = np.ascontiguousarray(u[:, :_SCALARS].T)

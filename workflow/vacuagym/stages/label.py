@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import scipy.special  # noqa: F401  (draw_fluxes imports it; here it is loaded before the limit on memory)
 
 from vacuagym.eft.streams import stream_key
 from vacuagym.errors import InputError

@@ -10,11 +10,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from vacuagym.errors import ConfigError, InputError
-from vacuagym.feature_columns import nests_times
 from vacuagym.feature_tables import FeatureTable
+from vacuagym.parquet import open_parquet
 from vacuagym.whole_files import write_text
 
 MODULI_ABSENT = (
@@ -58,10 +57,7 @@ def plan(
     ``columns`` will go into the data set and ``groups`` into the splits, once there are labels; whether they can is known now. Those
     ``beside`` them are of other data sets, and of types that must fit: each is a data set, its table (None: the toric bases) and a name.
     """
-    table.require_columns([*columns, *groups])
-    for field in table.fields(groups):
-        if nests_times(field.type):
-            raise InputError(f"{table.path}: group column {field.name!r} has the type {field.type}; times inside others cannot be compared")
+    table.require_columns(columns, groups)
     if columns:
         _require_publishable(dataset, table, columns, beside)
     shards: list[dict] = []
@@ -99,13 +95,14 @@ def _require_publishable(dataset: str, table: FeatureTable, columns: Sequence[st
 
     if internal := [name for name in columns if name == "key" or name.startswith("_")]:
         raise ConfigError(f"{table.path}: column {internal[0]!r}: the names key and _… are taken; rename it or leave it out")
-    published_columns({dataset: table.path}, {dataset: table.fields(columns)})
+    paths, fields = {dataset: table.path}, {dataset: list(table.fields(columns))}
+    schemas = {path: _schema(path) for path in {path for _, path, _ in beside}}
     for other, path, column in beside:
-        schema = _schema(path)
         # What is missing or ambiguous in the other table, its own plan tells.
-        if column in columns and schema.names.count(column) == 1:
-            pair = {dataset: table.fields([column]), other: pa.schema([schema.field(column)])}
-            published_columns({dataset: table.path, other: Path(path or "")}, pair)
+        if column in columns and schemas[path].names.count(column) == 1:
+            paths[other] = Path(path or "")
+            fields.setdefault(other, []).append(schemas[path].field(column))
+    published_columns(paths, {name: pa.schema(own) for name, own in fields.items()})
 
 
 def _schema(path: str | None) -> pa.Schema:
@@ -114,8 +111,8 @@ def _schema(path: str | None) -> pa.Schema:
 
         return SCHEMA
     try:
-        return pq.read_schema(path)
-    except (OSError, pa.ArrowException):
+        return open_parquet(path).schema_arrow
+    except InputError:
         return pa.schema([])
 
 
