@@ -20,6 +20,7 @@ from vacuagym.config import read_config
 from vacuagym.errors import VacuagymError
 from vacuagym.pipeline import Pipeline
 from vacuagym.run_lock import hold_run_lock, holder, turn_to_start
+from vacuagym.stale_files import settle
 from vacuagym.torn_files import discard_torn
 
 
@@ -45,8 +46,10 @@ try:
             run.require_machine(granted and granted.value)
         if alone:
             discard_torn()
-        for name in run.given:  # bad tables stop the run here, before any job
+        for name in run.datasets:  # bad tables stop the run here, before any job
             run.plan(name)
+        if alone:
+            settle(run)
         if workflow.is_main_process:
             run.stamp_settings(change=alone)
 except VacuagymError as error:
@@ -55,7 +58,7 @@ except VacuagymError as error:
 
 
 wildcard_constraints:
-    dataset="[A-Za-z0-9][A-Za-z0-9_-]*",
+    dataset="|".join(run.datasets),
     first="-?[0-9]+",
     last="-?[0-9]+",
     split="[A-Za-z0-9_-]+",
@@ -86,9 +89,6 @@ rule all:
     """Labels of every data set, the splits, the report of the run, the verdict of its checks, and the data set to publish."""
     default_target: True
     input:
-        # Named here too, so that labelling need not wait for tables that are still being computed.
-        [run.label_files(name) for name in run.given],
-        lambda wildcards: [path for name in run.computed if plan_of(name) for path in run.label_files(name)],
         paths.LABEL_TABLE,
         expand(paths.SPLIT, split=run.splits()),
         paths.VERIFICATION,

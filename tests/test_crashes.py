@@ -657,7 +657,7 @@ def signs_of_life(folder: Path) -> int:
 def test_of_two_starts_in_the_same_instant_one_wins_and_the_other_says_so_or_comes_after(workspace, finished):
     """Both find torn files and settings of another run."""
     workspace.snakemake("--config", "seed=7", "--until", "shard")
-    for name in (*workspace.files("plans/*"), "labels/t/0-59.parquet", "validation.json"):
+    for name in (*workspace.files("plans/*"), "shards/t/0-59.parquet", "validation.json"):
         tear(workspace.folder / "results" / name)
     runs = [Run(workspace, console=f"console{number}") for number in range(2)]
     codes = [run.process.wait(120) for run in runs]
@@ -712,4 +712,4 @@ def test_a_job_whose_snakemake_dies_before_it_has_begun_ends_too(tmp_path, stage
     run.stop("Snakemake", random.Random())
     while run.jobs():
         time.sleep(0.01)
-    assert not workspace.files(f"{stage}s/**/*.*"), "it went on to write its file"
+    assert not workspace.files({"plan": "plans/t-*", "shard": "shards/**/*.*"}[stage]), "it went on to write its file"

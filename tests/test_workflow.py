@@ -141,7 +141,7 @@ def test_damaged_label_files_are_noticed_and_made_again(finished):
     finished.snakemake()
     assert (finished.folder / "results/labels.parquet").read_bytes() == whole
     log = (finished.folder / "logs/merge/labels.log").read_text()
-    assert log.count("it is made again") == 3
+    assert log.count("it is made again") == 1, "the other two are found before the run begins"
 
 
 @pytest.mark.parametrize("torn", ["", "whole at its end only", "cut off"])

@@ -5,8 +5,8 @@ rule merge:
     """Put the labels of all shards into one table, sorted by data set, namespace and id."""
     input:
         settings=paths.SETTINGS.format(of="table"),
-        plans=ancient(lambda wildcards: [str(plan_of(name).path) for name in run.datasets]),
-        labels=lambda wildcards: [path for name in run.datasets if plan_of(name) for path in run.label_files(name)],
+        plans=ancient(run.plan_files()),
+        labels=[path for name in run.datasets for path in run.label_files(name)],
     output:
         paths.LABEL_TABLE,
     log:
@@ -17,7 +17,7 @@ rule merge:
         # A label file that turns out damaged is made again by a child process of the merge.
         mem_mb=run.table_memory_mb() + run.label_memory_mb(),
     params:
-        content=lambda wildcards: {name: plan_of(name).content for name in run.datasets},
+        content={name: run.plan(name).content for name in run.datasets},
         fingerprint=run.fingerprint,
         code=run.merge_code,
     shell:
@@ -28,8 +28,8 @@ rule merge:
 rule features:
     """Bring what splits and the data set need of a feature table into the order of the labels."""
     input:
-        table=lambda wildcards: run.table_file(wildcards.dataset),
-        plan=ancient(lambda wildcards: str(plan_of(wildcards.dataset).path)),
+        table=lambda wildcards: run.computed_table(wildcards.dataset),
+        plan=ancient(lambda wildcards: run.plan_file(wildcards.dataset)),
         labels=paths.LABEL_TABLE,
         settings=paths.SETTINGS.format(of="features"),
     output:

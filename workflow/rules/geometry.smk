@@ -1,7 +1,7 @@
-"""Tables computed from first principles. A checkpoint: which shards such a table has is known when it is there."""
+"""Tables computed from first principles."""
 
 
-checkpoint geometry:
+rule geometry:
     """Enumerate the smooth toric bases of 6D F-theory models."""
     input:
         settings=paths.SETTINGS.format(of="geometry"),
@@ -11,24 +11,14 @@ checkpoint geometry:
         "logs/geometry/{dataset}.log",
     wildcard_constraints:
         dataset="|".join(run.computed) or "(?!)",
-    # First of all: while it runs nobody knows how many shards there will be.
+    # First of all: the shards of such a table wait for it.
     priority: 10
     conda:
         "../../envs/vacuagym.yaml"
     resources:
         mem_mb=run.geometry_memory_mb(),
     params:
-        limit=("" if run.config["n_limit"] is None else f"--limit={run.config['n_limit']}"),
+        limit=lambda wildcards: run.geometry_limit(wildcards.dataset),
         code=run.geometry_code,
     shell:
-        "exec python -m vacuagym geometry {params.limit} --output={output:q}" + run.job_options
-
-
-def plan_of(dataset):
-    """The plan of a data set, once its table is there."""
-    if dataset in run.computed:
-        checkpoints.geometry.get(dataset=dataset)
-    try:
-        return run.plan(dataset)
-    except VacuagymError as error:
-        raise WorkflowError(str(error))
+        "exec python -m vacuagym geometry --limit={params.limit} --output={output:q}" + run.job_options

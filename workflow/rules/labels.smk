@@ -4,8 +4,8 @@
 rule label:
     """Draw fluxes, search critical points and classify every geometry of one shard."""
     input:
-        shard=paths.SHARD,
-        settings=paths.SETTINGS.format(of="labels"),
+        shard=lambda wildcards: run.shard_of_labels(**wildcards, touch=workflow.touch),
+        physics=ancient(run.physics_file),
     output:
         paths.LABELS,
     log:
@@ -19,9 +19,9 @@ rule label:
         # A job that met its memory limit is tried again with a smaller batch, not with the same.
         batch_mb=lambda wildcards, attempt: max(1, run.config["memory"]["batch_mb"] >> 2 * (attempt - 1)),
     params:
-        physics=run.physics_file,
         fingerprint=run.fingerprint,
-        digest=lambda wildcards: run.shard_digest(wildcards.dataset, wildcards.first),
+        shard=paths.SHARD,
+        digest=lambda wildcards: run.shard_digest(**wildcards),
     shell:
-        "exec python -m vacuagym label --shard={input.shard:q} --physics={params.physics:q} --fingerprint={params.fingerprint}"
+        "exec python -m vacuagym label --shard={params.shard:q} --physics={input.physics:q} --fingerprint={params.fingerprint}"
         " --batch-mb={resources.batch_mb} --output={output:q}" + run.job_options

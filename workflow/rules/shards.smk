@@ -2,13 +2,10 @@
 
 
 rule shard:
-    """Copy the id, namespace and moduli columns of one range of ids.
-
-    The table is `ancient`: rows appended to it change its time, but only shards whose rows differ are cut again.
-    """
+    """Copy the id, namespace and moduli columns of one range of ids."""
     input:
-        table=ancient(lambda wildcards: run.table_file(wildcards.dataset)),
-        plan=ancient(lambda wildcards: str(plan_of(wildcards.dataset).path)),
+        table=lambda wildcards: run.table_of_shard(**wildcards),
+        plan=ancient(lambda wildcards: run.plan_file(wildcards.dataset)),
     output:
         paths.SHARD,
     log:
@@ -18,6 +15,6 @@ rule shard:
     resources:
         mem_mb=run.table_memory_mb(),
     params:
-        digest=lambda wildcards: run.shard_digest(wildcards.dataset, wildcards.first),
+        digest=lambda wildcards: run.shard_digest(**wildcards),
     shell:
         "exec python -m vacuagym shard --plan={input.plan:q} --first={wildcards.first} --output={output:q}" + run.job_options

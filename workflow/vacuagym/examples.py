@@ -8,7 +8,7 @@ EXAMPLES = {
     "plan": "vacuagym plan --dataset=fth6d --table=results/geometry/fth6d.parquet --id=base_id --moduli=T --output=plan.json",
     "shard": "vacuagym shard --plan=plan.json --first=0 --output=shard.parquet",
     "label": "vacuagym label --shard=shard.parquet --physics=results/configuration.json --output=labels.parquet",
-    "merge": "vacuagym merge --plans plan.json --output=merged.parquet",
+    "merge": "vacuagym merge --plans results/plans/*.json --output=merged.parquet",
     "features": "vacuagym features --plan=plan.json --h11=h11 --h21=h21 --column=T --output=features.parquet",
     "split": "vacuagym split --name=iid --train=0.8 --validation=0.1 --output=iid.parquet",
     "verify": "vacuagym verify --least=50 --output=verification.json",

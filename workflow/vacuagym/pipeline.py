@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import shutil
+import sys
 import tempfile
 from collections.abc import Mapping
 from functools import cache
@@ -27,7 +28,9 @@ from vacuagym.fingerprint import (
     VERIFY_CODE,
     code_fingerprint,
 )
-from vacuagym.planning import Plan, command_options, feature_columns, known_plan, plan_dataset
+from vacuagym.footers import footer_metadata
+from vacuagym.geometry import SMOOTH_TORIC_BASES
+from vacuagym.planning import Plan, Shard, command_options, computed_plan, feature_columns, known_plan, plan_dataset
 from vacuagym.whole_files import write_text
 
 GEOMETRY = "results/geometry/{dataset}.parquet"
@@ -77,11 +80,17 @@ class Pipeline:
         self.merge_options = remake if self.config["damaged_labels"] == "remake" else ""
 
     def _plan(self, dataset: str) -> Plan:
-        """The plan of a data set whose table exists; made when first asked for."""
-        return plan_dataset(dataset, self._table(dataset), self.config["shard_size"], self.config["n_limit"])
+        """Return the plan of a data set; make it when it is first asked for."""
+        size, limit = self.config["shard_size"], self.config["n_limit"]
+        if dataset in self.given:
+            return plan_dataset(dataset, self._table(dataset), size, limit)
+        rows = SMOOTH_TORIC_BASES if limit is None else min(limit, SMOOTH_TORIC_BASES)
+        return computed_plan(dataset, self._table(dataset), ["toric_bases", self.geometry_code], rows, size)
 
     def known_plan(self, dataset: str) -> Plan | None:
-        """The plan of a data set if it has been made; makes nothing."""
+        """Return the plan of a data set; of a table of the user only if it has been made."""
+        if dataset in self.computed:
+            return self.plan(dataset)
         return known_plan(dataset, self._table(dataset), self.config["shard_size"], self.config["n_limit"])
 
     def _table(self, dataset: str) -> dict[str, Any]:
@@ -96,17 +105,72 @@ class Pipeline:
         others = ((name, entry) for name, entry in self.datasets.items() if name != dataset)
         return [(name, entry.get("path"), column) for name, entry in others for column in entry.get("columns", []) if column in own]
 
-    def table_file(self, dataset: str) -> str:
-        """The feature table of a data set."""
-        return self._table(dataset)["path"]
+    def computed_table(self, dataset: str) -> list[str]:
+        """Return the table that the pipeline computes for a data set: one path, or none where the user gives the table.
+
+        A table of the user is no input of a rule: its plan tells what has changed, whatever the time of the file.
+        """
+        return [GEOMETRY.format(dataset=dataset)] if dataset in self.computed else []
+
+    def table_of_shard(self, dataset: str, first: str, last: str) -> list[str]:
+        """Return the computed table that a shard has to be cut from: none where the shard is current.
+
+        So a table that is computed anew, with more rows, makes no shard that it does not change. The run ends where the plan has no
+        such shard: Snakemake would show a traceback.
+        """
+        try:
+            shard = self.plan(dataset).shard(int(first), int(last))
+        except VacuagymError as error:
+            print(f"error: {error}", file=sys.stderr)
+            raise SystemExit(error.exit_code) from error
+        return [] if self.has_current_shard(dataset, shard) else self.computed_table(dataset)
+
+    def shard_of_labels(self, dataset: str, first: str, last: str, touch: bool) -> list[str]:
+        """Return the shard file that a label file has to be made from: none where both are current, whatever their times.
+
+        The run ends where Snakemake is asked to ``touch`` files: it would record results of other settings as current.
+        """
+        if touch:
+            print(
+                "error: --touch: it calls results current without a look at them; leave it out: a run keeps what is current by its content",
+                file=sys.stderr,
+            )
+            raise SystemExit(ConfigError.exit_code)
+        shard = self.plan(dataset).shard(int(first), int(last))
+        current = self.has_current_shard(dataset, shard) and self.has_current_labels(dataset, shard)
+        return [] if current else [SHARD.format(dataset=dataset, first=first, last=last)]
+
+    def has_current_shard(self, dataset: str, shard: Shard) -> bool:
+        """Return whether the file of a shard holds the planned rows."""
+        return footer_metadata(SHARD.format(dataset=dataset, first=shard.first, last=shard.last)).get("digest") == shard.digest
+
+    def has_current_labels(self, dataset: str, shard: Shard, path: Path | None = None) -> bool:
+        """Return whether a label file, by default the one of the shard, is of the planned rows and of these settings and code."""
+        about = footer_metadata(path or LABELS.format(dataset=dataset, first=shard.first, last=shard.last))
+        return (about.get("digest"), about.get("fingerprint")) == (shard.digest, self.fingerprint)
+
+    def geometry_limit(self, dataset: str) -> int:
+        """Return how many rows to compute: those of the table that is there where they are enough, else those of the plan."""
+        found = footer_metadata(GEOMETRY.format(dataset=dataset))
+        limit = found.get("limit") if found.get("source") == "toric_bases" else None
+        needed = sum(shard.rows for shard in self.plan(dataset).shards)
+        return max(needed, limit) if isinstance(limit, int) else needed
+
+    def plan_file(self, dataset: str) -> str:
+        """Return the file of the plan of a data set."""
+        return str(self.plan(dataset).path)
+
+    def plan_files(self) -> list[str]:
+        """Return the files of all plans."""
+        return [self.plan_file(dataset) for dataset in self.datasets]
 
     def label_files(self, dataset: str) -> list[str]:
         """The label files of a data set, one a shard."""
         return [LABELS.format(dataset=dataset, first=shard.first, last=shard.last) for shard in self.plan(dataset).shards]
 
-    def shard_digest(self, dataset: str, first: str) -> str:
-        """Fingerprint of the rows of a shard: what its file, and its labels, must be made again for."""
-        return self.plan(dataset).shard(int(first)).digest
+    def shard_digest(self, dataset: str, first: str, last: str) -> str:
+        """Return the fingerprint of the rows of a shard, by which its file and its labels are current or stale."""
+        return self.plan(dataset).shard(int(first), int(last)).digest
 
     def splits(self) -> list[str]:
         """The names of the splits; leaving one data set out as the test fold needs two."""
@@ -159,22 +223,21 @@ class Pipeline:
     def stamp_settings(self, change: bool) -> None:
         """Write what each result depends on besides its inputs into files that are inputs of its rule, where they are absent or differ.
 
+        The physics file is named by its fingerprint: a job that is repeated by hand, or a run at work, never sees other settings.
         So a change of settings is noticed by time alone, even if Snakemake's own records are lost. Without ``change`` (a dry run, or
         another run at work) only what is absent is written.
         """
         for of, content in self._stamps().items():
-            path, text = Path(SETTINGS.format(of=of)), canonical_json(content)
-            if not path.exists() or (change and path.read_text(encoding="utf-8", errors="replace").strip() != text):
-                write_text(path, text + "\n")
+            _write_where_needed(Path(SETTINGS.format(of=of)), canonical_json(content) + "\n", change)
+        _write_where_needed(Path(self.physics_file), canonical_json(self.physics) + "\n", change)
 
     def _stamps(self) -> dict[str, Any]:
         rows = ("source", "path", "id", "namespace", "moduli")
         cut = [self.config["shard_size"], self.config["n_limit"]]
         tables = {name: [{key: entry.get(key) for key in rows}, *cut] for name, entry in self.datasets.items()}
         return {
-            "geometry": [self.config["n_limit"], self.geometry_code],
-            "labels": [self.fingerprint],
-            "table": [self.fingerprint, self.merge_code, tables, {name: self.plan(name).content for name in self.given}],
+            "geometry": [self.geometry_code],
+            "table": [self.fingerprint, self.merge_code, tables, {name: self.plan(name).content for name in self.datasets}],
             "features": [
                 self.features_code,
                 {name: self.feature_options(name) for name in self.datasets},
@@ -188,12 +251,14 @@ class Pipeline:
         }
 
     def record_settings(self) -> None:
-        """Put the settings of this run where its label jobs and ``vacuagym status`` read them.
-
-        The physics file is named by its fingerprint: a job that is repeated by hand, or a run under way, never sees other settings.
-        """
-        write_text(self.physics_file, canonical_json(self.physics) + "\n")
+        """Put the settings of this run where ``vacuagym status`` reads them."""
         write_text(CONFIGURATION, json.dumps(self.config, indent=1, ensure_ascii=False) + "\n")
+
+
+def _write_where_needed(path: Path, text: str, change: bool) -> None:
+    """Write a file that is absent or, with ``change``, differs."""
+    if not path.exists() or (change and path.read_text(encoding="utf-8", errors="replace") != text):
+        write_text(path, text)
 
 
 def _published_texts() -> list[str]:

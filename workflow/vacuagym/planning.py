@@ -1,7 +1,8 @@
-"""Plans: which shards a data set has. This is the side that Snakemake's own process sees; the table is read by a child process.
+"""Plans: which shards a data set has. This is the side that Snakemake's own process sees.
 
-A plan belongs to one state of one table (path, size, time of change), one cut (shard size) and one limit, and its file is named by them:
-a plan is made once, and a dry run with another limit cannot disturb a run that is under way.
+A table of the user is read by a child process. Its plan belongs to one state of the table (path, size, time of change), one cut (shard
+size) and one limit. The plan of a table that the pipeline computes is known without the table: its rows are numbered from 0, and their
+number is known. The file of a plan is named by what it belongs to, so a dry run with another limit cannot disturb a run at work.
 """
 
 from __future__ import annotations
@@ -9,22 +10,28 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from vacuagym.config import digest
-from vacuagym.errors import InputError, VacuagymError
+from vacuagym.errors import ConfigError, VacuagymError
 from vacuagym.fingerprint import PLAN_CODE, code_fingerprint
 from vacuagym.limits import table_memory_mb
+from vacuagym.whole_files import write_text
 
 PLANS = Path("results/plans")
+MOST_SHARDS = 10_000  # Snakemake takes minutes and gigabytes to plan more jobs than this
 
 
 @dataclass(frozen=True)
 class Shard:
-    """The rows of a data set with first ≤ id ≤ last, ``first`` a multiple of the shard size; ``digest`` is of their content."""
+    """The rows of a data set with first ≤ id ≤ last, ``first`` a multiple of the shard size.
+
+    ``digest`` is of their content. In a computed table it is of what they are computed from.
+    """
 
     first: int
     last: int
@@ -43,6 +50,7 @@ class Plan:
     id_ranges: list[tuple[int, int]]
     shards: tuple[Shard, ...]
     warning: str | None = None  # what is odd about the table and yet no error
+    computed: bool = False  # the pipeline makes the table
 
     @classmethod
     def read(cls, path: str | Path) -> Plan:
@@ -50,19 +58,29 @@ class Plan:
         plan = json.loads(Path(path).read_text(encoding="utf-8"))
         until = tuple(plan["until"]) if plan["until"] else None
         shards = tuple(Shard(**shard) for shard in plan["shards"])
-        return cls(Path(path), plan["dataset"], plan["table"], until, [tuple(ids) for ids in plan["id_ranges"]], shards, plan["warning"])
+        ranges = [tuple(ids) for ids in plan["id_ranges"]]
+        return cls(Path(path), plan["dataset"], plan["table"], until, ranges, shards, plan["warning"], plan["computed"])
 
     @property
     def content(self) -> str:
         """Fingerprint of the rows that the plan selects, equal for equal rows in any table."""
         return digest([(shard.first, shard.last, shard.digest) for shard in self.shards])
 
-    def shard(self, first: int) -> Shard:
-        """The shard that begins at ``first``."""
-        for shard in self.shards:
-            if shard.first == first:
-                return shard
-        raise InputError(f"{self.path}: no shard begins at {first}; the first is {self.shards[0].first}")
+    @cached_property
+    def _by_first(self) -> dict[int, Shard]:
+        return {shard.first: shard for shard in self.shards}
+
+    def shard(self, first: int, last: int | None = None) -> Shard:
+        """Return the shard that begins at ``first`` and, if it is given, ends at ``last``."""
+        shard = self._by_first.get(first)
+        if shard is None or last not in (None, shard.last):
+            asked = f"that begins at {first}" if last is None else f"{first}-{last}"
+            known = f"{self.shards[0].first}-{self.shards[0].last}"
+            raise ConfigError(
+                f"data set {self.dataset}: no shard {asked}; its {len(self.shards)} shards begin with {known}; "
+                "ask for one of them, or change shard_size or n_limit"
+            )
+        return shard
 
 
 class PlanError(VacuagymError):
@@ -87,6 +105,39 @@ def plan_dataset(dataset: str, entry: Mapping[str, Any], shard_size: int, n_limi
     return plan
 
 
+def computed_plan(dataset: str, entry: Mapping[str, Any], origin: Sequence[Any], rows: int, shard_size: int) -> Plan:
+    """Return the plan of a table of ``rows`` rows that the pipeline computes, with the ids 0, 1, …; write it where it is absent.
+
+    ``origin`` is what the rows are computed from: settings and the fingerprint of the code.
+    """
+    table = _columns(entry)
+    if rows > MOST_SHARDS * shard_size:
+        raise ConfigError(
+            f"shard_size {shard_size}: the {rows} rows of {dataset} lie in more than {MOST_SHARDS} shards, more than Snakemake can "
+            f"handle; set shard_size to {-(-rows // 1000)} or more"
+        )
+    shards = []
+    for first in range(0, rows, shard_size):
+        count = min(shard_size, rows - first)
+        of = digest(*origin, table["moduli"], first, count)
+        shards.append({"first": first, "last": first + shard_size - 1, "rows": count, "digest": of})
+    document = {
+        "dataset": dataset,
+        "table": table,
+        "shard_size": shard_size,
+        "rows": rows,
+        "until": (rows - 1, None),  # the table may have more
+        "id_ranges": [],
+        "warning": None,
+        "computed": True,
+        "shards": shards,
+    }
+    path = PLANS / f"{dataset}-{digest(code_fingerprint(PLAN_CODE), document)}.json"
+    if not path.exists():
+        write_text(path, json.dumps(document, indent=1) + "\n")
+    return Plan.read(path)
+
+
 def known_plan(dataset: str, entry: Mapping[str, Any], shard_size: int, n_limit: int | None) -> Plan | None:
     """The plan of a data set if there is a whole one on disk; makes nothing."""
     _, path = _whereabouts(dataset, entry, shard_size, n_limit)
@@ -98,13 +149,17 @@ def known_plan(dataset: str, entry: Mapping[str, Any], shard_size: int, n_limit:
 
 def _whereabouts(dataset: str, entry: Mapping[str, Any], shard_size: int, n_limit: int | None) -> tuple[dict[str, Any], Path | None]:
     """The columns of a table, and the file of its plan; None where there is no table."""
-    table = {key: entry.get(key) for key in ("path", "id", "namespace", "moduli")}
+    table = _columns(entry)
     state = _state(table["path"])
     if state is None:
         return table, None
     beside = [(*column, _state(column[1])) for column in entry.get("beside", [])]
     identity = digest(code_fingerprint(PLAN_CODE), table, feature_columns(entry), beside, state, shard_size, n_limit)
     return table, PLANS / f"{dataset}-{identity}.json"
+
+
+def _columns(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: entry.get(key) for key in ("path", "id", "namespace", "moduli")}
 
 
 def _state(path: str | None) -> tuple[int, int] | None:

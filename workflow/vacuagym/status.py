@@ -15,6 +15,7 @@ from vacuagym.log_tail import last_lines
 from vacuagym.parquet import file_metadata, open_parquet
 from vacuagym.pipeline import CONFIGURATION, LABEL_TABLE, LABELS, Pipeline
 from vacuagym.run_lock import holder, started
+from vacuagym.stale_files import ASIDE
 
 
 @dataclass
@@ -54,7 +55,7 @@ def dataset_status(pipeline: Pipeline, name: str, since: float | None) -> Datase
             status.rows_done += shard.rows
             status.seconds += about["wall_seconds"]
             status.peak_mb = max(status.peak_mb, about["peak_mb"])
-        elif about and since is None:
+        elif since is None and (about or path.with_name(ASIDE.format(path.name)).exists()):
             status.stale += 1
         elif since is not None and not _written_since(log, since):
             status.waiting += 1

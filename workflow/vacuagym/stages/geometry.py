@@ -8,6 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from vacuagym.columns import Column, schema_of
+from vacuagym.errors import VacuagymError
+from vacuagym.geometry import SMOOTH_TORIC_BASES
 from vacuagym.geometry.non_higgsable import hodge_numbers
 from vacuagym.geometry.toric_bases import ToricBases, enumerate_bases
 from vacuagym.limits import geometry_table_memory_mb, hold_to_memory, peak_memory_mb
@@ -38,6 +40,9 @@ def geometry(limit: int | None, granted_mb: int | None, output: Path) -> None:
         for bases in enumerate_bases(limit):
             writer.write(_rows(bases, first_id=writer.rows))
             print(f"{bases.rays.shape[1]} rays: {len(bases)} bases, {writer.rows} in all, peak {peak_memory_mb():.0f} MB", flush=True)
+        expected = SMOOTH_TORIC_BASES if limit is None else min(limit, SMOOTH_TORIC_BASES)
+        if writer.rows != expected:  # the plan of the table counts on it
+            raise VacuagymError(f"{output}: enumerated {writer.rows} bases where there are {expected}; nothing is written")
         metadata |= {"rows": writer.rows, "peak_mb": round(peak_memory_mb(), 1)}
 
 

@@ -14,13 +14,13 @@ import pyarrow.compute as pc
 from vacuagym.errors import ConfigError, InputError
 from vacuagym.feature_tables import FeatureTable
 from vacuagym.parquet import open_parquet
+from vacuagym.planning import MOST_SHARDS
 from vacuagym.whole_files import write_text
 
 MODULI_ABSENT = (
     "{path} has no column {column!r}: every geometry gets the least number of moduli; "
     "set `moduli` of the data set to a column of the table, or to null if that is intended"
 )
-MOST_SHARDS = 10_000  # Snakemake takes minutes and gigabytes to plan more jobs than this
 
 
 class ShardDigest:
@@ -84,6 +84,7 @@ def plan(
         "selected": selected,
         "until": until if selected < table.rows else None,
         "id_ranges": table.id_ranges,
+        "computed": False,
         "warning": MODULI_ABSENT.format(path=table.path, column=table.moduli) if table.moduli_absent else None,
         "shards": shards,
     }

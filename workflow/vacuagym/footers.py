@@ -1,0 +1,50 @@
+"""What the pipeline wrote into the footers of its own Parquet files, read without Arrow: Snakemake's own process asks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+# Thrift's compact protocol: a pair of a key and a value is two strings, each a field header, a length as a varint, and bytes.
+_FIELD = b"\x18"
+_KEY = _FIELD + bytes([len(b"vacuagym")]) + b"vacuagym" + _FIELD
+_MAGIC = b"PAR1"
+
+
+def footer_metadata(path: str | Path) -> dict[str, Any]:
+    """Return the pipeline's metadata of a Parquet file; empty where there is no such file, or it has none.
+
+    Damage of the footer reads as no metadata. The columns of the file are not looked at.
+    """
+    try:
+        with open(path, "rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - 8))
+            length, magic = int.from_bytes(file.read(4), "little"), file.read(4)
+            if magic != _MAGIC or length + 12 > size:
+                return {}
+            file.seek(-8 - length, 2)
+            footer = file.read(length)
+    except FileNotFoundError:
+        return {}
+    at = footer.rfind(_KEY)
+    if at < 0:
+        return {}
+    try:
+        start, count = _varint(footer, at + len(_KEY))
+        found = json.loads(footer[start : start + count])
+    except (IndexError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    """Return where the bytes after a varint begin, and its value."""
+    value = shift = 0
+    while True:
+        byte = data[at]
+        value |= (byte & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 0x80:
+            return at, value
