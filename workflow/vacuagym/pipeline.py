@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from vacuagym import limits
 from vacuagym.config import canonical_json, checked_config, digest, physics_sections
@@ -115,15 +115,10 @@ class Pipeline:
     def table_of_shard(self, dataset: str, first: str, last: str) -> list[str]:
         """Return the computed table that a shard has to be cut from: none where the shard is current.
 
-        So a table that is computed anew, with more rows, makes no shard that it does not change. The run ends where the plan has no
-        such shard: Snakemake would show a traceback.
+        So a table that is computed anew, with more rows, makes no shard that it does not change.
         """
-        try:
-            shard = self.plan(dataset).shard(int(first), int(last))
-        except VacuagymError as error:
-            print(f"error: {error}", file=sys.stderr)
-            raise SystemExit(error.exit_code) from error
-        return [] if self.has_current_shard(dataset, shard) else self.computed_table(dataset)
+        current = self.has_current_shard(dataset, self._shard(dataset, first, last))
+        return [] if current else self.computed_table(dataset)
 
     def shard_of_labels(self, dataset: str, first: str, last: str, touch: bool) -> list[str]:
         """Return the shard file that a label file has to be made from: none where both are current, whatever their times.
@@ -131,14 +126,18 @@ class Pipeline:
         The run ends where Snakemake is asked to ``touch`` files: it would record results of other settings as current.
         """
         if touch:
-            print(
-                "error: --touch: it calls results current without a look at them; leave it out: a run keeps what is current by its content",
-                file=sys.stderr,
-            )
-            raise SystemExit(ConfigError.exit_code)
-        shard = self.plan(dataset).shard(int(first), int(last))
+            wrong = "--touch: it calls results current without a look at them; "
+            _end_run(f"{wrong}leave it out: a run keeps what is current by its content", 2)
+        shard = self._shard(dataset, first, last)
         current = self.has_current_shard(dataset, shard) and self.has_current_labels(dataset, shard)
         return [] if current else [SHARD.format(dataset=dataset, first=first, last=last)]
+
+    def _shard(self, dataset: str, first: str, last: str) -> Shard:
+        """Return a shard that is asked for by name; the run ends where the plan has no such shard."""
+        try:
+            return self.plan(dataset).shard(int(first), int(last))
+        except VacuagymError as error:
+            _end_run(str(error), error.exit_code)
 
     def has_current_shard(self, dataset: str, shard: Shard) -> bool:
         """Return whether the file of a shard holds the planned rows."""
@@ -253,6 +252,12 @@ class Pipeline:
     def record_settings(self) -> None:
         """Put the settings of this run where ``vacuagym status`` reads them."""
         write_text(CONFIGURATION, json.dumps(self.config, indent=1, ensure_ascii=False) + "\n")
+
+
+def _end_run(message: str, exit_code: int) -> NoReturn:
+    """End Snakemake's own process: of an exception in an input function it would show a traceback."""
+    print(f"error: {message}", file=sys.stderr)
+    raise SystemExit(exit_code)
 
 
 def _write_where_needed(path: Path, text: str, change: bool) -> None:
