@@ -252,5 +252,6 @@ def test_files_from_the_future_stop_no_run(workspace, what):
     workspace.snakemake(target=LABELS)
     soon = time.time() + 1e6
     os.utime(workspace.folder / what, (soon, soon))
+    (workspace.folder / LABELS).unlink()
     workspace.snakemake()
     workspace.snakemake("--config", "seed=7")
