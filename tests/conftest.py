@@ -87,7 +87,7 @@ class Workspace:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=300,
+            timeout=100,
         )
         assert not check or done.returncode == 0, done.stdout
         return done

@@ -418,14 +418,6 @@ def test_relations_between_keys():
     checked_config({"moduli": {"min": 8, "max": 8}})
 
 
-@pytest.mark.parametrize("path", ["${DATA}/t.parquet", "{first}.parquet", "t{1}.parquet"])
-def test_a_path_with_braces_is_refused_since_snakemake_would_fill_them_in(path):
-    message = refusal({"datasets": {"t": {"source": "table", "path": path, "id": "id"}}})
-    assert names_key(message, ("datasets", "t", "path"))
-    assert path in message
-    assert "variables are not expanded" in message
-
-
 def test_several_mistakes_are_told_at_once():
     message = refusal({"seed": "x", "shard_size": 0, "search": {"method": "newton"}, "extra": 1})
     for key in (("seed",), ("shard_size",), ("search", "method")):

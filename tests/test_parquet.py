@@ -1,5 +1,6 @@
 """Files of the pipeline: at their final name they are whole, and what a killed writer leaves behind is tidied away."""
 
+import errno
 import fcntl
 import gc
 import json
@@ -14,8 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from vacuagym import parquet
-from vacuagym.errors import InputError
-from vacuagym.parquet import file_metadata, open_parquet, read_batches, write_table
+from vacuagym.errors import InputError, VacuagymError
+from vacuagym.parquet import file_metadata, made_by_us, open_parquet, read_batches, write_table
 from vacuagym.whole_files import write_text
 
 TABLE = pa.table({"id": [3, 1, 2], "name": ["a", None, "b"], "list": [[1.0], [], None]})
@@ -292,3 +293,23 @@ def test_metadata_is_json_with_sorted_keys(tmp_path):
     write(tmp_path / "t.parquet", b=1, a={"d": 1, "c": 2})
     raw = pq.ParquetFile(tmp_path / "t.parquet").metadata.metadata[parquet.METADATA_KEY]
     assert raw == json.dumps({"a": {"c": 2, "d": 1}, "b": 1}).encode()
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EMFILE, errno.EACCES])
+@pytest.mark.parametrize("when", ["opened", "read"])
+def test_an_error_of_the_system_removes_no_result(tmp_path, monkeypatch, number, when):
+    monkeypatch.chdir(tmp_path)
+    path = Path("results/labels.parquet")
+    with write_table(path, pa.schema([("x", pa.int64())]), {}) as writer:
+        writer.write(pa.table({"x": [1]}))
+
+    def fail(*arguments, **options):
+        raise OSError(number, os.strerror(number))
+
+    if when == "opened":
+        monkeypatch.setattr(pq, "ParquetFile", fail)
+    else:
+        monkeypatch.setattr(pq.ParquetFile, "iter_batches", fail)
+    with pytest.raises(VacuagymError, match=os.strerror(number)), made_by_us(path):
+        list(read_batches(open_parquet(path), path, ["x"]))
+    assert path.exists()

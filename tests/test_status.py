@@ -71,14 +71,14 @@ def test_what_an_earlier_run_logged_is_not_what_the_present_one_does(two_sources
     two_sources.snakemake("--until", "shard")
     logs = folder / "logs/label/t"
     logs.mkdir(parents=True)
-    (logs / "0-49.log").write_text("# command: python -m vacuagym label\nerror: results/shards/t/0-49.parquet: damaged\n")
-    (logs / "50-99.log").write_text("# command: python -m vacuagym label\n")
+    (logs / "0-49.log").write_text("# command: python -P -m vacuagym label\nerror: results/shards/t/0-49.parquet: damaged\n")
+    (logs / "50-99.log").write_text("# command: python -P -m vacuagym label\n")
     assert _line(_status(two_sources), "t ")[1:6] == ["3", "0", "0", "2", "1"], "no run is at work: the last one's failures count"
     with run_lock_held_by_another(folder):
         status = _status(two_sources)
         assert "run: pid " in status
         assert _line(status, "t ")[1:6] == ["3", "0", "0", "3", "0"]
-        (logs / "0-49.log").write_text("# command: python -m vacuagym label\n")
+        (logs / "0-49.log").write_text("# command: python -P -m vacuagym label\n")
         (logs / "50-99.log").write_text("error: results/shards/t/50-99.parquet: damaged\n")
         assert _line(_status(two_sources), "t ")[1:6] == ["3", "0", "1", "1", "1"]
 

@@ -283,7 +283,7 @@ def test_a_failed_job_shows_its_log_and_the_command_that_repeats_it(two_sources)
     run = two_sources.snakemake(check=False)
     assert run.returncode == 1
     assert "results/shards/t/0-49.parquet: damaged while reading" in run.stdout
-    assert "python -m vacuagym label --shard=results/shards/t/0-49.parquet" in run.stdout
+    assert "python -P -m vacuagym label --shard=results/shards/t/0-49.parquet" in run.stdout
     assert "labels/t/50-99.parquet" in two_sources.files("labels/t/*"), "the other shards go on"
 
 
@@ -291,7 +291,7 @@ def test_the_logged_command_repeats_the_job(finished):
     path = finished.folder / "results/labels/t/0-49.parquet"
     rows = pq.read_table(path)
     path.unlink()
-    command = (finished.folder / "logs/label/t/0-49.log").read_text().splitlines()[0].removeprefix("# command: python -m vacuagym ")
+    command = (finished.folder / "logs/label/t/0-49.log").read_text().splitlines()[0].removeprefix("# command: python -P -m vacuagym ")
     assert finished.vacuagym(*command.split()).returncode == 0
     assert pq.read_table(path).equals(rows)
 

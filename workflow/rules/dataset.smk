@@ -11,8 +11,6 @@ rule merge:
         paths.LABEL_TABLE,
     log:
         "logs/merge/labels.log",
-    conda:
-        "../../envs/vacuagym.yaml"
     resources:
         # A label file that turns out damaged is made again by a child process of the merge.
         mem_mb=run.table_memory_mb() + run.label_memory_mb(),
@@ -21,7 +19,7 @@ rule merge:
         fingerprint=run.fingerprint,
         code=run.merge_code,
     shell:
-        "exec python -m vacuagym merge --plans {input.plans:q} --fingerprint={params.fingerprint}"
+        "exec python -P -m vacuagym merge --plans {input.plans:q} --fingerprint={params.fingerprint}"
         " --output={output:q}" + run.merge_options + run.job_options
 
 
@@ -36,15 +34,13 @@ rule features:
         paths.FEATURES,
     log:
         "logs/features/{dataset}.log",
-    conda:
-        "../../envs/vacuagym.yaml"
     resources:
         mem_mb=run.table_memory_mb(),
     params:
         code=run.features_code,
         columns=lambda wildcards: run.feature_options(wildcards.dataset),
     shell:
-        "exec python -m vacuagym features --plan={input.plan:q} --labels={input.labels:q} {params.columns}"
+        "exec python -P -m vacuagym features --plan={input.plan:q} --labels={input.labels:q} {params.columns}"
         " --output={output:q}" + run.job_options
 
 
@@ -59,8 +55,6 @@ rule split:
         index=paths.INDEX,
     log:
         "logs/split/{split}.log",
-    conda:
-        "../../envs/vacuagym.yaml"
     resources:
         mem_mb=run.table_memory_mb(),
     params:
@@ -68,7 +62,7 @@ rule split:
         seed=run.config["seed"],
         shares=run.section_options("splits"),
     shell:
-        "exec python -m vacuagym split --labels={input.labels:q} --features {input.features:q} --name={wildcards.split}"
+        "exec python -P -m vacuagym split --labels={input.labels:q} --features {input.features:q} --name={wildcards.split}"
         " --seed={params.seed} {params.shares} --index={output.index:q} --output={output.folds:q}" + run.job_options
 
 
@@ -85,8 +79,6 @@ rule dataset:
         paths.DATASET,
     log:
         "logs/dataset/dataset.log",
-    conda:
-        "../../envs/vacuagym.yaml"
     resources:
         mem_mb=run.table_memory_mb(),
     params:
@@ -95,6 +87,6 @@ rule dataset:
         configuration=paths.CONFIGURATION,
         folder=os.path.dirname(paths.DATASET),
     shell:
-        "exec python -m vacuagym dataset --labels={input.labels:q} --splits {input.splits:q} --features {input.features:q}"
+        "exec python -P -m vacuagym dataset --labels={input.labels:q} --splits {input.splits:q} --features {input.features:q}"
         " --validation={input.validation:q}"
         " --configuration={params.configuration:q} --output={params.folder:q}" + run.job_options

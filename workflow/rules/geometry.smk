@@ -13,12 +13,10 @@ rule geometry:
         dataset="|".join(run.computed) or "(?!)",
     # First of all: the shards of such a table wait for it.
     priority: 10
-    conda:
-        "../../envs/vacuagym.yaml"
     resources:
         mem_mb=run.geometry_memory_mb(),
     params:
         limit=lambda wildcards: run.geometry_limit(wildcards.dataset),
         code=run.geometry_code,
     shell:
-        "exec python -m vacuagym geometry --limit={params.limit} --output={output:q}" + run.job_options
+        "exec python -P -m vacuagym geometry --limit={params.limit} --output={output:q}" + run.job_options

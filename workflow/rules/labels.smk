@@ -11,8 +11,6 @@ rule label:
     log:
         "logs/label/{dataset}/{first}-{last}.log",
     retries: 1
-    conda:
-        "../../envs/vacuagym.yaml"
     threads: 1
     resources:
         mem_mb=run.label_memory_mb(),
@@ -23,5 +21,5 @@ rule label:
         shard=paths.SHARD,
         digest=lambda wildcards: run.shard_digest(**wildcards),
     shell:
-        "exec python -m vacuagym label --shard={params.shard:q} --physics={input.physics:q} --fingerprint={params.fingerprint}"
+        "exec python -P -m vacuagym label --shard={params.shard:q} --physics={input.physics:q} --fingerprint={params.fingerprint}"
         " --batch-mb={resources.batch_mb} --output={output:q}" + run.job_options

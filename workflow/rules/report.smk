@@ -11,8 +11,6 @@ rule report:
         report(paths.REPORT, caption="../report/report.rst", category="Report", labels={"of": "the run", "kind": "page"}),
     log:
         "logs/report/report.log",
-    conda:
-        "../../envs/vacuagym.yaml"
     resources:
         mem_mb=run.table_memory_mb(),
     params:
@@ -20,5 +18,5 @@ rule report:
         # Written at each start, so no input; what of it matters here comes with the labels and the validation.
         configuration=paths.CONFIGURATION,
     shell:
-        "exec python -m vacuagym report --labels={input.labels:q} --validation={input.validation:q}"
+        "exec python -P -m vacuagym report --labels={input.labels:q} --validation={input.validation:q}"
         " --configuration={params.configuration:q} --output={output:q}" + run.job_options

@@ -10,11 +10,9 @@ rule shard:
         paths.SHARD,
     log:
         "logs/shard/{dataset}/{first}-{last}.log",
-    conda:
-        "../../envs/vacuagym.yaml"
     resources:
         mem_mb=run.table_memory_mb(),
     params:
         digest=lambda wildcards: run.shard_digest(**wildcards),
     shell:
-        "exec python -m vacuagym shard --plan={input.plan:q} --first={wildcards.first} --output={output:q}" + run.job_options
+        "exec python -P -m vacuagym shard --plan={input.plan:q} --first={wildcards.first} --output={output:q}" + run.job_options

@@ -15,15 +15,13 @@ rule verify:
         ),
     log:
         "logs/verify/labels.log",
-    conda:
-        "../../envs/vacuagym.yaml"
     resources:
         mem_mb=run.table_memory_mb(),
     params:
         code=run.verify_code,
         sample=run.section_options("verify"),
     shell:
-        "exec python -m vacuagym verify --labels={input.labels:q} {params.sample} --record-only --output={output:q}" + run.job_options
+        "exec python -P -m vacuagym verify --labels={input.labels:q} {params.sample} --record-only --output={output:q}" + run.job_options
 
 
 rule validate:
@@ -39,15 +37,13 @@ rule validate:
         report(paths.VALIDATION, caption="../report/validation.rst", category="Checks", labels={"of": "every row", "kind": "figures"}),
     log:
         "logs/validate/labels.log",
-    conda:
-        "../../envs/vacuagym.yaml"
     resources:
         mem_mb=run.table_memory_mb(),
     params:
         code=run.validate_code,
         thresholds=run.section_options("validation"),
     shell:
-        "exec python -m vacuagym validate --labels={input.labels:q} --plans {input.plans:q} --splits {input.splits:q}"
+        "exec python -P -m vacuagym validate --labels={input.labels:q} --plans {input.plans:q} --splits {input.splits:q}"
         " --features {input.features:q}"
         " --verification={input.verification:q} {params.thresholds} --output={output:q}" + run.job_options
 
@@ -60,9 +56,7 @@ rule gate:
         paths.VERDICT,
     log:
         "logs/gate/verdict.log",
-    conda:
-        "../../envs/vacuagym.yaml"
     resources:
         mem_mb=run.table_memory_mb(),
     shell:
-        "exec python -m vacuagym gate --validation={input.validation:q} --output={output:q}" + run.job_options
+        "exec python -P -m vacuagym gate --validation={input.validation:q} --output={output:q}" + run.job_options

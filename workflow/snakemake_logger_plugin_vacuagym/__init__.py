@@ -15,7 +15,7 @@ from contextlib import suppress
 from logging import ERROR, INFO, WARNING, LogRecord
 
 from snakemake import logging as default
-from snakemake.common import NOTHING_TO_BE_DONE_MSG
+from snakemake.common import NOTHING_TO_BE_DONE_MSG, get_appdirs
 from snakemake.settings.enums import Quietness
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
@@ -34,6 +34,20 @@ WANTED = (NOTHING_TO_BE_DONE_MSG, "Terminating processes on user request", "Will
 SHARED_FS = "Assuming unrestricted shared filesystem usage."
 EXIT_STATUS = re.compile(r"(returned non-zero exit status \d+|died with .+?)\.?\s*$")
 SNAKEMAKE = os.path.dirname(default.__file__)  # no separator at the end: also the prefix of the snakemake_* packages beside it
+
+
+def use_a_cache_that_works() -> None:
+    """Let Snakemake keep its cache in the run folder where the user's own cannot be written, as without a home.
+
+    Snakemake makes that folder before it reads a Snakefile, and after it has imported its plugins.
+    """
+    try:
+        os.makedirs(get_appdirs().user_cache_dir, exist_ok=True)
+    except OSError:
+        os.environ["XDG_CACHE_HOME"] = os.path.abspath(os.path.join(".snakemake", "cache"))
+
+
+use_a_cache_that_works()
 
 
 def clock(seconds: float) -> str:

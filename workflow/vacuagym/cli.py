@@ -12,13 +12,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import vacuagym
+from vacuagym import __version__
 from vacuagym.commands import checks, inspection, labels, splits, tables
 from vacuagym.errors import VacuagymError
 from vacuagym.examples import EXAMPLES
 from vacuagym.limits import out_of_memory
 from vacuagym.orphans import die_with_snakemake
 from vacuagym.watchdog import watch
+
+DESCRIPTION = "Stability labels for the geometries of string compactifications."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,18 +55,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _log_to(path: Path, arguments: Sequence[str]) -> None:
     """Send all output of this process to a file whose first line is the command that repeats the job in a terminal."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NONBLOCK, 0o666)
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)
     repeat = [argument for argument in arguments if not argument.startswith("--log=")]
-    print(f"# command: {shlex.join(['python', '-m', 'vacuagym', *repeat])}", flush=True)
+    print(f"# command: {shlex.join(['python', '-P', '-m', 'vacuagym', *repeat])}", flush=True)
 
 
 def command_line() -> argparse.ArgumentParser:
     """All subcommands with their options, and an example at the end of the help of each."""
-    parser = argparse.ArgumentParser(prog="vacuagym", description=vacuagym.__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("--version", action="version", version=f"vacuagym {vacuagym.__version__}")
+    parser = argparse.ArgumentParser(prog="vacuagym", description=DESCRIPTION, allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"vacuagym {__version__}")
     stages = parser.add_subparsers(title="stages", dest="stage", metavar="STAGE", required=True)
     for add in (
         *(tables.add_geometry, tables.add_plan, tables.add_shard),

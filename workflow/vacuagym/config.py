@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from vacuagym.errors import ConfigError
+from vacuagym.errors import ConfigError, InputError
+from vacuagym.whole_files import require_regular
 
 if TYPE_CHECKING:
     import jsonschema
@@ -59,8 +60,9 @@ def load_config(path: str | Path) -> dict[str, Any]:
 def read_config(path: str | Path) -> dict[str, Any]:
     """Read a configuration file; :class:`ConfigError` if it is no YAML mapping or gives a key twice."""
     try:
+        require_regular(path)
         raw = yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+    except (InputError, OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: not a readable YAML file: {error}") from error
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: a configuration is a mapping of keys to values, this file holds {type(raw).__name__}")
@@ -186,10 +188,6 @@ def _broken_relations(config: Mapping[str, Any]) -> Iterator[str]:
     for name in config["datasets"]:
         if folded.setdefault(name.lower(), name) != name:
             yield f"datasets: {folded[name.lower()]} and {name} differ in case only, which some file systems cannot tell apart"
-    for name, entry in config["datasets"].items():
-        if set("{}") & set(entry.get("path", "")):
-            problem = "Snakemake takes braces for placeholders, and variables are not expanded; write the path out, or rename the file"
-            yield f"datasets.{name}.path: {entry['path']!r}: {problem}"
     if config["moduli"]["min"] > config["moduli"]["max"]:
         yield f"moduli: min {config['moduli']['min']} is larger than max {config['moduli']['max']}"
     ensemble = config["ensemble"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ def footer_metadata(path: str | Path) -> dict[str, Any]:
 
     Damage of the footer reads as no metadata. The columns of the file are not looked at.
     """
+    if not os.path.isfile(path):
+        return {}
     try:
         with open(path, "rb") as file:
             size = file.seek(0, 2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -19,6 +18,7 @@ from vacuagym.pipeline import LABEL_TABLE, VALIDATION
 from vacuagym.report.figures import Figure
 from vacuagym.report.histograms import COLUMNS, count_rows
 from vacuagym.report.page import figure_sections
+from vacuagym.whole_files import read_json
 
 LOG = Path("logs/quickstart.log")
 LINES, SIZE = 80, 64 * 1024  # of the output: most lines and bytes that are shown
@@ -38,7 +38,7 @@ def run_pipeline(snakefile: Path, folder: Path, options: Sequence[str], show: Ca
     """
     log = folder / LOG
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-c", _SNAKEMAKE, str(os.getpid()), "--snakefile", str(snakefile.absolute()), *options]
+    command = [sys.executable, "-P", "-c", _SNAKEMAKE, str(os.getpid()), "--snakefile", str(snakefile.absolute()), *options]
     show, shown, code = show or _cell_output(), "", None
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}  # what a Snakefile prints comes in its turn
     with open(log, "wb") as output:
@@ -69,7 +69,7 @@ def run_pipeline(snakefile: Path, folder: Path, options: Sequence[str], show: Ca
 
 def report_figures(folder: Path) -> dict[str, str]:
     """The figures of the report of a run by their titles, as HTML: the picture, and the sentence that says what to conclude from it."""
-    document = json.loads((folder / VALIDATION).read_text(encoding="utf-8"))
+    document = read_json(folder / VALIDATION)
     labels = open_parquet(folder / LABEL_TABLE)
     counts = count_rows(read_batches(labels, folder / LABEL_TABLE, COLUMNS))
     sections = figure_sections(document, counts, file_metadata(labels))

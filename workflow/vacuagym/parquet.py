@@ -6,6 +6,7 @@ Nothing here knows what the columns mean.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,9 +15,9 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vacuagym.errors import DamagedFileError, InputError
+from vacuagym.errors import DamagedFileError, InputError, VacuagymError
 from vacuagym.watchdog import beat
-from vacuagym.whole_files import whole_file
+from vacuagym.whole_files import require_regular, whole_file
 
 pa.set_cpu_count(1)
 pa.set_io_thread_count(1)
@@ -30,18 +31,13 @@ def open_parquet(path: str | Path) -> pq.ParquetFile:
     """Open a Parquet file for streaming; :class:`InputError` says what is wrong with a file that is none."""
     path = Path(path)
     try:
-        exists = path.exists()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be a file: {error.strerror}") from error
-    if not exists:
-        literal = "; variables and ~ are not expanded: write the path out" if "$" in str(path) or str(path).startswith("~") else ""
-        raise InputError(f"{path}: no such file (seen from {Path.cwd()}); paths in the configuration are relative to that folder{literal}")
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder; a single Parquet file is needed")
-    try:
+        require_regular(path)
         return pq.ParquetFile(path, buffer_size=_READ_BUFFER, pre_buffer=False, page_checksum_verification=True)
-    except PermissionError as error:
-        raise InputError(f"{path}: no permission to read it") from error
+    except FileNotFoundError as error:
+        literal = "; variables and ~ are not expanded: write the path out" if "$" in str(path) or str(path).startswith("~") else ""
+        raise InputError(
+            f"{path}: no such file (seen from {Path.cwd()}); paths in the configuration are relative to that folder{literal}"
+        ) from error
     except MemoryError:
         raise
     except (pa.ArrowException, OSError) as error:
@@ -157,9 +153,15 @@ def _dictionary_columns(schema: pa.Schema) -> list[str]:
     return [field.name for field in schema if pa.types.is_dictionary(field.type) or pa.types.is_string(field.type)]
 
 
-def _unreadable(path: str | Path, part: str, damage: str, error: Exception) -> DamagedFileError:
-    """The error for ``part`` of a file: encrypted, where Arrow's own words say that it asked for a key, or else ``damage``."""
+def _unreadable(path: str | Path, part: str, damage: str, error: Exception) -> VacuagymError:
+    """Return the error for ``part`` of a file: encrypted, where Arrow says that it asked for a key, or else ``damage``.
+
+    Where the system failed, nothing is known about the file: that is no :class:`DamagedFileError`.
+    """
     reason = _first_line(error)
+    if isinstance(error, OSError) and error.errno:
+        kind = InputError if isinstance(error, PermissionError) else VacuagymError
+        return kind(f"{path}: cannot be read: {os.strerror(error.errno)}; mend that, and type the same command again")
     if "decrypt" in reason:
         return DamagedFileError(f"{path}: {part} is encrypted and no key can be given ({reason}); write it without encryption")
     return DamagedFileError(f"{path}: {damage} ({reason}); write it again")

@@ -262,7 +262,7 @@ def _end_run(message: str, exit_code: int) -> NoReturn:
 
 def _write_where_needed(path: Path, text: str, change: bool) -> None:
     """Write a file that is absent or, with ``change``, differs."""
-    if not path.exists() or (change and path.read_text(encoding="utf-8", errors="replace") != text):
+    if not path.is_file() or (change and path.read_text(encoding="utf-8", errors="replace") != text):
         write_text(path, text)
 
 

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from vacuagym.config import digest
-from vacuagym.errors import ConfigError, VacuagymError
+from vacuagym.errors import ConfigError, InputError, VacuagymError
 from vacuagym.fingerprint import PLAN_CODE, code_fingerprint
 from vacuagym.limits import table_memory_mb
-from vacuagym.whole_files import write_text
+from vacuagym.whole_files import read_json, write_text
 
 PLANS = Path("results/plans")
 MOST_SHARDS = 10_000  # Snakemake takes minutes and gigabytes to plan more jobs than this
@@ -54,12 +54,16 @@ class Plan:
 
     @classmethod
     def read(cls, path: str | Path) -> Plan:
-        """Read a plan's file."""
-        plan = json.loads(Path(path).read_text(encoding="utf-8"))
+        """Read a plan's file; :class:`DamagedFileError` if it is none."""
+        return read_json(path, lambda plan: cls._built(Path(path), plan))
+
+    @classmethod
+    def _built(cls, path: Path, plan: dict[str, Any]) -> Plan:
         until = tuple(plan["until"]) if plan["until"] else None
         shards = tuple(Shard(**shard) for shard in plan["shards"])
         ranges = [tuple(ids) for ids in plan["id_ranges"]]
-        return cls(Path(path), plan["dataset"], plan["table"], until, ranges, shards, plan["warning"], plan["computed"])
+        table = {key: plan["table"][key] for key in ("path", "id", "namespace", "moduli")}
+        return cls(path, plan["dataset"], table, until, ranges, shards, plan["warning"], plan["computed"])
 
     @property
     def content(self) -> str:
@@ -133,9 +137,11 @@ def computed_plan(dataset: str, entry: Mapping[str, Any], origin: Sequence[Any],
         "shards": shards,
     }
     path = PLANS / f"{dataset}-{digest(code_fingerprint(PLAN_CODE), document)}.json"
-    if not path.exists():
+    try:
+        return Plan.read(path)
+    except (FileNotFoundError, InputError):
         write_text(path, json.dumps(document, indent=1) + "\n")
-    return Plan.read(path)
+        return Plan.read(path)
 
 
 def known_plan(dataset: str, entry: Mapping[str, Any], shard_size: int, n_limit: int | None) -> Plan | None:
@@ -143,7 +149,7 @@ def known_plan(dataset: str, entry: Mapping[str, Any], shard_size: int, n_limit:
     _, path = _whereabouts(dataset, entry, shard_size, n_limit)
     try:
         return None if path is None else Plan.read(path)
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, InputError):
         return None
 
 
@@ -182,7 +188,7 @@ def feature_columns(entry: Mapping[str, Any]) -> dict[str, Any]:
 def _make(path: Path, dataset: str, table: Mapping[str, Any], shard_size: int, n_limit: int | None) -> None:
     options = {**table, "table": table["path"], "dataset": dataset, "shard-size": shard_size, "n-limit": n_limit, "output": path}
     del options["path"]
-    command = [sys.executable, "-m", "vacuagym", "plan", f"--mem-mb={table_memory_mb()}", *command_options(options)]
+    command = [sys.executable, "-P", "-m", "vacuagym", "plan", f"--mem-mb={table_memory_mb()}", *command_options(options)]
     child = subprocess.run(command, capture_output=True, text=True)
     if child.returncode:
         raise PlanError(f"data set {dataset}: {child.stderr.strip().removeprefix('error: ')}", child.returncode)

@@ -48,7 +48,7 @@ def turn_to_start() -> Iterator[None]:
     with ExitStack() as held:
         with suppress(OSError):
             _START.parent.mkdir(exist_ok=True)
-            fcntl.flock(held.enter_context(open(_START, "ab")), fcntl.LOCK_EX)
+            fcntl.flock(held.enter_context(open(os.open(_START, os.O_RDWR | os.O_CREAT, 0o666))), fcntl.LOCK_EX)
         yield
 
 

@@ -10,12 +10,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vacuagym.errors import VacuagymError
+from vacuagym.errors import ConfigError, InputError, VacuagymError
 from vacuagym.log_tail import last_lines
 from vacuagym.parquet import file_metadata, open_parquet
 from vacuagym.pipeline import CONFIGURATION, LABEL_TABLE, LABELS, Pipeline
 from vacuagym.run_lock import holder, started
 from vacuagym.stale_files import ASIDE
+from vacuagym.whole_files import read_json
 
 
 @dataclass
@@ -71,11 +72,11 @@ def dataset_status(pipeline: Pipeline, name: str, since: float | None) -> Datase
 def print_status() -> None:
     """Print how far the last run in this folder is, by the settings that it recorded: a line for each data set, and the whole."""
     try:
-        pipeline = Pipeline(json.loads(Path(CONFIGURATION).read_text(encoding="utf-8")))
+        pipeline = read_json(CONFIGURATION, lambda config: Pipeline({"seed": config["seed"], **config}))
     except FileNotFoundError:
         print(f"nothing has run in {Path.cwd()} yet; start with: snakemake --cores 2 --resources mem_mb=12000")
         return
-    except ValueError:
+    except (InputError, ConfigError):
         print(f"{CONFIGURATION} is not whole; make it again with: snakemake --cores 2 --resources mem_mb=12000")
         return
     who = holder()

@@ -6,21 +6,24 @@ import hashlib
 import json
 import os
 import re
+import stat
 import sys
 from contextlib import suppress
 from pathlib import Path
 
 from vacuagym import pipeline as paths
+from vacuagym.errors import DamagedFileError
 from vacuagym.planning import PLANS
-from vacuagym.whole_files import remove_abandoned
+from vacuagym.whole_files import read_json, remove_abandoned
 
 CHECKSUMS = Path(paths.DATASET)
 _WRITTEN = (
     *(paths.GEOMETRY, paths.SHARD, paths.LABELS, paths.LABEL_TABLE, paths.FEATURES, paths.SPLIT, paths.INDEX),
-    *(paths.VERIFICATION, paths.VALIDATION, paths.REPORT, paths.VERDICT, paths.PHYSICS, paths.CONFIGURATION, paths.SETTINGS),
+    *(paths.VERIFICATION, paths.VALIDATION, paths.REPORT, paths.VERDICT, paths.PHYSICS, paths.CONFIGURATION),
     *(f"{PLANS}/{{plan}}.json", f"{CHECKSUMS.parent}/croissant.json", f"{CHECKSUMS.parent}/data/{{split}}/{{file}}.parquet"),
 )
 _RECORDS = (Path(".snakemake/metadata"), Path(".snakemake/incomplete"))
+_KEYS = {paths.VALIDATION: ("checks", "verdict", "verification"), paths.VERIFICATION: ("disagreements",)}  # of whole files
 _END = {".parquet": b"PAR1", ".html": b"</html>\n", ".txt": b"\n", ".json": b"]}\n"}  # of JSON: the long lists of row numbers
 
 
@@ -32,7 +35,7 @@ def discard_torn() -> None:
     """
     for path in sorted(path for pattern in _WRITTEN for path in Path().glob(re.sub("{[a-z]+}", "*", pattern))):
         with suppress(FileNotFoundError):  # another run may have begun in the same instant
-            if path.is_file() and not _is_whole(path):
+            if not _is_whole(path):
                 print(f"warning: {path} is not whole; it is removed and made again", file=sys.stderr)
                 path.unlink()
     with suppress(FileNotFoundError):
@@ -41,16 +44,18 @@ def discard_torn() -> None:
             CHECKSUMS.unlink()
     for record in (path for folder in _RECORDS for path in folder.rglob("*")):
         with suppress(FileNotFoundError):
-            if record.is_file() and not _is_text(record):
+            if record.is_file() and not _is_whole_record(record):
                 record.write_text("{}", encoding="utf-8")
     remove_abandoned(Path("results").rglob(".*.json.*.tmp"))  # of a Snakemake that was killed while it wrote its settings
 
 
 def _is_whole(path: Path) -> bool:
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        return stat.S_ISDIR(os.stat(path).st_mode)  # a folder is somebody's: whoever needs the file says so
     if path.suffix == ".json" and path.parent.name != "splits":
         try:
-            return json.loads(path.read_text(encoding="utf-8")) is not None
-        except ValueError:
+            return set(_KEYS.get(str(path), ())) <= read_json(path).keys()
+        except DamagedFileError:
             return False
     if path.suffix == ".txt" and not _is_text(path):
         return False
@@ -60,6 +65,16 @@ def _is_whole(path: Path) -> bool:
         file.seek(-min(size, 16), os.SEEK_END)
         last = file.read()
     return last.endswith(_END[path.suffix]) and (path.suffix != ".parquet" or (size >= 12 and first == b"PAR1"))
+
+
+def _is_whole_record(path: Path) -> bool:
+    """Return whether Snakemake can read a record: text, and an object if it is JSON."""
+    try:
+        return isinstance(json.loads(path.read_text(encoding="utf-8")), dict)
+    except RecursionError:
+        return False
+    except ValueError:
+        return _is_text(path)  # cut off: Snakemake takes it for none
 
 
 def _is_text(path: Path) -> bool:

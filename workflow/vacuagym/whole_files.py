@@ -1,13 +1,46 @@
-"""Files that are never visible at their final name unless they are whole. Needs nothing: Snakemake's own process writes with it too."""
+"""Files that are never visible at their final name unless they are whole, and our own JSON, read with a check of its shape.
+
+Needs nothing: Snakemake's own process uses it too.
+"""
 
 from __future__ import annotations
 
 import fcntl
+import json
 import os
-from collections.abc import Iterable, Iterator
+import stat
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, TypeVar
+
+from vacuagym.errors import DamagedFileError, InputError
+
+T = TypeVar("T")
+
+
+def require_regular(path: str | Path) -> None:
+    """Refuse what is no regular file with :class:`InputError`: to open a pipe or a device may wait for ever."""
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise InputError(f"{path}: is no regular file; a file is needed there: remove what is there, or name another path")
+
+
+def read_json(path: str | Path, build: Callable[[dict[str, Any]], T] = lambda document: document) -> T:
+    """Return what ``build`` makes of a JSON object that the pipeline has written.
+
+    :class:`DamagedFileError` if it is not as the pipeline writes it. Errors of the system pass.
+    """
+    require_regular(path)
+    try:
+        document = json.loads(Path(path).read_text(encoding="utf-8"))
+        if not isinstance(document, dict):
+            raise TypeError(f"it holds {type(document).__name__}")
+        return build(document)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        reason = f"{type(error).__name__}: {error}"[:200]
+        raise DamagedFileError(
+            f"{path}: not as the pipeline writes it ({reason}); remove it, and type the command of the run again"
+        ) from error
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from vacuagym.commands import positive, stage
-from vacuagym.errors import ConfigError
+from vacuagym.config import physics_sections
+from vacuagym.errors import ConfigError, DamagedFileError
 from vacuagym.limits import BATCH_MB, hold_to_memory, table_memory_mb
+from vacuagym.whole_files import read_json
 
 
 def add_label(stages) -> None:
@@ -18,9 +19,8 @@ def add_label(stages) -> None:
         from vacuagym.stages.label import label
 
         try:
-            settings = json.loads(options.physics.read_text(encoding="utf-8"))
-            sections = {name: settings[name] for name in ("seed", "moduli", "ensemble", "search")}
-        except (ValueError, LookupError, TypeError) as error:
+            sections = read_json(options.physics, physics_sections)
+        except DamagedFileError as error:
             raise ConfigError(f"{options.physics}: not the settings that a run records ({error}); run snakemake again") from error
         label(options.shard, sections, options.fingerprint, options.batch_mb, options.mem_mb, options.output)
 

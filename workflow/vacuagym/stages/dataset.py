@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -29,7 +28,7 @@ from vacuagym.parquet import TableWriter, file_metadata, open_parquet, read_batc
 from vacuagym.publication import TRAIN_SHARE, DataFile, Publication, PublishedColumn, feature_names, published_columns
 from vacuagym.side_by_side import feed
 from vacuagym.stages.merge import ROW_GROUP
-from vacuagym.whole_files import remove_abandoned, write_text
+from vacuagym.whole_files import read_json, remove_abandoned, write_text
 
 FILE_ROWS = 24 * ROW_GROUP
 CHECKSUMS = "SHA256SUMS"
@@ -53,7 +52,7 @@ def dataset(
     """
     (output / CHECKSUMS).unlink(missing_ok=True)
     about = file_metadata(open_parquet(labels))
-    figures = json.loads(validation.read_text(encoding="utf-8"))
+    figures = read_json(validation)
     if not figures["verdict"]["passed"]:
         raise VacuagymError(f"{validation}: checks failed ({', '.join(figures['verdict']['failed'])}); such labels are not published")
     named = _by_name(splits, "split", r"[A-Za-z0-9_-]+")
@@ -70,7 +69,7 @@ def dataset(
         print(f"{name}: {sum(f.rows for f in files if f.configuration == name)} rows, peak {peak_memory_mb():.0f} MB", flush=True)
     if not files:
         raise VacuagymError(f"{labels}: no row is in any fold of {', '.join(named)}; there is nothing to publish")
-    settings = json.loads(configuration.read_text(encoding="utf-8"))
+    settings = read_json(configuration)
     publication = Publication(columns, tuple(files), about, sizes, figures, settings, published)
     texts = {"README.md": card_text(publication), "LICENSE.md": license_text(publication), "croissant.json": croissant_text(publication)}
     sums = {file.path: file.sha256 for file in files}

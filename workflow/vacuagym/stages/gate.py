@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from vacuagym.errors import VacuagymError
-from vacuagym.whole_files import write_text
+from vacuagym.whole_files import read_json, write_text
 
 
 class ChecksFailed(VacuagymError):
@@ -15,14 +14,12 @@ class ChecksFailed(VacuagymError):
 
 def gate(validation: Path, output: Path) -> None:
     """Write the verdict where all checks have passed; :class:`ChecksFailed` names those that have not."""
-    document = json.loads(validation.read_text(encoding="utf-8"))
-    failed = [check for check in document["checks"] if not check["passed"]]
+    checks = read_json(validation, lambda document: [dict(check) for check in document["checks"]])
+    failed = [check for check in checks if not check["passed"]]
     if failed:
         lines = [f"{check['name']}: found {check['found']} where {check['meaning']}{_examples(check)}" for check in failed]
-        raise ChecksFailed(
-            f"{len(failed)} of {len(document['checks'])} checks failed (all figures: {validation}):\n  " + "\n  ".join(lines)
-        )
-    write_text(output, f"passed: all {len(document['checks'])} checks\n")
+        raise ChecksFailed(f"{len(failed)} of {len(checks)} checks failed (all figures: {validation}):\n  " + "\n  ".join(lines))
+    write_text(output, f"passed: all {len(checks)} checks\n")
 
 
 def _examples(check: dict) -> str:

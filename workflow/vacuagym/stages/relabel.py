@@ -38,7 +38,7 @@ class Relabeller:
     def _run(self, *arguments: str) -> None:
         # The child has a limit of its own, not what is left of this job's, and dies with this job.
         environment = os.environ | {PARENT: str(os.getpid())}
-        command = [sys.executable, "-m", "vacuagym", *arguments]
+        command = [sys.executable, "-P", "-m", "vacuagym", *arguments]
         child = subprocess.Popen(command, env=environment, preexec_fn=lift_memory_limit, stdout=sys.stderr, stderr=sys.stderr)
         while child.poll() is None:
             beat()

@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
-from vacuagym.errors import VacuagymError
 from vacuagym.limits import peak_memory_mb
 from vacuagym.parquet import file_metadata, open_parquet, read_batches
 from vacuagym.report.histograms import COLUMNS, count_rows
 from vacuagym.report.page import page
-from vacuagym.whole_files import write_text
+from vacuagym.whole_files import read_json, write_text
 
 
 def report(labels: Path, validation: Path, configuration: Path, output: Path) -> None:
     """Write the report of a run from its labels, the figures of their validation, and its settings."""
-    document, settings = _document(validation), _document(configuration)
+    document, settings = read_json(validation), read_json(configuration)
     file = open_parquet(labels)
     counts = count_rows(read_batches(file, labels, COLUMNS))
     text = page(document, counts, settings, file_metadata(file))
     write_text(output, text)
     print(f"{file.metadata.num_rows} rows, {len(text.encode()) / 2**20:.2f} MB, peak {peak_memory_mb():.0f} MB")
-
-
-def _document(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise VacuagymError(f"{path}: not what a run writes ({error}); run snakemake again") from error

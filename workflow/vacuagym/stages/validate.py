@@ -22,7 +22,7 @@ from vacuagym.parquet import file_metadata, open_parquet, read_batches
 from vacuagym.planning import Plan
 from vacuagym.split_checks import MOST_MODULI, check_split
 from vacuagym.stages.merge import label_file
-from vacuagym.whole_files import write_text
+from vacuagym.whole_files import read_json, write_text
 
 _FAILED = LABELS.index("failed")
 _NUMBERS = ("potential_value", "grad_norm", "min_eigenvalue", "max_eigenvalue", "phi_norm")
@@ -64,7 +64,7 @@ def validate(inputs: Inputs, thresholds: Thresholds, output: Path) -> None:
         figures, split_checks = check_split(path, labels, inputs.features, thresholds)
         document["splits"][path.stem] = figures
         every += split_checks
-    document["verification"] = json.loads(inputs.verification.read_text(encoding="utf-8"))
+    document["verification"] = read_json(inputs.verification)
     differing = document["verification"]["disagreements"]
     every.append(Check("verification", "labels derived a second time agree", not differing, len(differing), list(differing)[:5]))
     failed = [check.name for check in every if not check.passed]
