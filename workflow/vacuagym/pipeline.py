@@ -227,7 +227,7 @@ class Pipeline:
         another run at work) only what is absent is written.
         """
         for of, content in self._stamps().items():
-            _write_where_needed(Path(SETTINGS.format(of=of)), canonical_json(content) + "\n", change)
+            _write_where_needed(Path(SETTINGS.format(of=of)), canonical_json({of: content}) + "\n", change)
         _write_where_needed(Path(self.physics_file), canonical_json(self.physics) + "\n", change)
 
     def _stamps(self) -> dict[str, Any]:
