@@ -14,10 +14,10 @@ import pytest
 from conftest import OF_A_POINT
 from vacuagym import parquet
 from vacuagym.config import checked_config, physics_sections
-from vacuagym.errors import InputError, MemoryDeclarationError
+from vacuagym.errors import DamagedFileError, InputError, MemoryDeclarationError
 from vacuagym.feature_tables import FeatureTable
 from vacuagym.label_table import CATEGORIES, COLUMNS, SCHEMA
-from vacuagym.parquet import file_metadata, write_table
+from vacuagym.parquet import DIGESTS_KEY, METADATA_KEY, file_metadata, write_table
 from vacuagym.planning import Plan
 from vacuagym.search.labels import LABELS
 from vacuagym.stages import merge as merge_stage
@@ -326,7 +326,7 @@ def test_labels_of_something_else(copied, changes, told):
     message = refusal(plans, folder)
     assert str(path) in message
     assert f"({told} differ)" in message
-    assert "delete the file" in message
+    assert "remove it" in message
 
 
 def test_every_label_file_is_read_twice_to_check_it_and_to_merge_it(tmp_path, monkeypatch):
@@ -385,6 +385,66 @@ def test_labels_that_are_no_parquet_file_or_not_ours(copied):
     table = pq.read_table(path)
     pq.write_table(table, path)
     assert str(path) in refusal(plans, folder)
+
+
+def lie(path, column, values):
+    """Put other values into a column and keep the footer's metadata, as a careless script would."""
+    table = pq.read_table(path)
+    index = table.schema.get_field_index(column)
+    known = pq.ParquetFile(path).metadata.metadata
+    about = {key: known[key] for key in (METADATA_KEY, DIGESTS_KEY)}
+    pq.write_table(table.set_column(index, table.schema.field(index), values).replace_schema_metadata(about), path)
+
+
+def altered_columns(table):
+    """Lies of every kind, by column."""
+    ids, moduli, key = table["geometry_id"].to_pylist(), table["moduli"].to_pylist(), table["key"].to_pylist()
+    codes = table["stability"].combine_chunks().indices
+    yield "potential_value", pa.array([1000.0, *table["potential_value"].to_pylist()[1:]], pa.float64())
+    yield "geometry_id", pa.array([ids[1], ids[0], *ids[2:]], pa.int64())
+    yield "moduli", pa.array([17, *moduli[1:]], pa.int64())
+    yield "key", pa.array(["t:evil:0", *key[1:]])
+    yield "eigenvalues", pa.array([[1.0], *table["eigenvalues"].to_pylist()[1:]], pa.list_(pa.float64()))
+    yield "stability", pa.DictionaryArray.from_arrays(codes, pa.array(CATEGORIES["stability"][::-1]))
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_labels_that_are_altered_and_written_as_valid_files(copied, number):
+    plans, folder, path = copied
+    column, values = list(altered_columns(pq.read_table(path)))[number]
+    lie(path, column, values)
+    assert str(path) in refusal(plans, folder)
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 5])
+def test_labels_whose_digests_were_made_to_fit_are_compared_with_keys_plan_and_categories(copied, number):
+    plans, folder, path = copied
+    column, values = list(altered_columns(pq.read_table(path)))[number]
+    table = pq.read_table(path)
+    index = table.schema.get_field_index(column)
+    rewritten(path, table.set_column(index, table.schema.field(index), values))
+    assert str(path) in refusal(plans, folder)
+
+
+def test_all_bad_label_files_are_named_at_once(copied):
+    plans, folder, path = copied
+    other = label_file(folder, "ks", plans[0].shards[2])
+    for each in (path, other):
+        lie(each, "gamma", pa.nulls(len(pq.read_table(each)), pa.float64()))
+    with pytest.raises(DamagedFileError) as caught:
+        merged(plans, folder)
+    assert set(caught.value.paths) == {path, other}
+
+
+@pytest.mark.parametrize("column", ["geometry_id", "moduli"])
+def test_a_shard_with_other_rows_is_not_labelled(tmp_path, column):
+    run(tmp_path, {"ks": feature_rows(20)}, 1000)
+    path = next((tmp_path / "shards/ks").glob("*.parquet"))
+    values = pq.read_table(path)[column].to_pylist()
+    lie(path, column, pa.array([1, *values[1:]], pa.int64()))
+    with pytest.raises(DamagedFileError, match=str(path)):
+        label(path, PHYSICS, "f", 16, None, tmp_path / "other.parquet")
+    assert not (tmp_path / "other.parquet").exists()
 
 
 def test_labels_that_are_damaged_inside(copied):

@@ -12,15 +12,14 @@ rule merge:
     log:
         "logs/merge/labels.log",
     resources:
-        # A label file that turns out damaged is made again by a child process of the merge.
-        mem_mb=run.table_memory_mb() + run.label_memory_mb(),
+        mem_mb=run.table_memory_mb(),
     params:
         content={name: run.plan(name).content for name in run.datasets},
         fingerprint=run.fingerprint,
         code=run.merge_code,
     shell:
         "exec python -P -m vacuagym merge --plans {input.plans:q} --fingerprint={params.fingerprint}"
-        " --output={output:q}" + run.merge_options + run.job_options
+        " --output={output:q}" + run.job_options
 
 
 rule features:

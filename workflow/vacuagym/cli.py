@@ -14,11 +14,12 @@ from pathlib import Path
 
 from vacuagym import __version__
 from vacuagym.commands import checks, inspection, labels, splits, tables
-from vacuagym.errors import VacuagymError
+from vacuagym.errors import DamagedFileError, VacuagymError
 from vacuagym.examples import EXAMPLES
 from vacuagym.limits import out_of_memory
 from vacuagym.orphans import die_with_snakemake
 from vacuagym.watchdog import watch
+from vacuagym.whole_files import remove_damaged
 
 DESCRIPTION = "Stability labels for the geometries of string compactifications."
 
@@ -34,6 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         watch(options.stall_minutes)
     try:
         options.command(options)
+    except DamagedFileError as error:
+        print(f"error: {remove_damaged(error)}", file=sys.stderr)
+        return error.exit_code
     except VacuagymError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 class VacuagymError(Exception):
     """Any failure that has an explanation; the process exits with ``exit_code``."""
@@ -22,7 +24,11 @@ class InputError(VacuagymError):
 
 
 class DamagedFileError(InputError):
-    """A Parquet file is not whole, or encrypted."""
+    """Files are not whole, not as they were written, or encrypted; ``paths`` names them."""
+
+    def __init__(self, message: str, *paths: str | Path):
+        super().__init__(message)
+        self.paths = [Path(path) for path in paths]
 
 
 class MemoryDeclarationError(VacuagymError):

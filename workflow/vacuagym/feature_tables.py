@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from vacuagym.errors import InputError
 from vacuagym.feature_columns import FeatureColumns
 from vacuagym.limits import CHUNK_BYTES
-from vacuagym.parquet import BATCH_ROWS, open_parquet, read_batches, row_bytes
+from vacuagym.parquet import BATCH_ROWS, ContentCheck, open_parquet, read_batches, row_bytes
 
 _ORDER = [("geometry_id", "ascending"), ("namespace", "ascending")]
 
@@ -156,11 +156,14 @@ class FeatureTable:
         ranges: list[tuple[int, int]] = []
         batch_rows = max(1, min(BATCH_ROWS, CHUNK_BYTES // self.row_bytes())) if self.carried else BATCH_ROWS
         start = 0
+        check = ContentCheck(self._file, self.path, self._names) if known is None else None
         for group in range(self._file.num_row_groups):
             low, high = 2**63, -(2**63) - 1
             rows = self._file.metadata.row_group(group).num_rows
             if known is None or window.overlaps(known[group]):
                 for batch in read_batches(self._file, self.path, self._names, [group], batch_rows):
+                    if check:
+                        check.update(batch)
                     table = self._columns.checked(batch, start)
                     start += len(table)
                     rows -= len(table)
@@ -169,7 +172,8 @@ class FeatureTable:
                     yield table
             start += rows
             ranges.append((low, high))
-        if known is None:
+        if check:
+            check.finish()
             self.id_ranges = ranges
 
     def _refuse_repeats(self, table: pa.Table) -> None:

@@ -65,13 +65,6 @@ def hold_to_memory(needed_mb: int, granted_mb: int | None) -> None:
             resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
 
 
-def lift_memory_limit() -> None:
-    """Give a child process back what :func:`hold_to_memory` took from this one."""
-    if sys.platform == "linux":
-        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-        resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
-
-
 def out_of_memory(stage: str, granted_mb: int | None, refused: MemoryError) -> MemoryDeclarationError:
     """The error for a job that met its limit: what it had, what it used, what it was ``refused``, and what to change."""
     had = "the memory of the machine" if granted_mb is None else f"{granted_mb} MB"

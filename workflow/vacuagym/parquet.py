@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vacuagym.content_digest import ColumnDigests
 from vacuagym.errors import DamagedFileError, InputError, VacuagymError
 from vacuagym.watchdog import beat
 from vacuagym.whole_files import require_regular, whole_file
@@ -23,6 +24,7 @@ pa.set_cpu_count(1)
 pa.set_io_thread_count(1)
 
 METADATA_KEY = b"vacuagym"
+DIGESTS_KEY = b"vacuagym.digests"
 BATCH_ROWS = 65536
 _READ_BUFFER = 2**20  # pages are streamed through a buffer of this size, whatever the size of a row group
 
@@ -47,14 +49,20 @@ def open_parquet(path: str | Path) -> pq.ParquetFile:
 def read_batches(
     file: pq.ParquetFile, path: str | Path, columns: Sequence[str], row_groups: Sequence[int] | None = None, batch_rows: int | None = None
 ) -> Iterator[pa.RecordBatch]:
-    """The named columns of a file in batches of at most ``batch_rows`` rows (:data:`BATCH_ROWS`); no other column is read."""
+    """Yield the named columns of a file in batches of at most ``batch_rows`` rows (:data:`BATCH_ROWS`); no other column is read.
+
+    A file of ours whose rows are all read is compared with the digests in its footer: :class:`DamagedFileError` after the last batch.
+    """
     groups = range(file.num_row_groups) if row_groups is None else row_groups
+    check = ContentCheck(file, path, columns) if row_groups is None else None
     try:
         for group in groups:
             missing = file.metadata.row_group(group).num_rows
             for batch in file.iter_batches(batch_rows or BATCH_ROWS, row_groups=[group], columns=list(columns), use_threads=False):
                 missing -= len(batch)
                 beat()
+                if check:
+                    check.update(batch)
                 yield batch
             if missing:
                 raise OSError(f"row group {group} lacks {missing} rows")
@@ -63,6 +71,26 @@ def read_batches(
     except (pa.ArrowException, OSError) as error:
         named = ", ".join(columns)
         raise _unreadable(path, f"one of the columns {named}", f"damaged while reading {named}", error) from error
+    if check:
+        check.finish()
+
+
+class ContentCheck:
+    """Compares the values that are read from a file of ours with the digests in its footer; of other files it knows none."""
+
+    def __init__(self, file: pq.ParquetFile, path: str | Path, columns: Sequence[str]):
+        self._path = path
+        self._expected = column_digests(file)
+        self._found = ColumnDigests(name for name in columns if name in self._expected)
+
+    def update(self, rows: pa.RecordBatch) -> None:
+        """Add the next rows of the file."""
+        self._found.update(rows)
+
+    def finish(self) -> None:
+        """Raise :class:`DamagedFileError` if any value differs from what was written."""
+        if differing := self._found.differing(self._expected):
+            raise DamagedFileError(f"{self._path}: column {', '.join(differing)}: altered since it was written; remove it", self._path)
 
 
 def row_bytes(file: pq.ParquetFile, path: str | Path, names: Sequence[str]) -> int:
@@ -76,26 +104,18 @@ def row_bytes(file: pq.ParquetFile, path: str | Path, names: Sequence[str]) -> i
     return max(1, size // max(1, file.metadata.num_rows), 0 if first is None else first.nbytes // len(first))
 
 
-@contextmanager
-def made_by_us(*paths: str | Path) -> Iterator[None]:
-    """Read files of a run's results: a damaged one is removed, so that the next run makes it again. No other file is touched."""
-    try:
-        yield
-    except DamagedFileError as error:
-        damaged = [
-            path for path in map(Path, paths) if str(error).startswith(f"{path}:") and Path("results").resolve() in path.resolve().parents
-        ]
-        if not damaged:
-            raise
-        damaged[0].unlink(missing_ok=True)
-        raise DamagedFileError(
-            f"{str(error).rpartition('; ')[0]}; it is removed: type the same command again, and it is made again"
-        ) from error
-
-
 def file_metadata(file: pq.ParquetFile) -> dict[str, Any]:
-    """What the pipeline wrote about its own file; empty for a file from elsewhere."""
-    raw = (file.metadata.metadata or {}).get(METADATA_KEY)
+    """Return what the pipeline wrote about its own file; empty for a file from elsewhere."""
+    return _footer_json(file, METADATA_KEY)
+
+
+def column_digests(file: pq.ParquetFile) -> dict[str, str]:
+    """Return the digests of a file's columns as they were when the pipeline wrote it; empty for a file from elsewhere."""
+    return _footer_json(file, DIGESTS_KEY)
+
+
+def _footer_json(file: pq.ParquetFile, key: bytes) -> dict[str, Any]:
+    raw = (file.metadata.metadata or {}).get(key)
     return json.loads(raw) if raw else {}
 
 
@@ -105,6 +125,7 @@ class TableWriter:
     def __init__(self, path: Path, schema: pa.Schema, temporary: BinaryIO):
         self.rows = 0
         self._schema = schema
+        self._digests = ColumnDigests(schema.names)
         self._writer = pq.ParquetWriter(
             temporary, schema, compression="zstd", write_page_checksum=True, use_dictionary=_dictionary_columns(schema)
         )
@@ -112,7 +133,9 @@ class TableWriter:
     def write(self, table: pa.Table) -> None:
         """Append the table as one row group."""
         if len(table):
-            self._writer.write_table(table.cast(self._schema) if table.schema != self._schema else table, row_group_size=len(table))
+            table = table.cast(self._schema) if table.schema != self._schema else table
+            self._digests.update(table)
+            self._writer.write_table(table, row_group_size=len(table))
             self.rows += len(table)
         beat()
 
@@ -123,8 +146,9 @@ class TableWriter:
         self._writer.is_open = False
 
     def close(self, metadata: Mapping[str, Any]) -> None:
-        """End the file with the pipeline's metadata in its footer."""
-        self._writer.add_key_value_metadata({METADATA_KEY: json.dumps(metadata, sort_keys=True).encode()})
+        """End the file with the pipeline's metadata, and the digests of its columns, in its footer."""
+        about = {METADATA_KEY: metadata, DIGESTS_KEY: self._digests.hexdigests()}
+        self._writer.add_key_value_metadata({key: json.dumps(value, sort_keys=True).encode() for key, value in about.items()})
         self._writer.close()
 
 
@@ -163,8 +187,8 @@ def _unreadable(path: str | Path, part: str, damage: str, error: Exception) -> V
         kind = InputError if isinstance(error, PermissionError) else VacuagymError
         return kind(f"{path}: cannot be read: {os.strerror(error.errno)}; mend that, and type the same command again")
     if "decrypt" in reason:
-        return DamagedFileError(f"{path}: {part} is encrypted and no key can be given ({reason}); write it without encryption")
-    return DamagedFileError(f"{path}: {damage} ({reason}); write it again")
+        return DamagedFileError(f"{path}: {part} is encrypted and no key can be given ({reason}); write it without encryption", path)
+    return DamagedFileError(f"{path}: {damage} ({reason}); write it again", path)
 
 
 def _first_line(error: Exception) -> str:

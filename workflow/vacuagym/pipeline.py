@@ -74,10 +74,8 @@ class Pipeline:
         self.plan = cache(self._plan)
         self.job_options = f" --mem-mb={{resources.mem_mb}} --stall-minutes={self.config['stall_minutes']} --log={{log:q}}"
 
-        search, memory = self.config["search"], self.config["memory"]
+        search = self.config["search"]
         self._trials = search["n_samples"] * search["n_restarts"]
-        remake = f" --physics={self.physics_file} --batch-mb={memory['batch_mb']} --label-mem-mb={self.label_memory_mb()}"
-        self.merge_options = remake if self.config["damaged_labels"] == "remake" else ""
 
     def _plan(self, dataset: str) -> Plan:
         """Return the plan of a data set; make it when it is first asked for."""
@@ -199,7 +197,7 @@ class Pipeline:
 
     def require_machine(self, granted_mb: int | None) -> None:
         """Refuse a machine, or a limit of ``--resources mem_mb``, that is too small for the largest single job."""
-        needed = max(self.label_memory_mb() + self.table_memory_mb(), self.geometry_memory_mb() if self.computed else 0)
+        needed = max(self.label_memory_mb(), self.table_memory_mb(), self.geometry_memory_mb() if self.computed else 0)
         if granted_mb is not None and granted_mb < needed:
             raise ConfigError(f"--resources mem_mb={granted_mb} is less than the {needed} MB that a single job of this configuration needs")
         installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20

@@ -39,8 +39,23 @@ def read_json(path: str | Path, build: Callable[[dict[str, Any]], T] = lambda do
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}"[:200]
         raise DamagedFileError(
-            f"{path}: not as the pipeline writes it ({reason}); remove it, and type the command of the run again"
+            f"{path}: not as the pipeline writes it ({reason}); remove it, and type the command of the run again", path
         ) from error
+
+
+def remove_damaged(error: DamagedFileError) -> str:
+    """Remove the damaged files that are results, so that the next run makes them; return the message that says so.
+
+    A file of the user is left alone.
+    """
+    results = Path("results").resolve()
+    damaged = [path for path in error.paths if results in path.resolve().parents]
+    for path in damaged:
+        path.unlink(missing_ok=True)
+    if not damaged:
+        return str(error)
+    what = "it is removed" if len(damaged) == 1 else f"{len(damaged)} files are removed"
+    return f"{str(error).rpartition('; ')[0]}; {what}: type the same command again to recompute it"
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -13,13 +13,11 @@ def add_verify(stages) -> None:
     """Add ``vacuagym verify``."""
 
     def run(options: argparse.Namespace) -> None:
-        from vacuagym.parquet import made_by_us
         from vacuagym.stages.verify import SampleSize, verify
 
         hold_to_memory(table_memory_mb(), options.mem_mb)
         size = SampleSize(options.share, options.least, options.per_label)
-        with made_by_us(options.labels):
-            verify(options.labels, size, options.output, options.record_only)
+        verify(options.labels, size, options.output, options.record_only)
 
     parser = stage(stages, "verify", run, "derive a random sample of the labels a second time, by other code")
     parser.add_argument("--labels", type=Path, default=Path("results/labels.parquet"), help="label table (default: %(default)s)")
@@ -34,16 +32,14 @@ def add_validate(stages) -> None:
     """Add ``vacuagym validate``."""
 
     def run(options: argparse.Namespace) -> None:
-        from vacuagym.parquet import made_by_us
         from vacuagym.planning import Plan
         from vacuagym.stages.validate import Inputs, Thresholds, validate
 
         hold_to_memory(table_memory_mb(), options.mem_mb)
         thresholds = Thresholds(options.largest_class, options.failed_share, options.fold_tolerance)
         plans = [Plan.read(path) for path in options.plans]
-        with made_by_us(options.labels, *options.splits, *options.features):
-            inputs = Inputs(options.labels, plans, options.splits, options.features, options.label_files, options.verification)
-            validate(inputs, thresholds, options.output)
+        inputs = Inputs(options.labels, plans, options.splits, options.features, options.label_files, options.verification)
+        validate(inputs, thresholds, options.output)
 
     parser = stage(stages, "validate", run, "check every row of the labels and splits, and measure what predicting from n alone scores")
     parser.add_argument("--labels", type=Path, default=Path("results/labels.parquet"), help="label table (default: %(default)s)")
@@ -64,12 +60,10 @@ def add_report(stages) -> None:
     """Add ``vacuagym report``."""
 
     def run(options: argparse.Namespace) -> None:
-        from vacuagym.parquet import made_by_us
         from vacuagym.stages.report import report
 
         hold_to_memory(table_memory_mb(), options.mem_mb)
-        with made_by_us(options.labels):
-            report(options.labels, options.validation, options.configuration, options.output)
+        report(options.labels, options.validation, options.configuration, options.output)
 
     parser = stage(stages, "report", run, "write the page that shows a run: verdict, figures, checks, settings")
     parser.add_argument("--labels", type=Path, default=Path("results/labels.parquet"), help="label table (default: %(default)s)")

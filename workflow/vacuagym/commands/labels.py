@@ -40,21 +40,10 @@ def add_merge(stages) -> None:
         from vacuagym.stages.merge import merge
 
         hold_to_memory(table_memory_mb(), options.mem_mb)
-        relabel = None
-        if options.physics is not None:
-            from vacuagym.stages.relabel import Relabeller
-
-            relabel = Relabeller(
-                options.physics, options.fingerprint, options.labels, options.shards, options.batch_mb, options.label_mem_mb
-            )
-        merge([Plan.read(path) for path in options.plans], options.labels, options.fingerprint, options.output, relabel)
+        merge([Plan.read(path) for path in options.plans], options.labels, options.fingerprint, options.output)
 
     parser = stage(stages, "merge", run, "put the label files of all shards into one table, sorted by data set, namespace, id")
     parser.add_argument("--plans", type=Path, nargs="+", required=True, help="plans of the data sets (vacuagym plan)")
     parser.add_argument("--labels", type=Path, default=Path("results/labels"), help="folder of the label files (default: %(default)s)")
     parser.add_argument("--fingerprint", help="accept only label files made by these settings and code")
-    parser.add_argument("--physics", type=Path, help="make files that are not acceptable again, by these settings (default: refuse them)")
-    parser.add_argument("--shards", type=Path, default=Path("results/shards"), help="folder of the shard files (default: %(default)s)")
-    parser.add_argument("--batch-mb", type=positive, default=BATCH_MB, help="as for label, for files made again (default: %(default)s)")
-    parser.add_argument("--label-mem-mb", type=positive, default=400, help="memory for that (default: %(default)s)")
     parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")

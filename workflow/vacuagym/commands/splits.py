@@ -13,14 +13,12 @@ def add_features(stages) -> None:
     """Add ``vacuagym features``."""
 
     def run(options: argparse.Namespace) -> None:
-        from vacuagym.parquet import made_by_us
         from vacuagym.planning import Plan
         from vacuagym.stages.features import Wanted, features
 
         hold_to_memory(table_memory_mb(), options.mem_mb)
         plan = Plan.read(options.plan)
-        with made_by_us(options.labels, plan.table["path"]):
-            features(plan, options.labels, Wanted(hodge_columns(options), options.group, options.column), options.output)
+        features(plan, options.labels, Wanted(hodge_columns(options), options.group, options.column), options.output)
 
     parser = stage(stages, "features", run, "bring what splits and the data set need of a feature table into the order of the labels")
     parser.add_argument("--plan", type=Path, required=True, help="plan of the data set (vacuagym plan)")
@@ -34,13 +32,11 @@ def add_split(stages) -> None:
 
     def run(options: argparse.Namespace) -> None:
         from vacuagym.fold_rules import SplitShares
-        from vacuagym.parquet import made_by_us
         from vacuagym.stages.split import split
 
         hold_to_memory(table_memory_mb(), options.mem_mb)
         shares = SplitShares(options.train, options.validation, options.complexity_share, options.hodge_share)
-        with made_by_us(options.labels, *options.features):
-            split(options.labels, options.name, options.seed, shares, options.output, options.features, options.index)
+        split(options.labels, options.name, options.seed, shares, options.output, options.features, options.index)
 
     parser = stage(stages, "split", run, "assign every usable geometry to a fold of one split")
     parser.add_argument("--labels", type=Path, default=Path("results/labels.parquet"), help="label table (default: %(default)s)")
@@ -59,13 +55,11 @@ def add_dataset(stages) -> None:
     """Add ``vacuagym dataset``."""
 
     def run(options: argparse.Namespace) -> None:
-        from vacuagym.parquet import made_by_us
         from vacuagym.stages.dataset import dataset
 
         hold_to_memory(table_memory_mb(), options.mem_mb)
         figures = (options.validation, options.configuration)
-        with made_by_us(options.labels, *options.splits, *options.features):
-            dataset(options.labels, options.splits, options.features, *figures, options.output, options.published)
+        dataset(options.labels, options.splits, options.features, *figures, options.output, options.published)
 
     parser = stage(stages, "dataset", run, "write labels, splits and features as a data set that other libraries load in one line")
     parser.add_argument("--labels", type=Path, default=Path("results/labels.parquet"), help="label table (default: %(default)s)")

@@ -30,14 +30,12 @@ def add_plan(stages) -> None:
 
     def run(options: argparse.Namespace) -> None:
         from vacuagym.feature_tables import FeatureTable
-        from vacuagym.parquet import made_by_us
         from vacuagym.stages.plan import plan
 
         hold_to_memory(table_memory_mb(), options.mem_mb)
-        with made_by_us(options.table):
-            table = FeatureTable(options.table, options.id, options.namespace, options.moduli, hodge=hodge_columns(options))
-            columns = options.column, options.group, options.beside
-            plan(options.dataset, table, options.shard_size, options.n_limit, options.output, *columns)
+        table = FeatureTable(options.table, options.id, options.namespace, options.moduli, hodge=hodge_columns(options))
+        columns = options.column, options.group, options.beside
+        plan(options.dataset, table, options.shard_size, options.n_limit, options.output, *columns)
 
     parser = stage(stages, "plan", run, "check a feature table and find the shards that hold its rows")
     parser.add_argument("--dataset", required=True, help="name of the data set")

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vacuagym.errors import InputError
-from vacuagym.label_table import SCHEMA
+from vacuagym.errors import DamagedFileError
+from vacuagym.label_table import CATEGORIES, SCHEMA, geometry_keys
 from vacuagym.limits import peak_memory_mb
-from vacuagym.parquet import TableWriter, file_metadata, open_parquet, read_batches, write_table
+from vacuagym.parquet import TableWriter, column_digests, file_metadata, open_parquet, read_batches, write_table
 from vacuagym.planning import Plan, Shard
 from vacuagym.scratch import LABEL_ORDER, regrouped
+from vacuagym.stages.plan import ShardDigest
 
 BUCKET_ROWS = 4 * 8192  # of several small namespaces that are sorted together
 _MOST_PIECES = 64  # that wait for a row group to fill
@@ -32,20 +33,25 @@ def label_file(folder: Path, dataset: str, shard: Shard) -> Path:
     return folder / dataset / f"{shard.first}-{shard.last}.parquet"
 
 
-Relabel = Callable[[Plan, Shard], None]
-
-
-def merge(plans: Sequence[Plan], folder: Path, fingerprint: str | None, output: Path, relabel: Relabel | None = None) -> None:
+def merge(plans: Sequence[Plan], folder: Path, fingerprint: str | None, output: Path) -> None:
     """Merge the label files of all planned shards, each of which is first read through and compared with its plan.
 
-    A file that is damaged, or of other rows, settings or code (another ``fingerprint``, if one is given), is named and made again by
-    ``relabel``; without that, :class:`InputError` refuses it.
+    :class:`DamagedFileError` names all files that are damaged, altered, or of other rows, settings or code (another ``fingerprint``,
+    if one is given).
     """
     plans = sorted(plans, key=lambda plan: plan.dataset)
     namespaces: dict[str, Counter[str]] = {plan.dataset: Counter() for plan in plans}
+    bad: list[DamagedFileError] = []
     for plan in plans:
         for shard in plan.shards:
-            namespaces[plan.dataset].update(_ensure_whole(plan, shard, folder, fingerprint, relabel))
+            try:
+                namespaces[plan.dataset].update(_read_through(plan, shard, folder, fingerprint))
+            except DamagedFileError as error:
+                print(f"error: {error}", file=sys.stderr, flush=True)
+                bad.append(error)
+    if bad:
+        others = f" and {len(bad) - 1} more label files" if len(bad) > 1 else ""
+        raise DamagedFileError(f"{str(bad[0]).rpartition('; ')[0]}{others}; remove it", *(path for error in bad for path in error.paths))
     names = pa.array([plan.dataset for plan in plans])
     metadata: dict = {"rows": 0, "datasets": {}}
     with write_table(output, SCHEMA, metadata) as writer:
@@ -61,19 +67,8 @@ def merge(plans: Sequence[Plan], folder: Path, fingerprint: str | None, output: 
         metadata["rows"] = writer.rows
 
 
-def _ensure_whole(plan: Plan, shard: Shard, folder: Path, fingerprint: str | None, relabel: Relabel | None) -> Counter[str]:
-    try:
-        return _read_through(plan, shard, folder, fingerprint)
-    except InputError as error:
-        if relabel is None:
-            raise InputError(f"{error}; delete the file and run the same command again") from error
-        print(f"warning: {error}; it is made again", file=sys.stderr, flush=True)
-        relabel(plan, shard)
-        return _read_through(plan, shard, folder, fingerprint)
-
-
 def _read_through(plan: Plan, shard: Shard, folder: Path, fingerprint: str | None) -> Counter[str]:
-    """Read every page of a label file and compare its metadata with the plan; :class:`InputError` if anything is not as it should be.
+    """Read every value of a label file and compare it with the plan; :class:`DamagedFileError` if anything is not as it should be.
 
     Returns how many rows each namespace has, nothing where the table has none.
     """
@@ -84,13 +79,33 @@ def _read_through(plan: Plan, shard: Shard, folder: Path, fingerprint: str | Non
     if fingerprint is not None:
         expected["fingerprint"] = fingerprint
     wrong = [key for key, value in expected.items() if about.get(key) != value]
-    if wrong or file.metadata.num_rows != shard.rows or not file.schema_arrow.equals(SCHEMA):
-        raise InputError(f"{path}: not the labels of this shard by these settings ({', '.join(wrong) or 'rows or columns'} differ)")
+    whole = file.metadata.num_rows == shard.rows and file.schema_arrow.equals(SCHEMA) and column_digests(file).keys() == set(SCHEMA.names)
+    if wrong or not whole:
+        reason = ", ".join(wrong) or "rows or columns"
+        raise DamagedFileError(f"{path}: not the labels of this shard by these settings ({reason} differ); remove it", path)
     counts: Counter[str] = Counter()
+    content = ShardDigest()
     for batch in read_batches(file, path, SCHEMA.names):
+        content.update(pa.Table.from_batches([batch]))
+        if problem := _misnamed(batch, plan.dataset):
+            raise DamagedFileError(f"{path}: {problem}; remove it", path)
         if plan.table["namespace"] is not None:
             counts.update(batch.column("namespace").to_pylist())
+    if not plan.computed and content.hexdigest() != shard.digest:
+        raise DamagedFileError(f"{path}: labels of other rows than those of the shard; remove it", path)
     return counts
+
+
+def _misnamed(batch: pa.RecordBatch, dataset: str) -> str | None:
+    """Return what is wrong with the keys and categories of a batch, None if nothing is."""
+    keys = geometry_keys(dataset, batch.column("namespace").to_pylist(), batch.column("geometry_id").to_pylist())
+    for found, key in zip(batch.column("key").to_pylist(), keys, strict=True):
+        if found != key:
+            return f"the key {found!r} stands where {key!r} is due"
+    for name, categories in {**CATEGORIES, "dataset": (dataset,)}.items():
+        if tuple(batch.column(name).dictionary.to_pylist()) != tuple(categories):
+            return f"column {name}: its dictionary is not {', '.join(categories)}"
+    return None
 
 
 def _label_batches(plan: Plan, folder: Path, metadata: dict) -> Iterator[pa.RecordBatch]:
