@@ -82,6 +82,10 @@ class Potential:
     def derivatives(self, phi):
         return self.value(phi), self.gradient(phi), self.hessian(phi)
 
+    def features(self, phi, rays):
+        """None is narrower than a step."""
+        return []
+
     def unbounded_below(self):
         return np.zeros(len(self), bool)
 

@@ -1,15 +1,20 @@
 """The barrier between a metastable vacuum and the runaway: closed forms, brute force, and the bound that it is."""
 
 import heapq
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import scipy.optimize
 
 from known_potentials import KKLT, DoubleWell, Lines, OpenedWell, Several, converged, key_of, random_rotation, run, toy_systems
+from vacuagym import second_opinion
+from vacuagym.config import checked_config, physics_sections
 from vacuagym.eft.ensemble import draw_starts
+from vacuagym.eft.streams import stream_key
 from vacuagym.search import barrier
 from vacuagym.search.barrier import barrier_heights
+from vacuagym.search.geometries import Physics, label_geometries
 from vacuagym.search.labels import hessian_index
 
 FIELD_RANGE = 50.0
@@ -226,3 +231,40 @@ def test_an_empty_stack_has_no_barriers():
     potential, vacua = metastable_toys(2, 60)
     none = np.array([], int)
     assert barrier_heights(potential.take(none), vacua[none], np.zeros(0), np.zeros((0, 2, 2)), FIELD_RANGE).shape == (0,)
+
+
+NARROW = {
+    "delta": 0.005,
+    "A": [5, 20],
+    "a": [10, 20],
+    "regimes": {"generic": 0.01, "stabilized": 0, "tachyonic": 0, "runaway": 0.99},
+    "runaway_tilt": 1.0,
+}
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 8])
+def test_valleys_narrower_than_a_step_are_not_stepped_over(n):
+    """The second derivation bounds the second derivative of V between its points, so that it can miss none."""
+    sections = physics_sections(checked_config({"ensemble": NARROW}))
+    physics = Physics.from_mapping(sections)
+    ids = np.arange(215 - 40, 216)
+    rows = label_geometries(physics, n, np.repeat(stream_key(42, "e", None)[None], len(ids), axis=0), ids)
+    found = np.flatnonzero(np.isfinite(rows["barrier_height"]))[-10:]
+    assert len(found) >= 9
+    for row in found:
+        system = second_opinion.redraw(sections, "e", None, int(ids[row]), n, int(rows["sample_idx"][row]))
+        phi = rows["critical_point"][row]
+        _, vectors = np.linalg.eigh(system.hessian(phi))
+        again = second_opinion._barrier(system, phi, rows["potential_value"][row], vectors, 50.0)
+        assert rows["barrier_height"][row] == pytest.approx(again, rel=1e-6)
+    if n == 4:
+        assert rows["barrier_height"][-1] == pytest.approx(0.0745716, rel=1e-6), "2.1925191 beyond a valley from t = 0.461 to 0.488"
+
+
+def test_a_field_range_of_a_million_costs_no_memory_and_little_time(monkeypatch):
+    monkeypatch.setattr(second_opinion.np, "arange", None)
+    sections = physics_sections(checked_config({"search": {"field_range": 1e6}}))
+    system = second_opinion.redraw(sections, "t", None, 0, 3, 0)
+    flat = replace(system, gamma=0.0, A=0.0, D=0.0, K=np.diag([1.0, 1.0, 1.0]))
+    phi = np.linalg.solve(2 * flat.K, -flat.b)
+    assert np.isnan(second_opinion._barrier(flat, phi, float(flat.value(phi)), np.eye(3), 1e6))

@@ -418,6 +418,21 @@ def test_relations_between_keys():
     checked_config({"moduli": {"min": 8, "max": 8}})
 
 
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"search": {"field_range": 3.0}}, "starts lie up to"),
+        ({"search": {"start_range": 20.0}}, "starts lie up to"),
+        ({"search": {"field_range": 3.0}, "moduli": {"max": 2}}, "minima of this ensemble lie about"),
+        ({"ensemble": {"gamma": [1e-4, 1e-3]}}, "minima of this ensemble lie about"),
+    ],
+)
+def test_a_field_range_without_starts_or_minima_is_refused(changes, told):
+    message = refusal(changes)
+    assert told in message
+    assert "search.field_range" in message
+
+
 def test_several_mistakes_are_told_at_once():
     message = refusal({"seed": "x", "shard_size": 0, "search": {"method": "newton"}, "extra": 1})
     for key in (("seed",), ("shard_size",), ("search", "method")):

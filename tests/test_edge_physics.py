@@ -37,7 +37,11 @@ def both_gammas(low, high=None):
 
 def sections_of(ensemble=(), search=(), **more):
     raw = {"moduli": {"min": 1, "max": 6}, "ensemble": dict(ensemble), "search": dict(search), **more}
-    return physics_sections(checked_config(raw))
+    # A field range that is too short for the ensemble is refused; the search has to do what it says all the same.
+    allowed = {**raw, "search": {key: value for key, value in raw["search"].items() if key not in ("field_range", "start_range")}}
+    sections = physics_sections(checked_config({**allowed, "search": {**allowed["search"], "field_range": 1e30}}))
+    defaults = checked_config({})["search"]
+    return sections | {"search": {**sections["search"], "field_range": defaults["field_range"], **raw["search"]}}
 
 
 class Labelled:

@@ -144,7 +144,7 @@ def test_the_second_opinion_shares_no_code_with_thefirst_row_with():
 @pytest.mark.parametrize(
     "physics",
     [
-        {"search": {"field_range": 2.0}},
+        {"search": {"field_range": 12.0}, "ensemble": {"gamma": [3.0, 4.0]}},
         {"search": {"grad_tol": 1e-4}},
         {"search": {"hess_eps": 0.3}},
         {"search": {"method": "descent", "start_range": 5.0}},

@@ -13,10 +13,11 @@ from vacuagym.checks import Thresholds
 from vacuagym.cli import main
 from vacuagym.fold_rules import SplitShares
 from vacuagym.planning import Plan
+from vacuagym.search.labels import LABELS as NAMES
 from vacuagym.split_checks import baseline
 from vacuagym.stages.gate import ChecksFailed, gate
 from vacuagym.stages.split import split
-from vacuagym.stages.validate import Inputs, validate
+from vacuagym.stages.validate import Inputs, _balance_checks, validate
 
 LABELS, SPLITS = Path("results/labels.parquet"), [Path(f"results/splits/{name}.parquet") for name in ("iid", "ood_complexity")]
 
@@ -114,6 +115,17 @@ def test_thresholds_are_of_use_only_with_enough_rows(checked, monkeypatch):
     assert checked(largest_class=0.1)["verdict"]["passed"]
     monkeypatch.setattr("vacuagym.stages.validate.ENOUGH", 10)
     assert checked(largest_class=0.1)["verdict"]["failed"] == ["balance of t"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "failed", "passes"),
+    [(80, 68, False), (80, 2, False), (80, 1, True), (80, 0, True), (1, 1, False), (100_000, 100, True), (100_000, 101, False)],
+)
+def test_failed_rows_count_in_small_tables_too(rows, failed, passes):
+    counts = np.zeros((3, len(NAMES)), int)
+    counts[2, NAMES.index("failed")], counts[2, 0] = failed, rows - failed
+    checks = {check.name: check for check in _balance_checks({"t": counts}, Thresholds(1.0, 0.001, 0.02))}
+    assert checks["failures of t"].passed == passes
 
 
 def test_the_baseline_is_that_of_the_frequencies_at_each_n():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import math
 import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -198,6 +199,7 @@ def _broken_relations(config: Mapping[str, Any]) -> Iterator[str]:
     for key, (low, high) in ranges.items():
         if not low <= high:
             yield f"{key}: the range [{low}, {high}] is reversed; write [low, high]"
+    yield from _short_field_range(config)
     for name, columns in config["split_groups"].items():
         if name not in config["datasets"]:
             yield f"split_groups: there is no data set {name}; there are {', '.join(sorted(config['datasets']))}"
@@ -206,6 +208,33 @@ def _broken_relations(config: Mapping[str, Any]) -> Iterator[str]:
     splits = config["splits"]
     if splits["train"] + splits["validation"] >= 1.0:
         yield f"splits: train {splits['train']} + validation {splits['validation']} leave nothing for test; their sum must be below 1"
+
+
+def _short_field_range(config: Mapping[str, Any]) -> Iterator[str]:
+    """Refuse a field range in which starts, or the minima that they look for, do not lie.
+
+    V ≈ λ|φ|² + γ|φ|⁴/n is least at |φ|² = −λ n / 2γ. Taken are the middles of all ranges, and the lowest mode λ of K: its random part
+    reaches down to −σ √(2n).
+    """
+    ensemble, search, n = config["ensemble"], config["search"], config["moduli"]["max"]
+    reach, farthest = search["field_range"], search["start_range"] * math.sqrt(n)
+    if reach < farthest:
+        yield (
+            f"search.field_range: {reach:g}: starts lie up to start_range √(moduli.max) = {farthest:.3g} away, and would count as escaped; "
+            f"set field_range to {math.ceil(farthest)} or more, or lower start_range"
+        )
+        return
+    bounded = [name for name, weight in ensemble["regimes"].items() if weight > 0 and name != "runaway"]
+    if not bounded or not (gamma := sum(ensemble["gamma"]) / 2) > 0:
+        return
+    mass, shift = (sum(ensemble["flux_mass"]) / 2) ** 2, min(sum(ensemble["mass_shift"][name]) / 2 for name in bounded)
+    lowest = mass + shift - ensemble["coupling"] * math.sqrt(2 * n)
+    radius = math.sqrt(max(0.0, -lowest) * n / (2 * gamma))
+    if reach < radius:
+        yield (
+            f"search.field_range: {reach:g}: minima of this ensemble lie about {radius:.3g} away (n = {n}), and would count as escaped; "
+            f"set field_range to {math.ceil(2 * radius)} or more, or lower moduli.max"
+        )
 
 
 def _toric_columns() -> list[str]:

@@ -97,6 +97,21 @@ class ToyPotential:
             unbounded[i] = (modes[~flat] < 0.0).any() or pulled
         return unbounded
 
+    def features(self, phi: np.ndarray, rays: np.ndarray) -> list[np.ndarray]:
+        """Return where S and |φ|² are least along ``rays`` (R, B, n) from ``phi`` (B, n): distances, (R, B) each.
+
+        S is convex along a line, so −A exp(−aS) has one valley there, however narrow; D (1+|φ|²)^(−p) has one peak. All other terms are
+        polynomials.
+        """
+        reach = 2.0 * np.abs(phi).sum(axis=-1) + 1.0  # the least S lies between the zeros of the φᵢ, or beyond every step
+        low, high = np.broadcast_to(-1e3 * reach, rays.shape[:2]).copy(), np.broadcast_to(1e3 * reach, rays.shape[:2]).copy()
+        for _ in range(64):
+            middle = 0.5 * (low + high)
+            there = phi + middle[..., None] * rays
+            rising = np.sum(rays * there / np.sqrt(there * there + self.delta**2), axis=-1) > 0.0
+            low, high = np.where(rising, low, middle), np.where(rising, middle, high)
+        return [0.5 * (low + high), -np.sum(phi * rays, axis=-1)]
+
     def _terms(self, phi: np.ndarray) -> tuple[np.ndarray, ...]:
         """2Kφ, φᵢ², sqrt(φᵢ²+δ²), A a exp(−aS), 1+|φ|², D (1+|φ|²)^(−p)."""
         squares = phi * phi
