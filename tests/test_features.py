@@ -91,16 +91,6 @@ def test_groups_by_time_tell_nanoseconds_apart_and_not_units():
 
 
 @pytest.mark.parametrize(
-    "kind", [pa.list_(pa.timestamp("ns")), pa.struct([("x", pa.duration("s"))]), pa.map_(pa.string(), pa.list_(pa.time64("us")))]
-)
-def test_groups_by_times_inside_other_values_are_refused_when_the_table_is_planned(run, capsys, kind):
-    table = pq.read_table("t.parquet")
-    pq.write_table(table.append_column("when", pa.nulls(len(table), kind)), "t.parquet")
-    assert main([*PLAN, "--group=when"]) == 3
-    assert "t.parquet: group column 'when' has the type" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
     "text", ["nonsense", "5", "null", "[1]", '["u", 7, "T"]', '["u", "u.parquet", "T", "x"]', '"abc"', '{"a": 1}', "[" * 99999]
 )
 def test_a_column_beside_that_is_none_is_wrong_usage(run, capsys, text):

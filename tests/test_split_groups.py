@@ -212,3 +212,30 @@ def test_the_checks_find_groups_in_two_folds_and_rows_that_are_missing(labels, f
         check = checks(path)["keys of iid"]
         assert not check.passed
         assert check.found
+
+
+SPELLINGS = {
+    "lists of integers and floats": ([[i, -i] for i in range(60)], pa.list_(pa.int64()), pa.list_(pa.float64())),
+    "minus zero in lists": ([[i % 7, 0] for i in range(60)], pa.list_(pa.int64()), pa.list_(pa.float64())),
+    "structs": ([{"a": i} for i in range(60)], pa.struct([("a", pa.int64())]), pa.struct([("a", pa.float64())])),
+    "texts and bytes": ([f"g{i}" for i in range(60)], pa.string(), pa.large_binary()),
+    "booleans and integers": ([i % 2 for i in range(60)], pa.int64(), pa.bool_()),
+}
+
+
+@pytest.mark.parametrize("kind", SPELLINGS)
+def test_equal_values_of_other_types_are_never_parted(workspace, kind):
+    values, one, other = SPELLINGS[kind]
+    entries = {}
+    for name, arrow in (("a", one), ("b", other)):
+        column = pa.array([value.encode() if pa.types.is_large_binary(arrow) else value for value in values], arrow)
+        workspace.table(f"{name}.parquet", range(60), [2] * 60, w=column)
+        entries[name] = {"source": "table", "path": f"{name}.parquet", "id": "id", "moduli": "moduli"}
+    workspace.configure(entries, split_groups={"a": ["w"], "b": ["w"]})
+    workspace.snakemake(target="results/splits/iid.parquet")
+    folds = pq.read_table(workspace.folder / "results/splits/iid.parquet").to_pylist()
+    by_id = {}
+    for row in folds:
+        by_id.setdefault(row["geometry_id"], set()).add(row["fold"])
+    assert all(len(found) == 1 for found in by_id.values())
+    assert len({fold for found in by_id.values() for fold in found}) > 1 or kind.startswith("booleans")

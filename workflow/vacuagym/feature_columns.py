@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vacuagym.arrow_values import bad_text, is_comparable, plain, plain_type
 from vacuagym.columns import Column, schema_of
 from vacuagym.errors import InputError
 
@@ -55,7 +55,7 @@ class FeatureColumns:
     def schema(self, schema: pa.Schema) -> pa.Schema:
         """The columns of :meth:`checked` for a table with these columns."""
         counts = [pa.field(name, pa.int64()) for name in HODGE[: len(self.hodge)]]
-        carried = [pa.field(self.carried_name(i), _decoded(schema.field(name).type)) for i, name in enumerate(self.carried)]
+        carried = [pa.field(self.carried_name(i), plain_type(schema.field(name).type)) for i, name in enumerate(self.carried)]
         return pa.schema([*SCHEMA, *counts, *carried])
 
     def check(self, schema: pa.Schema) -> None:
@@ -72,7 +72,7 @@ class FeatureColumns:
                 raise InputError(f"{self.path}: {role} column {name!r} occurs {schema.names.count(name)} times; names must be unique")
             usable, needed = _ROLES[role]
             if not usable(schema.field(name).type):
-                raise InputError(f"{self.path}: {role} column {name!r} has the type {schema.field(name).type}; {needed} is needed")
+                raise InputError(f"{self.path}: {role} column {name!r} has the type {short(schema.field(name).type)}; {needed} is needed")
 
     def checked(self, batch: pa.RecordBatch, start: int) -> pa.Table:
         """The columns of a batch whose first row is row ``start`` of the file; :class:`InputError` names the first rows that are wrong."""
@@ -86,7 +86,7 @@ class FeatureColumns:
         else:
             moduli = self._counts(batch.column(self.moduli), start, self.moduli, _LARGEST_COUNT, "a count of moduli")
         hodge = [self._counts(batch.column(name), start, name, MOST_HODGE, "a Hodge number") for name in self.hodge]
-        carried = [_decode(batch.column(name)) for name in self.carried]
+        carried = [self._texts(plain(batch.column(name)), start, name) for name in self.carried]
         return pa.table([namespaces, ids, moduli, *hodge, *carried], schema=self.schema(batch.schema))
 
     def _ids(self, column: pa.Array, start: int) -> pa.Array:
@@ -97,14 +97,20 @@ class FeatureColumns:
         return column.cast(pa.int64())
 
     def _namespaces(self, column: pa.Array, start: int) -> pa.Array:
-        column = _decode(column)
+        column = plain(column)
         self._refuse(pc.is_null(column), column, start, self.namespace, "namespaces must not be null; fill them in")
-        names = column.cast(pa.string())
-        raw = names.cast(pa.binary())
-        self._refuse(_not_utf8(raw), raw, start, self.namespace, "namespaces must be UTF-8 text; write the file again")
+        names = self._texts(column.cast(pa.string()), start, self.namespace)
         long = pc.greater(pc.binary_length(names), _LONGEST_NAMESPACE)
         self._refuse(long, names, start, self.namespace, f"namespaces may have at most {_LONGEST_NAMESPACE} bytes; shorten them")
         return names
+
+    def _texts(self, column: pa.Array, start: int, name: str | None) -> pa.Array:
+        """Return the column, whose texts are all UTF-8: Arrow checks the text of a file only when it is asked to."""
+        if rows := bad_text(column):
+            raw = column.cast(pa.binary()) if pa.types.is_string(column.type) else None
+            found = ", ".join(f"row {start + row}" + ("" if raw is None else f": {raw[row].as_py()!r:.60}") for row in rows)
+            raise InputError(f"{self.path}: column {name}: {found}: text must be UTF-8; write the column again as UTF-8, or leave it out")
+        return column
 
     def _counts(self, column: pa.Array, start: int, name: str, largest: int, what: str) -> pa.Array:
         if pa.types.is_null(column.type):
@@ -127,19 +133,15 @@ class FeatureColumns:
             raise InputError(f"{self.path}: column {name}: {found}: {remedy}")
 
 
-def is_time(kind: pa.DataType) -> bool:
-    """Whether values may have nanoseconds."""
-    return pa.types.is_timestamp(kind) or pa.types.is_duration(kind) or pa.types.is_time64(kind)
-
-
-def _nests_times(kind: pa.DataType) -> bool:
-    inner = [kind.field(i).type for i in range(kind.num_fields)]  # of lists, structs and maps
-    return any(is_time(each) or _nests_times(each) for each in inner)
+def short(text: object, most: int = 80) -> str:
+    """Return a text that is cut where it is long."""
+    whole = str(text)
+    return whole if len(whole) <= most else f"{whole[:most]}…"
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    kind = _decoded(kind)
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind) or pa.types.is_integer(kind)
+    kind = plain_type(kind)
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind)
 
 
 def _is_count(kind: pa.DataType) -> bool:
@@ -152,27 +154,10 @@ _ROLES = {
     "moduli": (_is_count, "a column of integers or floats"),
     "hodge": (_is_count, "a column of integers or floats"),
     "feature": (lambda kind: True, ""),
-    "group": (lambda kind: not _nests_times(kind), "one without times inside its values"),
+    "group": (is_comparable, "one whose values can be compared (numbers, texts, times, lists and structs of them)"),
 }
-
-
-def _decoded(kind: pa.DataType) -> pa.DataType:
-    return kind.value_type if pa.types.is_dictionary(kind) else kind
-
-
-def _decode(column: pa.Array) -> pa.Array:
-    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
 
 
 def _suggestion(name: str, names: Sequence[str]) -> str:
     close = get_close_matches(name, names, n=3, cutoff=0.5)
-    return f"did you mean {' or '.join(close)}?" if close else f"its columns are {', '.join(names[:20])}{', …' if len(names) > 20 else ''}"
-
-
-def _not_utf8(raw: pa.Array) -> pa.Array:
-    """Which strings are none; Arrow checks the text of a file only when it is asked to."""
-    try:
-        raw.cast(pa.string())
-    except pa.ArrowInvalid:
-        return pa.array([name.decode(errors="ignore").encode() != name for name in raw.to_pylist()])
-    return pa.array(np.zeros(len(raw), bool))
+    return f"did you mean {' or '.join(close)}?" if close else f"its columns are {short(', '.join(names), 300)}"

@@ -16,12 +16,21 @@ LABEL_CODE = ("columns.py", "eft", "search", "label_table.py", "stages/label.py"
 GEOMETRY_CODE = ("columns.py", "geometry", "stages/geometry.py")
 SPLIT_CODE = ("columns.py", "eft/streams.py", "row_hashes.py", "side_by_side.py", "usable_rows.py", "fold_rules.py", "stages/split.py")
 _PLANNED = ("stages/geometry.py", "stages/plan.py", "stages/shard.py")
-PLAN_CODE = ("columns.py", "feature_columns.py", "feature_tables.py", "publication.py", *_PLANNED)
-FEATURES_CODE = ("feature_columns.py", "feature_tables.py", "scratch.py", "side_by_side.py", "stages/features.py")
+PLAN_CODE = ("arrow_values.py", "columns.py", "feature_columns.py", "feature_tables.py", "publication.py", *_PLANNED)
+FEATURES_CODE = ("arrow_values.py", "feature_columns.py", "feature_tables.py", "scratch.py", "side_by_side.py", "stages/features.py")
 MERGE_CODE = ("columns.py", "label_table.py", "scratch.py", "stages/merge.py")
 VALIDATE_CODE = ("checks.py", "side_by_side.py", "split_checks.py", "usable_rows.py", "stages/validate.py")
-_DATASET_TEXTS = ("croissant.py", "dataset_card.py", "dataset_head.py", "publication.py")
-DATASET_CODE = ("__init__.py", "columns.py", "label_table.py", "stages/split.py", "side_by_side.py", *_DATASET_TEXTS, "stages/dataset.py")
+_DATASET_TEXTS = ("arrow_values.py", "croissant.py", "dataset_card.py", "dataset_head.py", "publication.py")
+DATASET_CODE = (
+    "__init__.py",
+    "arrow_values.py",
+    "columns.py",
+    "label_table.py",
+    "stages/split.py",
+    "side_by_side.py",
+    *_DATASET_TEXTS,
+    "stages/dataset.py",
+)
 REPORT_CODE = ("charts.py", "report", "stages/report.py")
 VERIFY_CODE = ("eft/streams.py", "row_hashes.py", "second_opinion.py", "stages/verify.py")
 

@@ -5,6 +5,7 @@ Nothing here knows what the columns mean.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ pa.set_io_thread_count(1)
 
 METADATA_KEY = b"vacuagym"
 DIGESTS_KEY = b"vacuagym.digests"
+_OF_THE_PATH = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR)  # not of the machine
 BATCH_ROWS = 65536
 _READ_BUFFER = 2**20  # pages are streamed through a buffer of this size, whatever the size of a row group
 
@@ -184,7 +186,7 @@ def _unreadable(path: str | Path, part: str, damage: str, error: Exception) -> V
     """
     reason = _first_line(error)
     if isinstance(error, OSError) and error.errno:
-        kind = InputError if isinstance(error, PermissionError) else VacuagymError
+        kind = InputError if error.errno in _OF_THE_PATH else VacuagymError
         return kind(f"{path}: cannot be read: {os.strerror(error.errno)}; mend that, and type the same command again")
     if "decrypt" in reason:
         return DamagedFileError(f"{path}: {part} is encrypted and no key can be given ({reason}); write it without encryption", path)

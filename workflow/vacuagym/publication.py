@@ -9,7 +9,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from vacuagym.arrow_values import plain_type
 from vacuagym.errors import ConfigError
+from vacuagym.feature_columns import short
 from vacuagym.fold_rules import FOLDS
 from vacuagym.label_table import COLUMNS
 from vacuagym.stages.split import COLUMNS as SPLIT_COLUMNS
@@ -94,7 +96,7 @@ def published_columns(features: Mapping[str, Path], schemas: Mapping[str, pa.Sch
         if not _is_publishable(kind):
             dataset = next((dataset for dataset, own_kind in types.items() if own_kind == kind), ", ".join(types))
             raise ConfigError(
-                f"column {name!r} of data set {dataset}: values of type {kind} are not published, only numbers, texts, "
+                f"column {name!r} of data set {dataset}: values of type {short(kind)} are not published, only numbers, texts, "
                 "booleans and lists of them; leave it out of columns"
             )
         columns.append(PublishedColumn(name, kind, f"column of the table of {', '.join(types)}", tuple(types)))
@@ -114,7 +116,7 @@ def _united(name: str, types: Mapping[str, pa.DataType]) -> pa.DataType:
             wider = pa.unify_schemas([pa.schema([(name, united)]), pa.schema([(name, kind)])], promote_options="permissive").field(0).type
         except pa.ArrowTypeError as error:
             raise ConfigError(
-                f"column {name!r} has values of type {united} in data set {holder} and of type {kind} in data set {dataset}; "
+                f"column {name!r} has values of type {short(united)} in data set {holder} and of type {short(kind)} in data set {dataset}; "
                 "give it another name in one of the tables, or leave it out of columns"
             ) from error
         if wider != united:
@@ -124,9 +126,8 @@ def _united(name: str, types: Mapping[str, pa.DataType]) -> pa.DataType:
 
 def _plain(kind: pa.DataType) -> pa.DataType:
     """The type that every library reads as the same thing: no dictionaries, no large, fixed-size or half-sized variants."""
-    if pa.types.is_dictionary(kind):
-        return _plain(kind.value_type)
-    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+    kind = plain_type(kind)
+    if pa.types.is_large_string(kind):
         return pa.string()
     if pa.types.is_float16(kind):
         return pa.float32()

@@ -12,14 +12,14 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vacuagym.arrow_values import spelled
 from vacuagym.errors import InputError
-from vacuagym.feature_columns import HODGE, FeatureColumns, is_time
+from vacuagym.feature_columns import HODGE, FeatureColumns
 from vacuagym.feature_tables import FeatureTable, Window
 from vacuagym.label_table import SCHEMA
 from vacuagym.limits import CHUNK_BYTES, peak_memory_mb
@@ -30,7 +30,6 @@ from vacuagym.side_by_side import Feed
 from vacuagym.usable_rows import GROUP
 
 _MOST_ROWS = 65536  # of a cut
-_NANOSECONDS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 _KEYS = pa.schema([SCHEMA.field(name) for name in ("key", "namespace", "geometry_id")])
 
 
@@ -104,23 +103,10 @@ def _same(rows: pa.Table, keys: pa.Table) -> bool:
 
 
 def _groups(names: Sequence[str], columns: Sequence[pa.ChunkedArray]) -> pa.Array:
-    """Fingerprints of the rows' values, equal for equal values of columns of equal names in any data set; null where a value is."""
-    values = zip(*map(_exact_values, columns), strict=True)
-    return pa.array([None if any(map(_unknown, row)) else _fingerprint(names, row) for row in values], pa.uint64())
+    """Return fingerprints of the rows' values, equal for equal values of columns of equal names in any data set; null where a value is."""
+    rows = zip(*(spelled(column.combine_chunks()) for column in columns), strict=True)
+    return pa.array([None if None in row else _fingerprint(names, row) for row in rows], pa.uint64())
 
 
-def _exact_values(column: pa.ChunkedArray) -> list:
-    """The values as Python objects; times in whole nanoseconds, which Python's own types do not hold."""
-    if not is_time(column.type):
-        return column.to_pylist()
-    unit = _NANOSECONDS[column.type.unit]
-    return [None if time is None else time * unit for time in column.cast(pa.int64()).to_pylist()]
-
-
-def _unknown(value: Any) -> bool:
-    return value is None or value != value
-
-
-def _fingerprint(names: Sequence[str], row: Sequence[Any]) -> int:
-    whole = [int(value) if isinstance(value, float) and value.is_integer() else value for value in row]  # 3.0 of one table is 3 of another
-    return int.from_bytes(hashlib.blake2b(json.dumps([list(names), whole], default=str).encode(), digest_size=8).digest())
+def _fingerprint(names: Sequence[str], row: Sequence[str | None]) -> int:
+    return int.from_bytes(hashlib.blake2b(json.dumps([list(names), row]).encode(), digest_size=8).digest())
