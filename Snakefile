@@ -24,6 +24,7 @@ wildcard_constraints:
 
 
 include: "workflow/rules/geometry.smk"
+include: "workflow/rules/columns.smk"
 include: "workflow/rules/shards.smk"
 include: "workflow/rules/labels.smk"
 include: "workflow/rules/dataset.smk"

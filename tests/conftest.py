@@ -249,9 +249,9 @@ def first_row_with(label: str) -> int:
     return pq.read_table("results/labels.parquet")["stability"].to_pylist().index(label)
 
 
-def damage(path: Path) -> None:
-    """Alter one bit in the last page of a Parquet file's first column."""
-    column = pq.ParquetFile(path).metadata.row_group(0).column(0)
+def damage(path: Path, group: int = 0, column: int = 0) -> None:
+    """Alter one bit in the last page of a column of a Parquet file, by default in the first row group of the first column."""
+    column = pq.ParquetFile(path).metadata.row_group(group).column(column)
     content = bytearray(path.read_bytes())
     content[(column.dictionary_page_offset or column.data_page_offset) + column.total_compressed_size - 2] ^= 4
     path.write_bytes(content)

@@ -29,6 +29,7 @@ def add_columns(order=None, row_group_size=None, **columns) -> None:
     for name, values in columns.items():
         table = table.append_column(name, pa.array(values))
     pq.write_table(table.take(pa.array(range(ROWS) if order is None else order)), "t.parquet", row_group_size=row_group_size)
+    assert main([*PLAN[:-1], "--moduli=h", "--output=plan.json"]) == 0
 
 
 def made(**wanted) -> pa.Table:

@@ -27,6 +27,7 @@ rule features:
     input:
         table=lambda wildcards: run.computed_table(wildcards.dataset),
         plan=ancient(lambda wildcards: run.plan_file(wildcards.dataset)),
+        checked=ancient(lambda wildcards: run.column_files(wildcards.dataset)),
         labels=paths.LABEL_TABLE,
         settings=paths.SETTINGS.format(of="features"),
     output:
@@ -40,6 +41,7 @@ rule features:
         columns=lambda wildcards: run.feature_options(wildcards.dataset),
     shell:
         "exec python -P -m vacuagym features --plan={input.plan:q} --labels={input.labels:q} {params.columns}"
+        " --checked {input.checked:q}"
         " --output={output:q}" + run.job_options
 
 

@@ -6,6 +6,7 @@ rule label:
     input:
         shard=lambda wildcards: run.shard_of_labels(**wildcards, touch=workflow.touch),
         physics=ancient(run.physics_file),
+        columns=ancient(lambda wildcards: run.columns_before_labels(**wildcards)),
     output:
         paths.LABELS,
     log:

@@ -6,6 +6,7 @@ Those below plan, shard and label start from the files that the ones above them 
 EXAMPLES = {
     "geometry": "vacuagym geometry --limit=1000 --output=bases.parquet",
     "plan": "vacuagym plan --dataset=fth6d --table=results/geometry/fth6d.parquet --id=base_id --moduli=T --output=plan.json",
+    "columns": "vacuagym columns --plan=plan.json --first=0 --last=1 --column=T --output=columns.json",
     "shard": "vacuagym shard --plan=plan.json --first=0 --output=shard.parquet",
     "label": "vacuagym label --shard=shard.parquet --physics=results/configuration.json --output=labels.parquet",
     "merge": "vacuagym merge --plans results/plans/*.json --output=merged.parquet",

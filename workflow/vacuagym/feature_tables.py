@@ -16,12 +16,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vacuagym.config import digest
+from vacuagym.content_digest import ColumnDigests
 from vacuagym.errors import InputError
 from vacuagym.feature_columns import FeatureColumns
+from vacuagym.footers import table_state
 from vacuagym.limits import CHUNK_BYTES
-from vacuagym.parquet import BATCH_ROWS, ContentCheck, open_parquet, read_batches, row_bytes
+from vacuagym.parquet import BATCH_ROWS, ContentCheck, group_bytes, open_parquet, read_batches, row_bytes
 
 _ORDER = [("geometry_id", "ascending"), ("namespace", "ascending")]
+
+_PART_ROWS = 2**18  # that one job checks
+_PART_BYTES = 2**28  # before compression
+_MOST_PARTS = 32  # of a table: each label job waits for all of them
 
 Key = tuple[int, str | None]
 
@@ -75,6 +82,9 @@ class FeatureTable:
 
     ``id_ranges`` (least and largest id of each row group) is filled by the first scan, or given by who knows it, and spares later
     scans the row groups that hold nothing they want.
+
+    ``state`` is what the table was when it was planned. It is compared at the start, and at the end of every scan. With
+    ``keep_digests``, scans note the digest of the used columns of each row group.
     """
 
     path: Path
@@ -84,11 +94,16 @@ class FeatureTable:
     id_ranges: list[tuple[int, int]] | None = None
     hodge: Sequence[str] = ()  # columns of h11 and h21
     carried: Sequence[str] = ()  # columns of any type that pass unchanged
+    state: list[int | str] | None = None
+    keep_digests: bool = False
     rows: int = field(default=0, init=False)
+    digests: dict[int, str] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self.path = Path(self.path)
+        self.state = self.state or table_state(self.path)
         self._file = open_parquet(self.path)
+        self._require_unchanged()
         self.rows = self._file.metadata.num_rows
         if not self.rows:
             raise InputError(f"{self.path}: the table has no rows")
@@ -112,6 +127,40 @@ class FeatureTable:
     def row_bytes(self) -> int:
         """Bytes of the used columns of a row on average."""
         return row_bytes(self._file, self.path, self._names)
+
+    def parts(self, names: Sequence[str], until: Key | None = None) -> list[tuple[int, int]]:
+        """Return first and last row group of each piece in which to read the named columns, of the rows up to ``until``.
+
+        Another ``until`` leaves pieces out, and never moves one.
+        """
+        groups = range(self._file.num_row_groups)
+        rows = [self._file.metadata.row_group(group).num_rows for group in groups]
+        sizes = group_bytes(self._file, names)
+        shares = [max(count / _PART_ROWS, size / _PART_BYTES) for count, size in zip(rows, sizes, strict=True)]
+        most = max(1.0, sum(shares) / _MOST_PARTS)
+        parts: list[list[int]] = []
+        filled = 0.0
+        for group in groups:
+            if not parts or filled + shares[group] > most:
+                parts.append([])
+                filled = 0.0
+            parts[-1].append(group)
+            filled += shares[group]
+        window = Window(until=until)
+        wanted = (part for part in parts if any(window.overlaps(self.id_ranges[group]) for group in part))
+        return [(part[0], part[-1]) for part in wanted]
+
+    def rows_before(self, group: int) -> int:
+        """Return how many rows lie before a row group."""
+        return sum(self._file.metadata.row_group(before).num_rows for before in range(group))
+
+    def changed(self) -> InputError:
+        """Return the error for a table that is not the one that was planned."""
+        return InputError(f"{self.path}: the table has changed since it was planned; run the same command again to plan it anew")
+
+    def _require_unchanged(self) -> None:
+        if table_state(self.path) != self.state:
+            raise self.changed()
 
     def ordered(self, first: int | None = None, last: int | None = None, chunk_bytes: int = CHUNK_BYTES) -> Iterator[pa.Table]:
         """The rows with first ≤ id ≤ last, by id and then namespace, in tables of at most about ``chunk_bytes``.
@@ -145,12 +194,12 @@ class FeatureTable:
         self._refuse_repeats(table)
         return table
 
-    def scan(self, window: Window) -> Iterator[pa.Table]:
-        """The rows of a window in the file's order, in tables of bounded size."""
-        for table in self._scan(window):
+    def scan(self, window: Window, groups: range | None = None) -> Iterator[pa.Table]:
+        """The rows of a window, or of those row groups, in the file's order, in tables of bounded size."""
+        for table in self._scan(window, groups):
             yield window.select(table)
 
-    def _scan(self, window: Window) -> Iterator[pa.Table]:
+    def _scan(self, window: Window, groups: range | None = None) -> Iterator[pa.Table]:
         """Checked batches in the file's order; the first scan of a table reads every row and notes the ids of each row group."""
         known = self.id_ranges if self.id_ranges and len(self.id_ranges) == self._file.num_row_groups else None
         ranges: list[tuple[int, int]] = []
@@ -160,7 +209,8 @@ class FeatureTable:
         for group in range(self._file.num_row_groups):
             low, high = 2**63, -(2**63) - 1
             rows = self._file.metadata.row_group(group).num_rows
-            if known is None or window.overlaps(known[group]):
+            digests = ColumnDigests(self.schema.names if self.keep_digests else [])
+            if group in groups if groups is not None else known is None or window.overlaps(known[group]):
                 for batch in read_batches(self._file, self.path, self._names, [group], batch_rows):
                     if check:
                         check.update(batch)
@@ -170,8 +220,12 @@ class FeatureTable:
                     bounds = pc.min_max(table["geometry_id"]).as_py()
                     low, high = min(low, bounds["min"]), max(high, bounds["max"])
                     yield table
+                    digests.update(table)
+                if self.keep_digests:
+                    self.digests[group] = digest(digests.hexdigests())
             start += rows
             ranges.append((low, high))
+        self._require_unchanged()
         if check:
             check.finish()
             self.id_ranges = ranges

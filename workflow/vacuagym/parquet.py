@@ -71,10 +71,23 @@ def read_batches(
     except MemoryError:  # Arrow's is an ArrowException too, and says nothing about the file
         raise
     except (pa.ArrowException, OSError) as error:
-        named = ", ".join(columns)
+        named = ", ".join(_failing(file, group, columns, error))
         raise _unreadable(path, f"one of the columns {named}", f"damaged while reading {named}", error) from error
     if check:
         check.finish()
+
+
+def _failing(file: pq.ParquetFile, group: int, columns: Sequence[str], error: Exception) -> Sequence[str]:
+    """Return the first column that cannot be read alone, all of them where the system has failed or each can be read."""
+    for name in columns if len(columns) > 1 and not getattr(error, "errno", None) else []:
+        try:
+            for _ in file.iter_batches(BATCH_ROWS, row_groups=[group], columns=[name], use_threads=False):
+                beat()
+        except MemoryError:
+            raise
+        except (pa.ArrowException, OSError):
+            return [name]
+    return columns
 
 
 class ContentCheck:
@@ -99,11 +112,16 @@ def row_bytes(file: pq.ParquetFile, path: str | Path, names: Sequence[str]) -> i
     """Bytes of the named columns of a row, on average over the file or over its first rows, whichever is more; at least 1."""
     # To read an encrypted column is an error like any other; to ask for its size would end the process.
     first = next(read_batches(file, path, names, range(file.num_row_groups)[:1], 64), None)
+    size = sum(group_bytes(file, names))
+    return max(1, size // max(1, file.metadata.num_rows), 0 if first is None else first.nbytes // len(first))
+
+
+def group_bytes(file: pq.ParquetFile, names: Sequence[str]) -> list[int]:
+    """Return the bytes of the named columns in each row group, before compression."""
     prefixes = tuple(f"{name}." for name in names)
     columns = [position for position in range(len(file.schema)) if f"{file.schema.column(position).path}.".startswith(prefixes)]
     groups = map(file.metadata.row_group, range(file.num_row_groups))
-    size = sum(group.column(position).total_uncompressed_size for group in groups for position in columns)
-    return max(1, size // max(1, file.metadata.num_rows), 0 if first is None else first.nbytes // len(first))
+    return [sum(group.column(position).total_uncompressed_size for position in columns) for group in groups]
 
 
 def file_metadata(file: pq.ParquetFile) -> dict[str, Any]:

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from vacuagym import limits
+from vacuagym.column_checks import checked_content, read_checks
 from vacuagym.config import canonical_json, checked_config, digest, physics_sections
 from vacuagym.errors import ConfigError, VacuagymError
 from vacuagym.fingerprint import (
+    COLUMNS_CODE,
     DATASET_CODE,
     FEATURES_CODE,
     GEOMETRY_CODE,
@@ -34,6 +36,7 @@ from vacuagym.planning import Plan, Shard, command_options, computed_plan, featu
 from vacuagym.whole_files import write_text
 
 GEOMETRY = "results/geometry/{dataset}.parquet"
+COLUMNS = "results/columns/{dataset}/{first}-{last}.json"
 SHARD = "results/shards/{dataset}/{first}-{last}.parquet"
 LABELS = "results/labels/{dataset}/{first}-{last}.parquet"
 LABEL_TABLE = "results/labels.parquet"
@@ -64,6 +67,7 @@ class Pipeline:
         self.fingerprint = digest(self.physics, code_fingerprint(LABEL_CODE))
         self.physics_file = PHYSICS.format(fingerprint=self.fingerprint)
         self.geometry_code = code_fingerprint(GEOMETRY_CODE)
+        self.columns_code = code_fingerprint(COLUMNS_CODE)
         self.merge_code = code_fingerprint(MERGE_CODE)
         self.verify_code = code_fingerprint(VERIFY_CODE)
         self.validate_code = code_fingerprint(VALIDATE_CODE)
@@ -126,9 +130,18 @@ class Pipeline:
         if touch:
             wrong = "--touch: it calls results current without a look at them; "
             _end_run(f"{wrong}leave it out: a run keeps what is current by its content", 2)
+        return [] if self._is_labelled(dataset, first, last) else [SHARD.format(dataset=dataset, first=first, last=last)]
+
+    def columns_before_labels(self, dataset: str, first: str, last: str) -> list[str]:
+        """Return the checks of columns, of all data sets, that a label file has to wait for: none where it is current.
+
+        Snakemake would make a label file anew after a check has run, though the check is declared as ``ancient``.
+        """
+        return [] if self._is_labelled(dataset, first, last) else self.column_files()
+
+    def _is_labelled(self, dataset: str, first: str, last: str) -> bool:
         shard = self._shard(dataset, first, last)
-        current = self.has_current_shard(dataset, shard) and self.has_current_labels(dataset, shard)
-        return [] if current else [SHARD.format(dataset=dataset, first=first, last=last)]
+        return self.has_current_shard(dataset, shard) and self.has_current_labels(dataset, shard)
 
     def _shard(self, dataset: str, first: str, last: str) -> Shard:
         """Return a shard that is asked for by name; the run ends where the plan has no such shard."""
@@ -152,6 +165,32 @@ class Pipeline:
         limit = found.get("limit") if found.get("source") == "toric_bases" else None
         needed = sum(shard.rows for shard in self.plan(dataset).shards)
         return max(needed, limit) if isinstance(limit, int) else needed
+
+    def column_files(self, *datasets: str) -> list[str]:
+        """Return the files that say that the named columns of some data sets, by default all, can be used."""
+        parts = [(name, part) for name in datasets or self.datasets for part in self.plan(name).parts]
+        return [COLUMNS.format(dataset=name, first=first, last=last) for name, (first, last) in parts]
+
+    def columns_fingerprint(self, dataset: str) -> str:
+        """Return the fingerprint of what a check of named columns depends on."""
+        table = self._table(dataset)
+        beside = [[name, self.plan(name).state, column] for name, _, column in table["beside"]]
+        named = [table.get(key) for key in ("path", "id", "namespace", "moduli")]
+        return digest(self.columns_code, self.geometry_code, named, feature_columns(table), beside, self.plan(dataset).state)
+
+    def column_options(self, dataset: str) -> str:
+        """Return what ``vacuagym columns`` is asked for, quoted for a shell."""
+        table = self._table(dataset)
+        beside = [json.dumps(column) for column in table["beside"]]
+        return shlex.join(command_options({**feature_columns(table), "beside": beside}))
+
+    def has_current_features(self, dataset: str) -> bool:
+        """Return whether a feature file, where there is one, holds the values that were checked, as far as both are known."""
+        found = footer_metadata(FEATURES.format(dataset=dataset)).get("content")
+        try:
+            return found in (None, checked_content(read_checks(self.column_files(dataset))))
+        except FileNotFoundError:
+            return True
 
     def plan_file(self, dataset: str) -> str:
         """Return the file of the plan of a data set."""

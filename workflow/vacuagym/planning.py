@@ -1,8 +1,9 @@
 """Plans: which shards a data set has. This is the side that Snakemake's own process sees.
 
-A table of the user is read by a child process. Its plan belongs to one state of the table (path, size, time of change), one cut (shard
-size) and one limit. The plan of a table that the pipeline computes is known without the table: its rows are numbered from 0, and their
-number is known. The file of a plan is named by what it belongs to, so a dry run with another limit cannot disturb a run at work.
+A table of the user is read by a child process. Its plan belongs to one state of the table (size, time of change, footer), one cut
+(shard size) and one limit. The plan of a table that the pipeline computes is known without the table: its rows are numbered from 0,
+and their number is known. The file of a plan is named by what it belongs to, so a dry run with another limit cannot disturb a run at
+work.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 from vacuagym.config import digest
 from vacuagym.errors import ConfigError, InputError, VacuagymError
 from vacuagym.fingerprint import PLAN_CODE, code_fingerprint
+from vacuagym.footers import table_state
 from vacuagym.limits import table_memory_mb
 from vacuagym.whole_files import read_json, write_text
 
@@ -51,6 +53,8 @@ class Plan:
     shards: tuple[Shard, ...]
     warning: str | None = None  # what is odd about the table and yet no error
     computed: bool = False  # the pipeline makes the table
+    state: list[int | str] | None = None  # of the table when it was planned; None: the pipeline makes it
+    parts: tuple[tuple[int, int], ...] = ()  # first and last row group of each job that checks the named columns
 
     @classmethod
     def read(cls, path: str | Path) -> Plan:
@@ -63,7 +67,9 @@ class Plan:
         shards = tuple(Shard(**shard) for shard in plan["shards"])
         ranges = [tuple(ids) for ids in plan["id_ranges"]]
         table = {key: plan["table"][key] for key in ("path", "id", "namespace", "moduli")}
-        return cls(path, plan["dataset"], table, until, ranges, shards, plan["warning"], plan["computed"])
+        parts = tuple((first, last) for first, last in plan["parts"])
+        rest = plan["warning"], plan["computed"], plan["state"], parts
+        return cls(path, plan["dataset"], table, until, ranges, shards, *rest)
 
     @property
     def content(self) -> str:
@@ -104,6 +110,8 @@ def plan_dataset(dataset: str, entry: Mapping[str, Any], shard_size: int, n_limi
         beside = [json.dumps(column) for column in entry.get("beside", [])]
         _make(path, dataset, {**table, **feature_columns(entry), "beside": beside}, shard_size, n_limit)
         plan = Plan.read(path)
+        if plan.state != table_state(table["path"]):
+            raise InputError(f"{table['path']}: the table has changed while it was planned; run the same command again")
     if plan.warning:
         print(f"warning: data set {dataset}: {plan.warning}", file=sys.stderr)
     return plan
@@ -134,6 +142,8 @@ def computed_plan(dataset: str, entry: Mapping[str, Any], origin: Sequence[Any],
         "id_ranges": [],
         "warning": None,
         "computed": True,
+        "state": None,
+        "parts": [],
         "shards": shards,
     }
     path = PLANS / f"{dataset}-{digest(code_fingerprint(PLAN_CODE), document)}.json"
@@ -146,37 +156,27 @@ def computed_plan(dataset: str, entry: Mapping[str, Any], origin: Sequence[Any],
 
 def known_plan(dataset: str, entry: Mapping[str, Any], shard_size: int, n_limit: int | None) -> Plan | None:
     """The plan of a data set if there is a whole one on disk; makes nothing."""
-    _, path = _whereabouts(dataset, entry, shard_size, n_limit)
+    table, path = _whereabouts(dataset, entry, shard_size, n_limit)
     try:
-        return None if path is None else Plan.read(path)
+        plan = None if path is None else Plan.read(path)
     except (FileNotFoundError, InputError):
         return None
+    return plan if plan is not None and plan.state == table_state(table["path"]) else None
 
 
 def _whereabouts(dataset: str, entry: Mapping[str, Any], shard_size: int, n_limit: int | None) -> tuple[dict[str, Any], Path | None]:
     """The columns of a table, and the file of its plan; None where there is no table."""
     table = _columns(entry)
-    state = _state(table["path"])
+    state = table_state(table["path"])
     if state is None:
         return table, None
-    beside = [(*column, _state(column[1])) for column in entry.get("beside", [])]
+    beside = [(*column, column[1] and table_state(column[1])) for column in entry.get("beside", [])]
     identity = digest(code_fingerprint(PLAN_CODE), table, feature_columns(entry), beside, state, shard_size, n_limit)
     return table, PLANS / f"{dataset}-{identity}.json"
 
 
 def _columns(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {key: entry.get(key) for key in ("path", "id", "namespace", "moduli")}
-
-
-def _state(path: str | None) -> tuple[int, int] | None:
-    """Size and time of change of a file, None if there is none."""
-    if path is None:
-        return None
-    try:
-        stat = Path(path).stat()
-    except OSError:
-        return None
-    return stat.st_size, stat.st_mtime_ns
 
 
 def feature_columns(entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from vacuagym import pipeline as paths
 from vacuagym.pipeline import Pipeline
+from vacuagym.whole_files import read_json
 
 ASIDE = ".{}.aside"  # what a stale label file is called
 _SHARD_NAME = re.compile(r"\.?(-?\d+)-(-?\d+)\.parquet(\.aside|\.between)?")
@@ -22,6 +23,7 @@ _SHARD_NAME = re.compile(r"\.?(-?\d+)-(-?\d+)\.parquet(\.aside|\.between)?")
 def settle(pipeline: Pipeline) -> None:
     """Set stale label files aside, remove files that no plan names, and give files from the future the present time."""
     for dataset in pipeline.datasets:
+        _remove_other_checks(pipeline, dataset)
         _set_aside_labels(pipeline, dataset)
         for pattern in (paths.SHARD, paths.LABELS):
             _remove_strays(pipeline, dataset, Path(pattern).parent)
@@ -32,6 +34,23 @@ def settle(pipeline: Pipeline) -> None:
             if path.suffix in (".parquet", ".json") and path not in known:
                 path.unlink()
     _end_future()
+    _remove_other_features(pipeline)
+
+
+def _remove_other_features(pipeline: Pipeline) -> None:
+    """Remove feature files of other values than those that were checked, and the splits: a missing split makes Snakemake look for both."""
+    stale = [paths.FEATURES.format(dataset=name) for name in pipeline.datasets if not pipeline.has_current_features(name)]
+    splits = [paths.SPLIT.format(split=name) for name in pipeline.splits()] if stale else []
+    for path in map(Path, [*stale, *splits]):
+        path.unlink(missing_ok=True)
+
+
+def _remove_other_checks(pipeline: Pipeline, dataset: str) -> None:
+    """Remove the checks of columns that the plan does not have, and those of another table, of other settings or code."""
+    planned, fingerprint = pipeline.column_files(dataset), pipeline.columns_fingerprint(dataset)
+    for path in Path(paths.COLUMNS.format(dataset=dataset, first="", last="")).parent.glob("*.json"):
+        if str(path) not in planned or read_json(path).get("fingerprint") != fingerprint:
+            path.unlink()
 
 
 def _set_aside_labels(pipeline: Pipeline, dataset: str) -> None:

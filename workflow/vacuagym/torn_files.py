@@ -18,7 +18,7 @@ from vacuagym.whole_files import read_json, remove_abandoned
 
 CHECKSUMS = Path(paths.DATASET)
 _WRITTEN = (
-    *(paths.GEOMETRY, paths.SHARD, paths.LABELS, paths.LABEL_TABLE, paths.FEATURES, paths.SPLIT, paths.INDEX),
+    *(paths.GEOMETRY, paths.COLUMNS, paths.SHARD, paths.LABELS, paths.LABEL_TABLE, paths.FEATURES, paths.SPLIT, paths.INDEX),
     *(paths.VERIFICATION, paths.VALIDATION, paths.REPORT, paths.VERDICT, paths.PHYSICS, paths.CONFIGURATION, paths.SETTINGS),
     *(f"{PLANS}/{{plan}}.json", f"{CHECKSUMS.parent}/croissant.json", f"{CHECKSUMS.parent}/data/{{split}}/{{file}}.parquet"),
 )

@@ -18,12 +18,14 @@ def add_features(stages) -> None:
 
         hold_to_memory(table_memory_mb(), options.mem_mb)
         plan = Plan.read(options.plan)
-        features(plan, options.labels, Wanted(hodge_columns(options), options.group, options.column), options.output)
+        wanted = Wanted(hodge_columns(options), options.group, options.column)
+        features(plan, options.labels, wanted, options.output, options.checked)
 
     parser = stage(stages, "features", run, "bring what splits and the data set need of a feature table into the order of the labels")
     parser.add_argument("--plan", type=Path, required=True, help="plan of the data set (vacuagym plan)")
     parser.add_argument("--labels", type=Path, default=Path("results/labels.parquet"), help="label table (default: %(default)s)")
     add_feature_columns(parser)
+    parser.add_argument("--checked", type=Path, nargs="*", default=[], help="what vacuagym columns has found; the values must be the same")
     parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
 
 

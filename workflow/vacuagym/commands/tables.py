@@ -44,11 +44,15 @@ def add_plan(stages) -> None:
     parser.add_argument("--namespace", help="column that, with the id, makes a row unique")
     parser.add_argument("--moduli", help="column of moduli counts; may hold nulls")
     add_feature_columns(parser)
-    text = f"column of another data set that a --column is published with, and whose type must fit: {_BESIDE}; may be repeated"
-    parser.add_argument("--beside", metavar="JSON", type=_column_beside, action="append", default=[], help=text)
+    _add_beside(parser)
     parser.add_argument("--shard-size", type=positive, default=10_000, help="ids per shard (default: %(default)s)")
     parser.add_argument("--n-limit", type=positive, help="take the rows with the lowest ids only, so many (default: all)")
     parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
+
+
+def _add_beside(parser: argparse.ArgumentParser) -> None:
+    text = f"column of another data set that a --column is published with, and whose type must fit: {_BESIDE}; may be repeated"
+    parser.add_argument("--beside", metavar="JSON", type=_column_beside, action="append", default=[], help=text)
 
 
 def _column_beside(text: str) -> tuple[str, str | None, str]:
@@ -59,6 +63,29 @@ def _column_beside(text: str) -> tuple[str, str | None, str]:
     except (ValueError, RecursionError):
         pass
     raise argparse.ArgumentTypeError(f"{text} is not {_BESIDE}")
+
+
+def add_columns(stages) -> None:
+    """Add ``vacuagym columns``."""
+
+    def run(options: argparse.Namespace) -> None:
+        from vacuagym.planning import Plan
+        from vacuagym.stages.columns import columns
+        from vacuagym.stages.features import Wanted
+
+        hold_to_memory(table_memory_mb(), options.mem_mb)
+        wanted = Wanted(hodge_columns(options), options.group, options.column)
+        groups = options.first, options.last
+        columns(Plan.read(options.plan), groups, wanted, options.output, options.beside, options.fingerprint)
+
+    parser = stage(stages, "columns", run, "read every value of the named columns of a feature table, and refuse those that cannot be used")
+    parser.add_argument("--plan", type=Path, required=True, help="plan of the data set (vacuagym plan)")
+    parser.add_argument("--first", type=int, required=True, help="first row group to read")
+    parser.add_argument("--last", type=int, required=True, help="last row group to read")
+    add_feature_columns(parser)
+    _add_beside(parser)
+    parser.add_argument("--fingerprint", help="fingerprint of table, settings and code to write into the output")
+    parser.add_argument("--output", type=Path, required=True, help="JSON file to write: a digest for each row group")
 
 
 def add_shard(stages) -> None:

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vacuagym.arrow_values import spelled
-from vacuagym.errors import InputError
+from vacuagym.column_checks import checked_content, read_checks
 from vacuagym.feature_columns import HODGE, FeatureColumns
 from vacuagym.feature_tables import FeatureTable, Window
 from vacuagym.label_table import SCHEMA
@@ -46,10 +46,16 @@ class Wanted:
         return list(dict.fromkeys([*self.group, *self.columns]))
 
 
-def features(plan: Plan, labels: Path, wanted: Wanted, output: Path) -> None:
-    """Write key, Hodge numbers, group and columns of every labelled row of a data set; columns that begin with _ are for splits only."""
+def features(plan: Plan, labels: Path, wanted: Wanted, output: Path, checked: Sequence[Path] = ()) -> None:
+    """Write key, Hodge numbers, group and columns of every labelled row of a data set; columns that begin with _ are for splits only.
+
+    The values must be those that were ``checked`` before anything was labelled.
+    """
     carried = wanted.carried()
-    table = FeatureTable(**plan.table, hodge=wanted.hodge, carried=carried)
+    expected = read_checks(checked)
+    metadata = {"dataset": plan.dataset} | ({"content": checked_content(expected)} if checked else {})
+    known = {"id_ranges": plan.id_ranges, "state": plan.state, "keep_digests": bool(checked)}
+    table = FeatureTable(**plan.table, **known, hodge=wanted.hodge, carried=carried)
     names = {name: FeatureColumns.carried_name(position) for position, name in enumerate(carried)}
     kinds = [pa.field(name, table.schema.field(names[name]).type) for name in wanted.columns]
     hodge = [pa.field(name, pa.int32()) for name in HODGE[: len(wanted.hodge)]]
@@ -57,17 +63,19 @@ def features(plan: Plan, labels: Path, wanted: Wanted, output: Path) -> None:
     cut = max(1, min(_MOST_ROWS, CHUNK_BYTES // table.row_bytes()))
     starts = _starts(labels, plan.dataset, cut)
     labelled = Feed(_KEYS, _labelled(labels, plan.dataset))
-    with write_table(output, schema, {"dataset": plan.dataset}) as writer:
+    with write_table(output, schema, metadata) as writer:
         placed = ((rows, _places(rows, starts)) for rows in _batches(table, Window(until=plan.until)))
         for pieces in regrouped(placed, len(starts), table.schema, output.parent):
             rows = pa.Table.from_batches(pieces, table.schema).sort_by(LABEL_ORDER).combine_chunks()
             keys = labelled.take(cut)
             if not _same(rows, keys):
-                raise InputError(f"{table.path}: the table has changed since it was labelled; run the same command again")
+                raise table.changed()
             group = [_groups(wanted.group, [rows[names[name]] for name in wanted.group])] if wanted.group else []
             own = [rows[field.name].cast(field.type) for field in hodge]
             columns = [keys["key"], *own, *group, *(rows[names[name]] for name in wanted.columns)]
             writer.write(pa.Table.from_arrays(columns, schema=schema))
+        if checked and any(expected.get(group) != digest for group, digest in table.digests.items()):
+            raise table.changed()
     print(f"{writer.rows} rows, {len(wanted.columns)} columns to publish, peak {peak_memory_mb():.0f} MB")
 
 

@@ -58,8 +58,7 @@ def plan(
     ``beside`` them are of other data sets, and of types that must fit: each is a data set, its table (None: the toric bases) and a name.
     """
     table.require_columns(columns, groups)
-    if columns:
-        _require_publishable(dataset, table, columns, beside)
+    published_types(dataset, table, columns, beside)
     shards: list[dict] = []
     selected, until = 0, None
     content = ShardDigest()
@@ -75,6 +74,7 @@ def plan(
             shards[-1]["rows"] += len(rows)
             shards[-1]["digest"] = content.hexdigest()
             until = rows["geometry_id"][-1].as_py(), rows["namespace"][-1].as_py()
+    checked = list(dict.fromkeys([*table.hodge, *columns, *groups]))
     document = {
         "dataset": dataset,
         "table": {"path": str(table.path), "id": table.id, "namespace": table.namespace, "moduli": table.moduli},
@@ -85,13 +85,23 @@ def plan(
         "until": until if selected < table.rows else None,
         "id_ranges": table.id_ranges,
         "computed": False,
+        "state": table.state,
+        "parts": table.parts(checked, until if selected < table.rows else None) if checked else [],
         "warning": MODULI_ABSENT.format(path=table.path, column=table.moduli) if table.moduli_absent else None,
         "shards": shards,
     }
     write_text(output, json.dumps(document, indent=1) + "\n")
 
 
-def _require_publishable(dataset: str, table: FeatureTable, columns: Sequence[str], beside: Sequence[tuple[str, str | None, str]]) -> None:
+def published_types(
+    dataset: str, table: FeatureTable, columns: Sequence[str], beside: Sequence[tuple[str, str | None, str]]
+) -> dict[str, pa.DataType]:
+    """Return the types that columns are published as, with those of other data sets ``beside`` them.
+
+    :class:`ConfigError` if one cannot be published.
+    """
+    if not columns:
+        return {}
     from vacuagym.publication import published_columns  # takes a while, and only some plans need it
 
     if internal := [name for name in columns if name == "key" or name.startswith("_")]:
@@ -103,7 +113,8 @@ def _require_publishable(dataset: str, table: FeatureTable, columns: Sequence[st
         if column in columns and schemas[path].names.count(column) == 1:
             paths[other] = Path(path or "")
             fields.setdefault(other, []).append(schemas[path].field(column))
-    published_columns(paths, {name: pa.schema(own) for name, own in fields.items()})
+    published = published_columns(paths, {name: pa.schema(own) for name, own in fields.items()})
+    return {column.name: column.type for column in published if column.name in columns}
 
 
 def _schema(path: str | None) -> pa.Schema:

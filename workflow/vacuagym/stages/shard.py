@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vacuagym.errors import InputError
 from vacuagym.feature_columns import SCHEMA
 from vacuagym.feature_tables import FeatureTable, Window
 from vacuagym.parquet import write_table
@@ -15,7 +14,7 @@ from vacuagym.stages.plan import ShardDigest
 def shard(plan: Plan, first: int, output: Path) -> None:
     """Write the shard of ``plan`` that begins at ``first``; its rows must still be those that were planned."""
     planned = plan.shard(first)
-    table = FeatureTable(**plan.table, id_ranges=plan.id_ranges)
+    table = FeatureTable(**plan.table, id_ranges=plan.id_ranges, state=plan.state)
     schema = SCHEMA if table.namespace is not None else SCHEMA.remove(SCHEMA.get_field_index("namespace"))
     content = ShardDigest()
     metadata = {"dataset": plan.dataset, "first": planned.first, "last": planned.last}
@@ -28,5 +27,5 @@ def shard(plan: Plan, first: int, output: Path) -> None:
         metadata |= {"rows": writer.rows, "digest": planned.digest}
         planned_rows = writer.rows == planned.rows if plan.computed else content.hexdigest() == planned.digest
         if not planned_rows:
-            raise InputError(f"{table.path}: the table has changed since it was planned; run the same command again to plan it anew")
+            raise table.changed()
     print(f"{writer.rows} rows")
