@@ -18,6 +18,7 @@ import yaml
 
 from conftest import ROOT
 from vacuagym.errors import ConfigError, InputError, VacuagymError
+from vacuagym.label_meanings import MEANINGS, OF_WHAT, label_groups
 from vacuagym.label_table import COLUMNS
 from vacuagym.parquet import file_metadata
 from vacuagym.stages import dataset as stage
@@ -367,6 +368,11 @@ def test_the_card_shows_the_figures_of_the_run(inputs):
     figures = json.loads(Path("results/validation.json").read_text())
     for name, about in figures["labels"].items():
         assert f"| {name} | {about['rows']} | {' | '.join(map(str, about['by_label'].values()))} |" in text
+    for name, counts in label_groups(figures["labels"]).items():
+        assert f"| {name} | {sum(counts.values())} | {' | '.join(map(str, counts.values()))} |" in text
+    assert {"γ > 0", "γ < 0"} <= set(label_groups(figures["labels"]))
+    assert OF_WHAT in text
+    assert all(meaning in text for meaning in MEANINGS.values())
     for name, about in figures["splits"].items():
         folds, scores = about["folds"], about["baseline"]
         assert f"| `{name}` | {folds['train']} | {folds['validation']} | {folds['test']} |" in text

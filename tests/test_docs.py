@@ -1,6 +1,7 @@
 """The documentation: its reference is what the code says, and what its pages tell a reader to type works."""
 
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -20,6 +21,8 @@ import yaml
 from vacuagym import cli, label_table
 from vacuagym.config import SCHEMA
 from vacuagym.examples import EXAMPLES
+from vacuagym.geometry import SMOOTH_TORIC_BASES
+from vacuagym.label_meanings import MEANINGS
 from vacuagym.limits import BATCH_MB
 from vacuagym.pipeline import Pipeline
 
@@ -34,10 +37,20 @@ SCRATCH = ("Snakefile", "config.yaml", "CITATION.cff", "LICENSE", "workflow", "p
 
 def reference():
     """The script that writes the reference, as a module."""
-    spec = importlib.util.spec_from_file_location("make_reference", REFERENCE / "make_reference.py")
+    return script(REFERENCE / "make_reference.py")
+
+
+def script(path: Path):
+    """Return a script of the documentation as a module."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def tables():
+    """The script that writes the figures of the pages, as a module."""
+    return script(ROOT / "docs/figures/make_tables.py")
 
 
 def schema_keys(schema, path=""):
@@ -231,6 +244,59 @@ def test_what_a_page_tells_to_type_works(page, reader):
     for block in blocks(page):
         if not block.skipped:
             reader.follow(block)
+
+
+class TestLabels:
+    """What the pages say of the labels."""
+
+    def test_the_readme_gives_each_label_its_meaning(self):
+        page = (ROOT / "README.md").read_text(encoding="utf-8")
+        rows = "".join(f"| {label} | {meaning} |\n" for label, meaning in MEANINGS.items())
+        assert f"| label | meaning |\n|---|---|\n{rows}\n" in page
+        assert list(MEANINGS) == list(label_table.LABELS)
+
+    def test_the_table_of_the_first_screen_is_of_the_default_run_and_adds_up(self):
+        table = (ROOT / "README.md").read_text(encoding="utf-8").partition(f"{tables().BEGIN}\n\n")[2].partition("\n\n")[0]
+        rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+        counts = {row[0]: [int(cell.replace(",", "")) for cell in row[1:]] for row in rows[2:]}
+        assert counts["all"][0] == SMOOTH_TORIC_BASES
+        assert all(row[0] == sum(row[1:]) for row in counts.values())
+        for kind in ("regime", "γ"):
+            parts = [row for name, row in counts.items() if name.startswith(kind)]
+            assert [sum(column) for column in zip(*parts, strict=True)] == counts["all"]
+
+    def test_the_script_measures_a_run_and_replaces_what_the_pages_say(self, finished, tmp_path, monkeypatch):
+        module = tables()
+        monkeypatch.setattr(module, "SAMPLE", 2)
+        monkeypatch.setattr(module, "STARTS", 3)
+        for name in ("README.md", "docs/physics.md"):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_text(f"before\n{module.BEGIN}\nold\n{module.END}\nafter\n", encoding="utf-8")
+        module.make(finished / "results", tmp_path)
+        figures = json.loads((finished / "results/validation.json").read_text())["labels"]["fth6d"]
+        page = (tmp_path / "README.md").read_text(encoding="utf-8")
+        assert "old" not in page
+        assert page.startswith(f"before\n{module.BEGIN}\n")
+        assert page.endswith(f"{module.END}\nafter\n")
+        bounded = figures["by_gamma"]["positive"]
+        assert f"| γ > 0 | {sum(bounded.values())} | {bounded['stable']} |" in page
+        assert re.search(r"descents found one for [012] of 2 ", page)
+        assert "| `num_f` | 0." in (tmp_path / "docs/physics.md").read_text(encoding="utf-8")
+
+    def test_nothing_suggests_that_h11_and_h21_of_the_public_ks_table_are_hodge_numbers(self):
+        """Of 95,363 rows that have both, none has both right."""
+        settings = (ROOT / "config.yaml").read_text(encoding="utf-8")
+        example = re.search(r"^#  ks:\n(?:#    .*\n)+", settings, re.M)[0]
+        shown = [block.text for page in PAGES for block in blocks(page) if block.language == "yaml"]
+        for text in [re.sub("^#", "", example, flags=re.M), *shown]:
+            loaded = yaml.safe_load(text) or {}
+            ks = loaded.get("datasets", loaded).get("ks") or {}
+            assert not ks.get("hodge"), text
+            assert "ks" not in loaded.get("split_groups", {}), text
+        for path in (ROOT / "config.yaml", SCHEMA, *PAGES):
+            assert not re.search(r"\bks: *\[", path.read_text(encoding="utf-8")), path
+        for path in (ROOT / "config.yaml", ROOT / "README.md", ROOT / "docs/how-to/own-data.md", ROOT / "docs/how-to/using-the-labels.md"):
+            assert re.search(r"public ks\s+table", path.read_text(encoding="utf-8")), f"{path} says why not"
 
 
 def test_links_lead_somewhere():

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from chromium import PROGRAM, Chromium
 from conftest import ROOT, Workspace
 from vacuagym import fingerprint
+from vacuagym.label_meanings import OF_WHAT, told_by_n
 from vacuagym.label_table import LABELS
 from vacuagym.parquet import file_metadata, open_parquet, read_batches
-from vacuagym.report.figures import percent, scientific
+from vacuagym.report.figures import label_figures, percent, scientific
 from vacuagym.report.histograms import COLUMNS, Distributions, Histogram, count_rows, from_symmetric_log, symmetric_log
 from vacuagym.report.job_figures import MOST_BARS, Job, _at_work, lanes, on_the_clock
 from vacuagym.report.page import page
@@ -296,6 +297,8 @@ def test_many_data_sets_of_many_moduli_still_make_a_light_page(passed):
     given = inputs(passed)
     counts = dict.fromkeys(LABELS, 100_000)
     figures = {"rows": 700_000 * 255, "by_label": {label: 255 * count for label, count in counts.items()}}
+    figures |= {"by_regime": {"generic": counts}, "by_gamma": {"positive": counts}}
+    figures["bits"] = {"label": 2.8, "label_and_n": 0.0, "chance": 0.0}
     given["document"]["labels"] = {f"data-set-{i}": figures | {"by_n": {str(n): counts for n in range(2, 257)}} for i in range(40)}
     given["document"]["splits"] = {f"ood_dataset_{i}": given["document"]["splits"]["iid"] for i in range(40)}
     given["document"]["memory"] = jobs(5000, datasets=40)
@@ -311,6 +314,21 @@ def test_rows_that_a_split_leaves_out_are_among_the_numbers(passed):
     assert sizes.rows[list(splits).index("iid")][list(sizes.head).index("left out")] == "1,234"
 
 
+def test_labels_by_regime_and_sign_of_gamma_are_on_the_page_with_what_they_mean(passed):
+    given = inputs(passed)
+    counts = given["document"]["labels"]["t"]
+    groups = {figure.title: figure for figure in label_figures(given["document"]["labels"])}["Class shares by regime and sign of γ"]
+    for name, row in [("regime tachyonic", counts["by_regime"]["tachyonic"]), ("γ < 0", counts["by_gamma"]["negative"])]:
+        shown = next(cells for cells in groups.rows if cells[0] == name)
+        assert shown[1] == f"{sum(row.values()):,}"
+        assert shown[2:] == [f"{row[label]:,}" for label in groups.head[2:]]
+    saddles = [counts["by_gamma"][sign]["saddle"] for sign in ("positive", "negative")]
+    text = Page(page(**given)).text
+    assert f"Of the saddles {percent(saddles[0] / sum(saddles))} have γ > 0, where a minimum exists as well." in text
+    assert OF_WHAT in text
+    assert told_by_n(counts["bits"]) in text
+
+
 def test_a_run_without_any_critical_point_or_job_has_a_page_too(passed):
     given = inputs(passed)
     runaway = dict.fromkeys(LABELS, 0) | {"runaway": 5}
@@ -318,6 +336,9 @@ def test_a_run_without_any_critical_point_or_job_has_a_page_too(passed):
         "t": {"rows": 5, "by_label": runaway, "by_n": {"2": runaway}},
         "none": {"rows": 0, "by_label": {}, "by_n": {}},
     }
+    nothing = {"by_regime": {}, "by_gamma": {}, "bits": {"label": 0.0, "label_and_n": 0.0, "chance": 0.0}}
+    given["document"]["labels"] = {name: nothing | own for name, own in given["document"]["labels"].items()}
+    given["document"]["labels"]["t"]["by_gamma"] = {"negative": runaway}
     empty = {"folds": dict.fromkeys(("train", "validation", "test"), 0), "left_out": 0, "drift": None, "baseline": None}
     empty["by_label"] = {fold: dict.fromkeys(LABELS, 0) for fold in empty["folds"]}
     given["document"] |= {"splits": {"iid": empty}, "memory": []}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from vacuagym import parquet
 from vacuagym.errors import ConfigError, InputError
-from vacuagym.fold_rules import FOLDS, SplitShares
+from vacuagym.fold_rules import FOLDS, SplitShares, _bins, _least_of_bin
 from vacuagym.label_table import SCHEMA, categorical
 from vacuagym.parquet import file_metadata
 from vacuagym.pipeline import Pipeline
@@ -26,7 +26,10 @@ COUNT = 20_000
 
 
 def geometries(count=COUNT, seed=0):
-    """Fabricated rows: arrays of data set, namespace, id, n and label, in the order of the label table."""
+    """Fabricated rows: arrays of data set, namespace, id, count of moduli and label, in the order of the label table.
+
+    Of the counts 6% are missing, and 39% are clamped to n = 32.
+    """
     dice = np.random.default_rng(seed)
     fth6d = count // 3
     ks = np.arange(count - fth6d)
@@ -35,10 +38,10 @@ def geometries(count=COUNT, seed=0):
         "dataset": ["fth6d"] * fth6d + ["ks"] * (count - fth6d),
         "namespace": [None] * fth6d + [f"w{i}.ip.gz" for i in ks // each],
         "geometry_id": [*range(fth6d), *(ks % each - 700)],
-        "n_moduli": np.minimum(2 + dice.geometric(0.12, count), 32),
+        "moduli": np.array([None if count < 3 else count for count in dice.geometric(0.03, count).tolist()], object),
         "stability": dice.choice(len(LABELS), count, p=WEIGHTS),
     }
-    return {name: np.asarray(values, object if name == "namespace" else None) for name, values in rows.items()}
+    return {name: np.asarray(values, object if name in ("namespace", "moduli") else None) for name, values in rows.items()}
 
 
 def taken(rows, positions):
@@ -63,7 +66,8 @@ def stored(path, rows, row_group_size=4096):
         "dataset": pa.DictionaryArray.from_arrays(pa.array(codes, pa.int16()), pa.array(datasets, pa.string())),
         "namespace": pa.array(rows["namespace"].tolist(), pa.string()),
         "geometry_id": pa.array(rows["geometry_id"].tolist(), pa.int64()),
-        "n_moduli": pa.array(rows["n_moduli"].tolist(), pa.int16()),
+        "moduli": pa.array(rows["moduli"].tolist(), pa.int64()),
+        "n_moduli": pa.array([min(max(count or 0, 2), 32) for count in rows["moduli"].tolist()], pa.int16()),
         "stability": categorical(rows["stability"].tolist(), "stability"),
     }
     table = pa.table([columns.get(field.name, pa.nulls(count, field.type)) for field in SCHEMA], schema=SCHEMA)
@@ -156,7 +160,7 @@ def test_rows_and_data_sets_that_are_added_move_nothing(rows, labels, tmp_path, 
         "dataset": np.array(["cicy"] * 500 + ["ks"] * 500),
         "namespace": np.array([None] * 500 + ["w9.ip.gz"] * 500, object),
         "geometry_id": np.concatenate([np.arange(500), np.arange(10**9, 10**9 + 500)]),
-        "n_moduli": np.full(1000, 7),
+        "moduli": np.full(1000, 7, object),
         "stability": np.zeros(1000, int),
     }
     grown = folds(divided(stored(tmp_path / "grown.parquet", joined(more, rows)), name))
@@ -169,7 +173,7 @@ def test_rows_that_are_added_do_not_mix_train_and_validation_of_the_complexity_s
     expected = folds(divided(labels, "ood_complexity"))
     more = {name: values.copy() for name, values in taken(rows, np.arange(3000)).items()}
     more["geometry_id"] += 10**6
-    more["n_moduli"][:] = 30
+    more["moduli"][:] = 300
     grown = folds(divided(stored(tmp_path / "grown.parquet", joined(rows, more)), "ood_complexity"))
     moved = {(expected[key], grown[key]) for key in expected if expected[key] != grown[key]}
     assert ("train", "validation") not in moved
@@ -177,7 +181,7 @@ def test_rows_that_are_added_do_not_mix_train_and_validation_of_the_complexity_s
 
 
 def test_a_fold_depends_on_the_key_and_not_on_label_or_moduli(rows, labels, tmp_path):
-    other = dict(rows, n_moduli=rows["n_moduli"][::-1], stability=rows["stability"][::-1])
+    other = dict(rows, moduli=rows["moduli"][::-1], stability=rows["stability"][::-1])
     here, there = folds(divided(labels)), folds(divided(stored(tmp_path / "other.parquet", other)))
     common = here.keys() & there.keys()
     assert len(common) > COUNT // 2
@@ -206,11 +210,11 @@ def test_the_hashes_of_different_splits_seeds_and_data_sets_are_independent(labe
 
 
 def complexity(path, share=0.30):
-    """Folds by n of the complexity split, and its metadata."""
+    """Pairs (count of moduli, fold) of the complexity split, and its metadata; a missing count is 0."""
     table = divided(path, "ood_complexity", shares=SplitShares(0.70, 0.15, share))
-    whole = pq.read_table(path, columns=["key", "n_moduli"])
-    n_of = dict(zip(whole["key"].to_pylist(), whole["n_moduli"].to_pylist(), strict=True))
-    pairs = [(n_of[key], fold) for key, fold in folds(table).items()]
+    whole = pq.read_table(path, columns=["key", "moduli"])
+    count_of = dict(zip(whole["key"].to_pylist(), whole["moduli"].to_pylist(), strict=True))
+    pairs = [(count_of[key] or 0, fold) for key, fold in folds(table).items()]
     return pairs, file_metadata(pq.ParquetFile(path.parent / "ood_complexity.split.parquet"))
 
 
@@ -224,7 +228,7 @@ def check_complexity(pairs, about, share):
     assert test
     assert rest, "something is left to train with"
     assert min(test) > max(rest), "ties stay together, and nothing of the test fold lies within the training range"
-    assert about["least_n_moduli"] == min(test)
+    assert about["least_moduli"] == min(test)
     assert about["share"] == pytest.approx(len(test) / len(pairs))
     tails = [sum(n >= value for n, _ in pairs) / len(pairs) for value in values[1:]]
     assert abs(len(test) / len(pairs) - share) == pytest.approx(min(abs(tail - share) for tail in tails))
@@ -238,7 +242,7 @@ def test_the_complexity_split_tests_the_largest_moduli_at_the_closest_possible_s
     assert within_scatter(rest.count("train"), len(rest), 0.70 / 0.85)
 
 
-def table_of_n(path, moduli, stability=0):
+def table_of_counts(path, moduli, stability=0):
     count = len(moduli)
     return stored(
         path,
@@ -246,20 +250,48 @@ def table_of_n(path, moduli, stability=0):
             "dataset": np.array(["ks"] * count),
             "namespace": np.array([None] * count, object),
             "geometry_id": np.arange(count),
-            "n_moduli": np.asarray(moduli),
+            "moduli": np.asarray(moduli, object),
             "stability": np.broadcast_to(stability, count),
         },
     )
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.integers(1, 256), min_size=1, max_size=60) | st.lists(st.integers(2, 4), min_size=1, max_size=60), st.floats(0.05, 0.95))
+@given(
+    st.lists(st.none() | st.integers(0, 256), min_size=1, max_size=60)
+    | st.lists(st.integers(2, 4), min_size=1, max_size=60)
+    | st.lists(st.integers(2**15, 2**16 - 1), min_size=1, max_size=60)
+    | st.lists(st.none() | st.sampled_from([2**power for power in range(54)]), min_size=1, max_size=60),
+    st.floats(0.05, 0.95),
+)
 def test_the_complexity_split_of_any_moduli(tmp_path, moduli, share):
-    check_complexity(*complexity(table_of_n(tmp_path / "labels.parquet", moduli), share), share)
+    check_complexity(*complexity(table_of_counts(tmp_path / "labels.parquet", moduli), share), share)
+
+
+def test_beyond_the_cap_the_largest_true_counts_are_tested(tmp_path):
+    """All of these have n = 32, and the test fold is still those with the most moduli; a missing count is the least."""
+    pairs, about = complexity(table_of_counts(tmp_path / "labels.parquet", [None] * 100 + [40] * 600 + [50] * 300))
+    assert sorted(count for count, fold in pairs if fold == "test") == [50] * 300
+    assert about["least_moduli"] == 50
+    pairs, about = complexity(table_of_counts(tmp_path / "labels.parquet", [None] * 700 + [1] * 300))
+    assert sorted(count for count, fold in pairs if fold == "test") == [1] * 300
+
+
+@given(st.lists(st.integers(0, 2**53) | st.integers(0, 2**20), min_size=2, max_size=50))
+def test_bins_keep_the_order_and_their_least_value_is_their_own(values):
+    ordered = np.array(sorted(values), np.int64)
+    bins = _bins(ordered)
+    assert (np.diff(bins) >= 0).all()
+    assert bins.max() < 1_300_000
+    for value, own in zip(ordered.tolist(), bins.tolist(), strict=True):
+        least = _least_of_bin(own)
+        assert least <= value < _least_of_bin(own + 1)
+        assert value - least <= value >> 15
+        assert least == value or value >= 2**16
 
 
 def test_where_all_moduli_are_equal_nothing_is_out_of_distribution(tmp_path):
-    pairs, about = complexity(table_of_n(tmp_path / "labels.parquet", [7] * 500))
+    pairs, about = complexity(table_of_counts(tmp_path / "labels.parquet", [7] * 500))
     assert {fold for _, fold in pairs} == {"train", "validation"}
     assert about["share"] == 0.0
     assert about["folds"]["test"] == 0
@@ -268,8 +300,8 @@ def test_where_all_moduli_are_equal_nothing_is_out_of_distribution(tmp_path):
 def test_failed_rows_do_not_count_in_the_complexity_threshold(tmp_path):
     moduli = [2] * 70 + [3] * 30 + [9] * 900
     stability = np.array([0] * 100 + [FAILED] * 900)
-    pairs, about = complexity(table_of_n(tmp_path / "labels.parquet", moduli, stability))
-    assert about["least_n_moduli"] == 3
+    pairs, about = complexity(table_of_counts(tmp_path / "labels.parquet", moduli, stability))
+    assert about["least_moduli"] == 3
     assert len(pairs) == 100
 
 
@@ -293,7 +325,7 @@ def test_data_sets_of_any_name_can_be_left_out(rows, tmp_path, dataset):
 @pytest.mark.parametrize("name", ["iid", "ood_complexity", "ood_dataset_ks"])
 @pytest.mark.parametrize("usable", [0, 1])
 def test_a_table_with_hardly_any_usable_row(tmp_path, name, usable):
-    path = table_of_n(tmp_path / "labels.parquet", [5] * 4, np.array([0] * usable + [FAILED] * (4 - usable)))
+    path = table_of_counts(tmp_path / "labels.parquet", [5] * 4, np.array([0] * usable + [FAILED] * (4 - usable)))
     table = divided(path, name)
     assert len(table) == usable
     assert table.schema.names == ["key", "dataset", "geometry_id", "fold", "train_share"]
@@ -302,7 +334,7 @@ def test_a_table_with_hardly_any_usable_row(tmp_path, name, usable):
 @pytest.mark.parametrize("name", ["iid", "ood_complexity", "ood_dataset_ks"])
 def test_a_long_stretch_of_failed_rows_in_between(tmp_path, monkeypatch, name):
     monkeypatch.setattr(parquet, "BATCH_ROWS", 10)
-    path = table_of_n(tmp_path / "labels.parquet", [2, 3] * 50, np.array([0] * 15 + [FAILED] * 70 + [0] * 15))
+    path = table_of_counts(tmp_path / "labels.parquet", [2, 3] * 50, np.array([0] * 15 + [FAILED] * 70 + [0] * 15))
     assert divided(path, name)["geometry_id"].to_pylist() == [*range(15), *range(85, 100)]
 
 

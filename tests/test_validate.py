@@ -11,13 +11,13 @@ import pytest
 from conftest import ROWS, edit_label, first_row_with
 from vacuagym.checks import Thresholds
 from vacuagym.cli import main
-from vacuagym.fold_rules import SplitShares
+from vacuagym.fold_rules import FOLDS, SplitShares
 from vacuagym.planning import Plan
 from vacuagym.search.labels import LABELS as NAMES
 from vacuagym.split_checks import baseline
 from vacuagym.stages.gate import ChecksFailed, gate
 from vacuagym.stages.split import split
-from vacuagym.stages.validate import Inputs, _balance_checks, validate
+from vacuagym.stages.validate import Inputs, _balance_checks, label_bits, validate
 
 LABELS, SPLITS = Path("results/labels.parquet"), [Path(f"results/splits/{name}.parquet") for name in ("iid", "ood_complexity")]
 
@@ -76,6 +76,45 @@ def test_what_is_wrong_with_a_row_is_found_and_named(checked, label, column, val
     with pytest.raises(ChecksFailed, match=check):
         gate(Path("v.json"), Path("verdict.txt"))
     assert not Path("verdict.txt").exists()
+
+
+def test_labels_are_counted_by_regime_and_by_the_sign_of_gamma(checked):
+    counts = checked()["labels"]["t"]
+    rows = pq.read_table(LABELS, columns=["stability", "regime", "gamma", "n_moduli"]).to_pylist()
+    signs = {"negative": lambda gamma: gamma < 0, "zero": lambda gamma: gamma == 0, "positive": lambda gamma: gamma > 0}
+    for label in counts["by_label"]:
+        own = [row for row in rows if row["stability"] == label]
+        for regime, found in counts["by_regime"].items():
+            assert found[label] == sum(row["regime"] == regime for row in own)
+        for sign, found in counts["by_gamma"].items():
+            assert found[label] == sum(signs[sign](row["gamma"]) for row in own)
+    assert counts["by_gamma"]["negative"]["saddle"]
+    assert counts["by_gamma"]["positive"]["saddle"]
+    assert counts["bits"] == label_bits(np.array([list(row.values()) for row in counts["by_n"].values()]))
+
+
+def test_what_n_tells_of_a_label():
+    nothing = label_bits(np.array([[30, 10], [60, 20]]))
+    assert nothing["label"] == pytest.approx(0.811278, abs=1e-6)
+    assert nothing["label_and_n"] == 0.0
+    assert nothing["chance"] == pytest.approx(1 / (2 * 120 * np.log(2)), abs=1e-6)
+    assert label_bits(np.array([[8, 0], [0, 8]]))["label_and_n"] == 1.0
+    assert label_bits(np.zeros((0, 7), int)) == {"label": 0.0, "label_and_n": 0.0, "chance": 0.0}
+    dice = np.random.default_rng(0)
+    found = [label_bits(dice.multinomial(50, [[0.5, 0.3, 0.2]] * 8)) for _ in range(200)]
+    assert np.mean([bits["label_and_n"] for bits in found]) == pytest.approx(np.mean([bits["chance"] for bits in found]), rel=0.1)
+
+
+def test_a_row_that_belongs_into_the_test_fold_and_is_not_there_is_found(checked):
+    folds = pq.read_table(SPLITS[1])["fold"].to_pylist()
+    assert checked()["splits"]["ood_complexity"]["rule"]["least_moduli"] > 0
+    for fold, other in (("test", "train"), ("train", "test")):
+        moved = list(folds)
+        moved[moved.index(fold)] = other
+        codes = pa.array([FOLDS.index(fold) for fold in moved], pa.int8())
+        column = pa.DictionaryArray.from_arrays(codes, pa.array(FOLDS))
+        _rewrite(SPLITS[1], lambda table, column=column: table.set_column(3, table.schema.field("fold"), column))
+        assert checked()["verdict"]["failed"] == ["test fold of ood_complexity"]
 
 
 def _rewrite(path: Path, change) -> None:

@@ -15,6 +15,7 @@ from vacuagym import feature_columns, label_table
 from vacuagym.cli import command_line
 from vacuagym.columns import Column
 from vacuagym.config import SCHEMA
+from vacuagym.label_meanings import MEANINGS, OF_WHAT
 from vacuagym.limits import BATCH_MB, geometry_table_memory_mb, label_memory_mb, table_memory_mb
 from vacuagym.stages import geometry, split
 
@@ -105,7 +106,8 @@ def default(part: Mapping[str, Any]) -> str:
 def columns() -> str:
     """Every column of every table that the pipeline writes."""
     parts = [part for title, text, described in TABLES for part in (f"## {title}", text, column_table(described))]
-    return page("Columns", "Columns are never null but where the last column of these tables says so.", *parts)
+    labels = ["## Labels", OF_WHAT, table(("label", "meaning"), [[f"`{name}`", meaning] for name, meaning in MEANINGS.items()])]
+    return page("Columns", "Columns are never null but where the last column of these tables says so.", *parts, *labels)
 
 
 def column_table(described: Iterable[Column]) -> str:

@@ -16,18 +16,11 @@ import vacuagym
 from vacuagym.config import PHYSICS_SECTIONS
 from vacuagym.dataset_head import head_text
 from vacuagym.fold_rules import FOLDS
+from vacuagym.label_meanings import MEANINGS, OF_WHAT, complexity_note, label_groups
 from vacuagym.publication import Publication
 from vacuagym.search.labels import LABELS
 
 _PROJECT = Path(__file__).parent.parent.parent
-_MEANINGS = {
-    "stable": "a minimum (all Hessian eigenvalues positive), V bounded below",
-    "metastable": "a minimum, V unbounded below",
-    "saddle": "directions up and down",
-    "unstable": "a maximum",
-    "marginal": "flat directions, and the rest of one sign at most",
-    "runaway": "no critical point found: the field escapes",
-}
 _EXAMPLES = {
     "datasets": """
 from datasets import load_dataset
@@ -127,25 +120,35 @@ def citation(publication: Publication) -> str:
 
 def _labels(publication: Publication) -> str:
     figures = publication.validation["labels"]
+    heads = ["geometries", *LABELS]
     balance = [[name, f"{about['rows']:,}", *(f"{about['by_label'][label]:,}" for label in LABELS)] for name, about in figures.items()]
+    groups = [
+        [name, f"{sum(counts.values()):,}", *(f"{counts[label]:,}" for label in LABELS)] for name, counts in label_groups(figures).items()
+    ]
+    bits = [[name, *(f"{about['bits'][kind]:.3f}" for kind in ("label", "label_and_n", "chance"))] for name, about in figures.items()]
     return f"""## What the labels mean, and what not
 
-The potential is V(φ) = φᵀKφ + b·φ − A exp(−a S) + D (1 + |φ|²)^(−p) + γ Σφᵢ⁴ with random couplings. `stability` is that of the critical
-point that the search found:
+{OF_WHAT}
 
-{_table(["label", "meaning"], _MEANINGS.items())}
-Rows that the search could not decide (`failed`) are in no split.
+The potential is V(φ) = φᵀKφ + b·φ − A exp(−a S) + D (1 + |φ|²)^(−p) + γ Σφᵢ⁴ with random couplings. `stability` says what the search found:
 
-- It is a toy: of a geometry, only the number of moduli *n* (`n_moduli`) enters; the couplings are random draws. The labels say nothing
-  about the compactification itself, and given *n* no other property of a geometry bears on its label: feature columns cannot help a
-  model that knows *n*.
-- A saddle means that no minimum was found from a few starts, not that there is none.
+{_table(["label", "meaning"], MEANINGS.items())}
+- It is a toy: the couplings are random draws. The labels say nothing about the compactification itself. At equal *n* (`n_moduli`) no other
+  property of a geometry bears on its label: feature columns cannot help a model that knows *n*.
+- A search from other starts, or by another method, gives other labels: a `saddle` at γ > 0 does not say that there is no minimum, and a
+  `stable` vacuum need not be the deepest.
 - Inputs are `n_moduli`, the feature columns, and, for a model of the potential, the couplings. What describes the critical point (its
   value, gradient, spectrum, barrier) and the counts over trials and draws contain the answer.
 
 Rows of each data set by label:
 
-{_table(["data set", "rows", *LABELS], balance)}"""
+{_table(["data set", *heads], balance)}
+By regime and by sign of γ, over all data sets (γ > 0: V is bounded below; γ < 0: it falls without end in every direction):
+
+{_table(["", *heads], groups)}
+Bits of a label, and how many of them n tells. The last column is what chance alone would show, if n told nothing:
+
+{_table(["data set", "bits of a label", "told by n", "by chance"], bits)}"""
 
 
 def _splits(publication: Publication) -> str:
@@ -155,9 +158,8 @@ def _splits(publication: Publication) -> str:
         baseline = figures.get("baseline") or {}
         sizes = {fold: sum(file.rows for file in files) for fold, files in publication.folds(name).items()}
         scores = [f"{baseline[score]:.3f}" if score in baseline else "" for score in ("accuracy", "balanced_accuracy", "log_loss")]
-        rows.append(
-            [f"`{name}`", *(f"{sizes.get(fold, 0):,}" for fold in FOLDS), f"{about['left_out']:,}", _test_fold(name, about), *scores]
-        )
+        test_fold = _test_fold(name, about, figures)
+        rows.append([f"`{name}`", *(f"{sizes.get(fold, 0):,}" for fold in FOLDS), f"{about['left_out']:,}", test_fold, *scores])
     heads = ["configuration", *FOLDS, "left out", "the test fold", "accuracy", "balanced accuracy", "log loss"]
     return f"""## Splits
 
@@ -171,11 +173,12 @@ Small training sets: `train_share` is 1, 10 or 100, the smallest part in percent
 `train_share <= 10` are a tenth of it."""
 
 
-def _test_fold(name: str, about: Mapping[str, Any]) -> str:
+def _test_fold(name: str, about: Mapping[str, Any], figures: Mapping[str, Any]) -> str:
     if name == "iid":
         return "a random part"
-    if "least_n_moduli" in about:
-        return f"the geometries with n ≥ {about['least_n_moduli']}"
+    if "least_moduli" in about:
+        note = complexity_note(figures["n"]) if figures else ""
+        return f"the geometries with {about['least_moduli']:,} moduli or more, before the clamp to n" + (f"; {note}" if note else "")
     if "least_hodge_sum" in about:
         return f"the geometries with h11 + h21 ≥ {about['least_hodge_sum']}"
     if dataset := re.fullmatch("ood_dataset_(.+)", name):

@@ -21,8 +21,8 @@ PLAN_CODE = ("columns.py", *_TABLES, "publication.py", *_PLANNED)
 COLUMNS_CODE = ("content_digest.py", *_TABLES, "publication.py", *_PLANNED, "stages/columns.py")
 FEATURES_CODE = ("column_checks.py", "content_digest.py", *_TABLES, "scratch.py", "side_by_side.py", "stages/features.py")
 MERGE_CODE = ("columns.py", "label_table.py", "scratch.py", "stages/merge.py")
-VALIDATE_CODE = ("checks.py", "side_by_side.py", "split_checks.py", "usable_rows.py", "stages/validate.py")
-_DATASET_TEXTS = ("arrow_values.py", "croissant.py", "dataset_card.py", "dataset_head.py", "publication.py")
+VALIDATE_CODE = ("checks.py", "fold_rules.py", "side_by_side.py", "split_checks.py", "usable_rows.py", "stages/validate.py")
+_DATASET_TEXTS = ("arrow_values.py", "croissant.py", "dataset_card.py", "dataset_head.py", "label_meanings.py", "publication.py")
 DATASET_CODE = (
     "__init__.py",
     "arrow_values.py",
@@ -33,7 +33,7 @@ DATASET_CODE = (
     *_DATASET_TEXTS,
     "stages/dataset.py",
 )
-REPORT_CODE = ("charts.py", "report", "stages/report.py")
+REPORT_CODE = ("charts.py", "label_meanings.py", "report", "stages/report.py")
 VERIFY_CODE = ("eft/streams.py", "row_hashes.py", "second_opinion.py", "stages/verify.py")
 
 

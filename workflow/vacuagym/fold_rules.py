@@ -25,6 +25,7 @@ FOLDS = ("train", "validation", "test")
 TRAIN, VALIDATION, TEST = range(3)
 LEFT_OUT = -1
 RUNGS = (1, 10, 100)  # percent of the training fold, each rung within the next
+_BIN_BITS = 16  # values below 2¹⁶ have a bin of their own
 
 Rows = Callable[[], Iterable[pa.RecordBatch]]
 
@@ -72,7 +73,7 @@ def fold_rule(name: str, shares: SplitShares, rows: Rows) -> FoldRule:
         return FoldRule(shares)
     if name == "ood_complexity":
         least, share = _threshold(rows, _moduli, shares.complexity)
-        return FoldRule(shares, lambda batch: _moduli(batch) >= least, about={"least_n_moduli": least, "share": share})
+        return FoldRule(shares, lambda batch: _moduli(batch) >= least, about={"least_moduli": least, "share": share})
     if name == "ood_hodge":
         least, share = _threshold(rows, _hodge_sums, shares.hodge)
         about = {"least_hodge_sum": least, "share": share}
@@ -88,7 +89,8 @@ def fold_rule(name: str, shares: SplitShares, rows: Rows) -> FoldRule:
 
 
 def _moduli(rows: pa.RecordBatch) -> np.ndarray:
-    return rows.column("n_moduli").to_numpy().astype(np.int64)
+    """Return the count of moduli of each row as found, before any map or clamp; 0, the least, where it is missing."""
+    return pc.fill_null(rows.column("moduli"), 0).to_numpy(zero_copy_only=False)
 
 
 def _hodge_sums(rows: pa.RecordBatch) -> np.ndarray:
@@ -97,24 +99,42 @@ def _hodge_sums(rows: pa.RecordBatch) -> np.ndarray:
     return pc.fill_null(sums, -1).to_numpy(zero_copy_only=False)
 
 
+VALUES = {"least_moduli": _moduli, "least_hodge_sum": _hodge_sums}  # what sets a test fold, by what a split's file calls its least
+
+
 def _threshold(rows: Rows, value: Callable[[pa.RecordBatch], np.ndarray], share: float) -> tuple[int, float]:
-    """The value from which on rows are test rows, and their share: of all values the one that comes closest to ``share``.
+    """Return the value from which on rows are test rows, and their share: of all values the one that comes closest to ``share``.
 
     Geometries with equal values stay together, or the test fold would not lie outside the training range. Where all have the same
-    value, nothing does, and the test fold is empty. Negative values do not count.
+    value, nothing does, and the test fold is empty. Negative values do not count. Values of one bin count as equal.
     """
     counts = np.zeros(1, int)
     for batch in rows():
         values = value(batch)
-        here = np.bincount(values[values >= 0], minlength=len(counts))
+        here = np.bincount(_bins(values[values >= 0]), minlength=len(counts))
         here[: len(counts)] += counts
         counts = here
-    values = np.flatnonzero(counts)
-    if len(values) < 2:
-        return len(counts) if len(values) else 0, 0.0
+    bins = np.flatnonzero(counts)
+    if len(bins) < 2:
+        return _least_of_bin(len(counts)) if len(bins) else 0, 0.0
     tails = counts[::-1].cumsum()[::-1] / counts.sum()
-    least = min(values[1:].tolist(), key=lambda value: abs(tails[value] - share))
-    return least, float(tails[least])
+    least = min(bins[1:].tolist(), key=lambda each: abs(tails[each] - share))
+    return _least_of_bin(least), float(tails[least])
+
+
+def _bins(values: np.ndarray) -> np.ndarray:
+    """Return a bin for each value from 0 to 2⁵³, in their order.
+
+    Values below 2¹⁶ have their own. Larger ones share a bin with those that differ by less than 1 part in 2¹⁵. So there are at
+    most 1.3 million bins.
+    """
+    dropped = np.maximum(np.frexp(values.astype(float))[1] - _BIN_BITS, 0).astype(np.int64)  # bits of a value
+    return (dropped << (_BIN_BITS - 1)) + (values >> dropped)
+
+
+def _least_of_bin(number: int) -> int:
+    dropped = max((number >> (_BIN_BITS - 1)) - 1, 0)
+    return (number - (dropped << (_BIN_BITS - 1))) << dropped
 
 
 def split_hashes(seed: int, name: str, rows: pa.RecordBatch) -> np.ndarray:

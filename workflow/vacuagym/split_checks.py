@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vacuagym.checks import ENOUGH, Check, Thresholds
-from vacuagym.fold_rules import FOLDS, RUNGS, TRAIN
+from vacuagym.fold_rules import FOLDS, RUNGS, TEST, TRAIN, VALUES
 from vacuagym.label_table import LABELS
 from vacuagym.parquet import file_metadata, open_parquet
 from vacuagym.side_by_side import feed
@@ -27,6 +27,8 @@ def check_split(path: Path, labels: Path, features: Sequence[Path], thresholds: 
     about = file_metadata(file)
     keys = Check(f"keys of {path.stem}", "keys are usable ones of the label table in its order, each once; missing are those left out")
     together = Check(f"groups of {path.stem}", "no group of rows that are the same geometry lies in two folds")
+    apart = Check(f"test fold of {path.stem}", "its rows have the largest values of what sets it, and no others have")
+    known = [(about[name], value) for name, value in VALUES.items() if name in about]
     counts = np.zeros((len(FOLDS), MOST_MODULI + 1, len(LABELS)), np.int64)
     ladder = np.zeros(len(RUNGS), np.int64)
     groups = _Groups(file.metadata.num_rows)
@@ -34,6 +36,8 @@ def check_split(path: Path, labels: Path, features: Sequence[Path], thresholds: 
         np.add.at(counts, (folds, rows.column("n_moduli").to_numpy(), rows.column("stability").indices.to_numpy()), 1)
         ladder += np.bincount(np.searchsorted(RUNGS, shares[folds == TRAIN]), minlength=len(RUNGS))
         groups.note(rows, folds, together)
+        for least, value in known:
+            apart.note((value(rows) >= least) != (folds == TEST), rows.column("key"))
     sizes = counts.sum(axis=(1, 2))
     by_label = counts.sum(axis=1) / np.maximum(1, sizes)[:, None]
     figures = {
@@ -42,15 +46,22 @@ def check_split(path: Path, labels: Path, features: Sequence[Path], thresholds: 
         "rule": {key: value for key, value in about.items() if key.startswith("least_") or key == "share"},
         "ladder": dict(zip(map(str, RUNGS), np.cumsum(ladder).tolist(), strict=True)),
         "by_label": {fold: dict(zip(LABELS, counts[i].sum(axis=0).tolist(), strict=True)) for i, fold in enumerate(FOLDS)},
+        "n": {fold: _range(counts[i].sum(axis=1)) for i, fold in enumerate(FOLDS)},
         "drift": round(float(np.abs(by_label[0] - by_label[2]).sum() / 2), 6) if sizes[0] and sizes[2] else None,
         "baseline": baseline(counts[0], counts[2]),
     }
-    checks = [keys, *([together] if groups.known else [])]
+    checks = [keys, *([apart] if known else []), *([together] if groups.known else [])]
     if sizes.sum() >= ENOUGH:
         checks.append(Check(f"train of {path.stem}", "the training fold is not empty", bool(sizes[0]), int(sizes[0])))
     if path.stem == "iid" and not groups.known:  # chance divides groups, not rows: their shares scatter more
         checks.append(_share_check(sizes, about["shares"], thresholds))
     return figures, checks
+
+
+def _range(by_n: np.ndarray) -> list[int] | None:
+    """Return the least and the largest n that occurs, None if none does."""
+    found = np.flatnonzero(by_n)
+    return [int(found[0]), int(found[-1])] if len(found) else None
 
 
 def _share_check(sizes: np.ndarray, wanted: dict[str, float], thresholds: Thresholds) -> Check:
@@ -67,7 +78,7 @@ def _side_by_side(
     """Rows of the label table that are in the split, their folds and shares; notes keys that the table does not have in that order."""
     assigned = feed(split, ("key", "fold", "train_share"))
     missing = 0
-    for rows in usable_rows(labels, features, ("key", "n_moduli", "stability")):
+    for rows in usable_rows(labels, features, ("key", "moduli", "n_moduli", "stability")):
         inside, taken = assigned.take_among(rows.column("key"))
         here = rows.filter(inside)
         missing += len(rows) - len(here)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from vacuagym.charts import LABEL_COLOURS, SERIES_COLOURS, Axes, decades, histogram, lines, power_of_ten, stacked_bars, stacked_rows
+from vacuagym.label_meanings import OF_WHAT, label_groups, told_by_n
 from vacuagym.label_table import LABELS
 from vacuagym.report.histograms import LINEAR, MOST_STEPS, Distributions, Histogram, from_symmetric_log, symmetric_log
 from vacuagym.search.stack import METHODS
@@ -56,7 +57,10 @@ def present_labels(counts: Sequence[Mapping[str, int]]) -> list[str]:
 
 
 def label_figures(figures: Mapping[str, Any]) -> list[Figure]:
-    """Class shares of each data set, and against n; ``figures`` is the section ``labels`` of the validation."""
+    """Return class shares of each data set, of each regime and sign of γ, and against n.
+
+    ``figures`` is the section ``labels`` of the validation.
+    """
     datasets = sorted((name for name in figures if figures[name]["rows"]), key=lambda name: -figures[name]["rows"])
     if not datasets:
         return [Figure("Class shares", "There are no rows.", None)]
@@ -70,7 +74,10 @@ def label_figures(figures: Mapping[str, Any]) -> list[Figure]:
     whole = {label: sum(counts[label] for counts in totals.values()) for label in present}
     most = max(whole, key=lambda label: whole[label])
     common = [label for label in present if whole[label] >= 0.05 * rows]
-    caption = f"Of {rows:,} geometries {percent(whole[most] / rows)} are {most}; {len(common)} of the {len(LABELS)} labels hold 5% or more."
+    caption = (
+        f"Of {rows:,} geometries {percent(whole[most] / rows)} are {most}; {len(common)} of the {len(LABELS)} labels hold 5% or more. "
+        f"{OF_WHAT}"
+    )
     cells = [
         [
             name,
@@ -80,10 +87,27 @@ def label_figures(figures: Mapping[str, Any]) -> list[Figure]:
         for name in datasets
     ]
     first = Figure(axes.title, caption, stacked_rows(axes, names, shares, LABEL_COLOURS), ["data set", "rows", *present], cells)
-    return [first, *(_shares_against_n(name, figures[name]["by_n"]) for name in shown)]
+    return [first, _groups(label_groups(figures)), *(_shares_against_n(name, figures[name]) for name in shown)]
 
 
-def _shares_against_n(dataset: str, by_n: Mapping[str, Mapping[str, int]]) -> Figure:
+def _groups(groups: Mapping[str, Mapping[str, int]]) -> Figure:
+    rows = {name: sum(counts.values()) for name, counts in groups.items()}
+    present = present_labels(list(groups.values()))
+    shares = {label: [100.0 * groups[name][label] / rows[name] for name in groups] for label in present}
+    axes = card_axes("Class shares by regime and sign of γ", "share of the geometries (%)", "", x_range=(0.0, 100.0))
+    saddles, bounded = sum(counts["saddle"] for name, counts in groups.items() if name.startswith("γ")), groups.get("γ > 0", {})
+    caption = "A saddle says where the root search stopped, and a stable vacuum need not be the deepest."
+    if saddles:
+        caption += f" Of the saddles {percent(bounded.get('saddle', 0) / saddles)} have γ > 0, where a minimum exists as well."
+    if any(counts["runaway"] for counts in groups.values()):
+        caption += " A runaway has left the field range: at γ < 0 V falls without end"
+        caption += f", at γ > 0 ({bounded['runaway']:,} rows) it rises again further out." if bounded.get("runaway") else "."
+    cells = [[name, f"{rows[name]:,}", *(f"{groups[name][label]:,}" for label in present)] for name in groups]
+    return Figure(axes.title, caption, stacked_rows(axes, list(groups), shares, LABEL_COLOURS), ["", "rows", *present], cells)
+
+
+def _shares_against_n(dataset: str, figures: Mapping[str, Any]) -> Figure:
+    by_n: Mapping[str, Mapping[str, int]] = figures["by_n"]
     sizes = sorted(by_n, key=int)
     present = present_labels(list(by_n.values()))
     rows = {n: sum(by_n[n].values()) for n in sizes}
@@ -95,7 +119,7 @@ def _shares_against_n(dataset: str, by_n: Mapping[str, Mapping[str, int]]) -> Fi
         low, high = enough[0], enough[-1]
         label = max(present, key=lambda name: abs(shares[name][high] - shares[name][low]))
         change = f"{percent(shares[label][low] / 100)} at n = {sizes[low]} to {percent(shares[label][high] / 100)} at n = {sizes[high]}"
-        caption = f"The label that changes most is {label}: from {change}."
+        caption = f"The label that changes most is {label}: from {change}. {told_by_n(figures['bits'])}"
     else:
         caption = f"No two n have {_ENOUGH} geometries: nothing can be said of how the shares depend on n."
     return Figure(axes.title, caption, stacked_bars(axes, sizes, shares, LABEL_COLOURS), ["n", "rows", *present], cells)

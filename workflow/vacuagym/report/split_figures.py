@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vacuagym.charts import LABEL_COLOURS, SERIES_COLOURS, stacked_rows
+from vacuagym.label_meanings import complexity_note
 from vacuagym.report.figures import MOST_PICTURED, Figure, card_axes, percent, present_labels
 
 _FOLDS = ("train", "validation", "test")
@@ -27,6 +28,8 @@ def _sizes(splits: Mapping[str, Any]) -> Figure:
     caption = "A geometry is in one fold of each split, or in none if it failed or the split leaves it out." + (
         f" Nothing lies apart from the rest in {', '.join(without)}: no test fold." if without else ""
     )
+    if "ood_complexity" in splits and (note := complexity_note(splits["ood_complexity"]["n"])):
+        caption += f" Of the test rows of ood_complexity {note}."
     return Figure(axes.title, caption, stacked_rows(axes, shown, shares, _FOLD_COLOURS), ["split", *_FOLDS, "left out"], cells)
 
 

@@ -19,7 +19,7 @@ _INTEGERS = pa.list_(pa.int8())
 COLUMNS = (
     Column("base_id", pa.int64(), "id of the base: its place in the order by number of rays, then canonical form"),
     Column("num_nodes", pa.int16(), "rays of the fan, which are also the curves of the toric divisor"),
-    Column("T", pa.int16(), "tensor multiplets of the 6D theory"),
+    Column("T", pa.int16(), "tensor multiplets: num_nodes − 3, and 3, 2, 1 more for each curve of −9, −10, −11 (points to blow up on it)"),
     Column("h11", pa.int16(), "Hodge number of the generic elliptic Calabi–Yau threefold over the base"),
     Column("h21", pa.int16(), "the other Hodge number of it"),
     Column("self_intersections", _INTEGERS, "of the curves, in canonical form; the lists below are in its order"),

@@ -35,7 +35,7 @@ COLUMNS = (
     Column("train_share", pa.int8(), "smallest of 1, 10 and 100 percent of the training fold, nested, with the row", null="not training"),
 )
 SCHEMA = schema_of(COLUMNS)
-_COLUMNS = ("key", "dataset", "namespace", "geometry_id", "n_moduli", "stability")
+_COLUMNS = ("key", "dataset", "namespace", "geometry_id", "moduli", "stability")
 _LISTS = ("train", "val", "test")  # what the folds are called in the lists of row numbers
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from vacuagym.checks import ENOUGH, Check, Thresholds
+from vacuagym.eft.regimes import REGIMES
 from vacuagym.label_table import LABELS
 from vacuagym.limits import peak_memory_mb
 from vacuagym.parquet import file_metadata, open_parquet, read_batches
@@ -25,10 +26,11 @@ from vacuagym.stages.merge import label_file
 from vacuagym.whole_files import read_json, write_text
 
 _FAILED = LABELS.index("failed")
+_SIGNS = ("negative", "zero", "positive")  # of γ
 _NUMBERS = ("potential_value", "grad_norm", "min_eigenvalue", "max_eigenvalue", "phi_norm")
 _COLUMNS = (
     *("key", "dataset", "namespace", "geometry_id", "n_moduli", "stability", "minimization_success", *_NUMBERS),
-    *("n_negative", "n_positive", "n_flat", "gamma", "barrier_height"),
+    *("n_negative", "n_positive", "n_flat", "gamma", "barrier_height", "regime"),
     *(f"{kind}_{label}" for kind in ("trials", "draws") for label in LABELS),
 )
 
@@ -50,11 +52,13 @@ def validate(inputs: Inputs, thresholds: Thresholds, output: Path) -> None:
     labels, plans = inputs.labels, inputs.plans
     physics = file_metadata(open_parquet(labels))["physics"]
     checks = _row_checks()
-    counts = {name: np.zeros((MOST_MODULI + 1, len(LABELS)), np.int64) for name in sorted(plan.dataset for plan in plans)}
+    tables = {name: _Counts() for name in sorted(plan.dataset for plan in plans)}
     for batch in _in_order(labels, checks["order"]):
         _check_rows(batch, physics["search"], checks)
-        _count(batch, counts)
-    document: dict[str, Any] = {"labels": _label_figures(counts), "splits": {}, "memory": _memory_figures(plans, inputs.label_files)}
+        _count(batch, tables)
+    counts = {name: table.by_n for name, table in tables.items()}
+    label_figures = {name: table.figures() for name, table in tables.items()}
+    document: dict[str, Any] = {"labels": label_figures, "splits": {}, "memory": _memory_figures(plans, inputs.label_files)}
     planned = {plan.dataset: sum(shard.rows for shard in plan.shards) for plan in plans}
     found = {name: int(table.sum()) for name, table in counts.items()}
     every = list(checks.values())
@@ -107,7 +111,7 @@ def _in_order(labels: Path, check: Check) -> Iterator[pa.RecordBatch]:
 
 def _check_rows(batch: pa.RecordBatch, search: Mapping[str, Any], checks: Mapping[str, Check]) -> None:
     keys = batch.column("key")
-    column = {name: batch.column(name).to_numpy(zero_copy_only=False) for name in _COLUMNS[4:] if name != "stability"}
+    column = {name: batch.column(name).to_numpy(zero_copy_only=False) for name in _COLUMNS[4:] if name not in ("stability", "regime")}
     column |= {name: column[name].astype(float) for name in (*_NUMBERS, "n_negative", "n_positive", "n_flat", "barrier_height")}
     label = np.array(LABELS)[batch.column("stability").indices.to_numpy()]
     found = column["minimization_success"].astype(bool)
@@ -131,25 +135,58 @@ def _check_rows(batch: pa.RecordBatch, search: Mapping[str, Any], checks: Mappin
     checks["barriers"].note(np.where(label == "metastable", ~(barrier >= 0.0), ~np.isnan(barrier)), keys)
 
 
-def _count(batch: pa.RecordBatch, counts: Mapping[str, np.ndarray]) -> None:
+class _Counts:
+    """How many rows of a data set have each label: by n, by regime and by sign of γ."""
+
+    def __init__(self) -> None:
+        self.by_n = np.zeros((MOST_MODULI + 1, len(LABELS)), np.int64)
+        self.by_regime = np.zeros((len(REGIMES), len(LABELS)), np.int64)
+        self.by_gamma = np.zeros((len(_SIGNS), len(LABELS)), np.int64)
+
+    def figures(self) -> dict[str, Any]:
+        """Return the counts by their names, and how much of a label n tells."""
+        sizes = np.flatnonzero(self.by_n.sum(axis=1))
+        return {
+            "rows": int(self.by_n.sum()),
+            "by_label": _named(self.by_n.sum(axis=0)),
+            "by_n": {int(n): _named(self.by_n[n]) for n in sizes},
+            "by_regime": {name: _named(row) for name, row in zip(REGIMES, self.by_regime, strict=True)},
+            "by_gamma": {name: _named(row) for name, row in zip(_SIGNS, self.by_gamma, strict=True)},
+            "bits": label_bits(self.by_n[sizes]),
+        }
+
+
+def _named(row: np.ndarray) -> dict[str, int]:
+    return dict(zip(LABELS, row.tolist(), strict=True))
+
+
+def _count(batch: pa.RecordBatch, tables: Mapping[str, _Counts]) -> None:
     datasets = np.array(batch.column("dataset").dictionary_decode().to_pylist())
     n, code = batch.column("n_moduli").to_numpy(), batch.column("stability").indices.to_numpy()
+    regime = batch.column("regime").indices.to_numpy()
+    sign = np.sign(batch.column("gamma").to_numpy()).astype(int) + 1
     for name in np.unique(datasets):
-        here = datasets == name
-        np.add.at(counts[str(name)], (n[here], code[here]), 1)
+        here, table = datasets == name, tables[str(name)]
+        for counts, group in ((table.by_n, n), (table.by_regime, regime), (table.by_gamma, sign)):
+            np.add.at(counts, (group[here], code[here]), 1)
 
 
-def _label_figures(counts: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Label counts of each data set, in all and by n."""
-    figures = {}
-    for name, table in counts.items():
-        sizes = np.flatnonzero(table.sum(axis=1))
-        figures[name] = {
-            "rows": int(table.sum()),
-            "by_label": dict(zip(LABELS, table.sum(axis=0).tolist(), strict=True)),
-            "by_n": {int(n): dict(zip(LABELS, table[n].tolist(), strict=True)) for n in sizes},
-        }
-    return figures
+def label_bits(by_n: np.ndarray) -> dict[str, float]:
+    """Return the entropy of a label and its mutual information with n, in bits, from counts (n, labels), no row of which is zero.
+
+    ``chance`` is what the counts would show on average if n told nothing (Miller and Madow).
+    """
+    total = max(1, by_n.sum())
+    labels = np.count_nonzero(by_n.sum(axis=0))
+    chance = max(0, len(by_n) - 1) * max(0, labels - 1) / (2 * total * np.log(2))
+    entropy = _entropy(by_n.sum(axis=0) / total)
+    mutual = entropy + _entropy(by_n.sum(axis=1) / total) - _entropy(by_n.ravel() / total)
+    return {name: round(float(bits), 6) for name, bits in (("label", entropy), ("label_and_n", max(0.0, mutual)), ("chance", chance))}
+
+
+def _entropy(shares: np.ndarray) -> float:
+    shares = shares[shares > 0]
+    return float(-(shares * np.log2(shares)).sum())
 
 
 def _memory_figures(plans: Sequence[Plan], folder: Path) -> list[dict[str, Any]]:
