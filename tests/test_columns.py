@@ -65,6 +65,9 @@ def test_another_choice_of_columns_reads_them_and_remakes_no_label(workspace):
     assert labels.stat().st_mtime_ns == labelled
     assert check.read_text() != first
     assert "y" in pq.read_table(workspace.folder / "results/features/t.parquet").schema.names
+    (check.parent / "7-9.json").write_text(check.read_text())
+    workspace.snakemake(target="results/labels.parquet")
+    assert workspace.files("columns/*/*") == ["columns/t/0-0.json"]
     workspace.configure({"t": ENTRY | {"path": "t.parquet"}})
     workspace.snakemake(target="results/labels.parquet")
     assert not workspace.files("columns/*/*"), "no plan names it"
@@ -147,6 +150,13 @@ def test_a_table_that_is_replaced_while_it_is_read_is_refused(run):
     written(VALUES)
     with pytest.raises(InputError, match="has changed since it was planned"):
         list(rows)
+
+
+def test_a_table_of_another_state_is_refused_before_it_is_read(run):
+    state = FeatureTable("t.parquet", "id", "source", "h").state
+    os.utime("t.parquet", ns=(1, 1))
+    with pytest.raises(InputError, match="has changed since it was planned"):
+        FeatureTable("t.parquet", "id", "source", "h", state=state)
 
 
 @pytest.mark.parametrize("limit", [None, 1, 10])
