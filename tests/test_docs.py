@@ -214,7 +214,7 @@ class TestReference:
     def test_declared_memory_is_that_of_the_workflow(self):
         page = (REFERENCE / "memory.md").read_text(encoding="utf-8")
         head = page.partition(f"`memory.batch_mb` {BATCH_MB}:")[2].splitlines()
-        wide = Pipeline({"moduli": {"max": 256}, "search": {"n_samples": 10, "n_restarts": 10}})
+        wide = Pipeline({"moduli": {"max": 256}, "search": {"n_samples": 10, "n_restarts": 10, "field_range": 200}})
         row = next(line for line in head if line.startswith("| **256**"))
         assert row.split("|")[head[2].split("|").index(" 100 ")].strip() == str(wide.label_memory_mb())
         assert f"{Pipeline({}).geometry_memory_mb()}" in page
