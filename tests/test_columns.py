@@ -195,3 +195,14 @@ def test_a_bad_value_is_named_by_its_row_in_the_file(tmp_path, monkeypatch):
         columns(Plan.read("plan.json"), (2, 2), Wanted(columns=["u"]), Path("c.json"), beside)
     columns(Plan.read("plan.json"), (0, 1), Wanted(columns=["u"]), Path("c.json"), beside)
     assert list(json.loads(Path("c.json").read_text())["digests"]) == ["0", "1"]
+
+
+@pytest.mark.parametrize("kind", [pa.string_view(), pa.list_(pa.string_view()), pa.list_view(pa.string())])
+def test_views_are_published_as_text(workspace, kind):
+    values = [["a", "é"], [], None] if pa.types.is_nested(kind) else ["a", "é" * 20, None]
+    workspace.table("t.parquet", range(3), [2] * 3, s=pa.array(values, kind))
+    workspace.configure({"t": {**ENTRY, "path": "t.parquet", "columns": ["s"]}})
+    workspace.snakemake()
+    parts = [pq.read_table(workspace.folder / "results" / path) for path in workspace.files("dataset/data/iid/*.parquet")]
+    published = {row["key"]: row["s"] for part in parts for row in part.select(["key", "s"]).to_pylist()}
+    assert published == {f"t:{i}": value for i, value in enumerate(values)}

@@ -272,7 +272,10 @@ class LogHandler(LogHandlerBase):
             if self.job_failed and failed:
                 rest = f" ({self.done} finished, {self.total - self.done - failed} not started)" if self.show_progress else ""
                 end = f"failed: {failed} of {self.total} jobs{rest} after {spent}"
-            self.write(f"{end}; finished jobs are kept: run the same command again to continue")
+            again = (
+                "mend what is named above, then run the same command again" if self.job_failed else "run the same command again to continue"
+            )
+            self.write(f"{end}; finished jobs are kept: {again}")
 
     def write(self, *lines: str, stay: bool = True) -> None:
         """Write whole lines, or one that the next may replace, in the place of such a line."""
