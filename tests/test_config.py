@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vacuagym.cli import main
-from vacuagym.config import SCHEMA, canonical_json, checked_config, digest, load_config, physics_sections
+from vacuagym.config import SCHEMA, canonical_json, checked_config, digest, load_config, physics_sections, read_config
 from vacuagym.errors import ConfigError
 from vacuagym.limits import BATCH_MB
 
@@ -584,7 +584,8 @@ def test_any_value_of_any_key_is_accepted_or_refused_by_that_key(path, value):
     valid_or_refused(raw)
     message = outcome(raw)[1]
     if message is not None:
-        assert names_key(message, path[: 2 if path[0] == "datasets" else 1])
+        together = path[0] in ("ensemble", "moduli") and names_key(message, ("search", "field_range"))
+        assert together or names_key(message, path[: 2 if path[0] == "datasets" else 1])
 
 
 @FUZZ
@@ -619,3 +620,67 @@ def test_settings_for_a_label_by_hand_are_those_that_a_run_records(tmp_path, cap
     settings = written(tmp_path, text)
     assert main(["label", "--shard=s.parquet", f"--physics={settings}", "--output=o.parquet"]) == 2
     assert f"{settings}: not the settings that a run records" in capsys.readouterr().err
+
+
+BAD_FILES = {
+    "utf-16": ("seed: 1\n".encode("utf-16"), "not UTF-8 text"),
+    "no text": (b"\xff\xfe\x00\x01", "not UTF-8 text"),
+    "empty": (b"", "holds NoneType"),
+    "a list": (b"[1, 2]\n", "holds list"),
+    "a number of 5,000 digits": (b"seed: " + b"9" * 5000 + b"\n", "a number of 5000 digits is too long"),
+    "base 60": (b"seed: 1:30\n", "1:30 is a number in base 60"),
+    "base 60 with a fraction": (b"stall_minutes: 1:30.5\n", "1:30.5 is a number in base 60"),
+    "base 8": (b"seed: 017\n", "017 is a number in base 8"),
+    "an anchor that holds itself": (b"datasets: &a\n  t: *a\n", "datasets: more than"),
+    "a bomb": (
+        b"seed:\n- &a [x,x,x,x,x,x,x,x,x,x]\n"
+        + b"".join(b"- &%c [%s]\n" % (98 + i, b",".join([b"*%c" % (97 + i)] * 10)) for i in range(6)),
+        "seed: more than",
+    ),
+    "a tag of Python": (b"seed: !!python/object/apply:os.getpid []\n", "could not determine a constructor"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_FILES)
+def test_files_that_are_no_configuration_are_refused_with_file_and_reason(tmp_path, kind):
+    content, told = BAD_FILES[kind]
+    path = written(tmp_path, content)
+    with pytest.raises(ConfigError, match=re.escape(told)) as caught:
+        read_config(path)
+    assert str(caught.value).startswith(str(path))
+    assert len(str(caught.value)) < 1500
+
+
+@pytest.mark.parametrize("kind", ["utf-16", "empty", "an anchor that holds itself", "a number of 5,000 digits", "a tag of Python"])
+def test_snakemake_shows_one_message_for_them(workspace, kind):
+    (workspace.folder / "mine.yaml").write_bytes(BAD_FILES[kind][0])
+    run = workspace.snakemake(check=False)
+    assert run.returncode == 2
+    assert "Traceback" not in run.stdout
+    assert BAD_FILES[kind][1] in run.stdout
+
+
+@pytest.mark.parametrize("key", ["n_limit"])
+def test_counts_beyond_64_bits_are_refused(key):
+    assert names_key(refusal({key: 2**63}), (key,))
+    checked_config({key: 2**63 - 1})
+
+
+def test_nul_in_a_name_is_refused():
+    for key in ("path", "id", "namespace"):
+        entry = {"source": "table", "path": "t.parquet", "id": "id", key: "a\0b"}
+        assert names_key(refusal({"datasets": {"t": entry}}), ("datasets", "t", key))
+
+
+def test_null_on_the_command_line_means_null():
+    table = {"source": "table", "path": "t.parquet", "id": "id"}
+    config = checked_config({"n_limit": "null", "datasets": {"t": "null", "u": table}})
+    assert config["n_limit"] is None
+    assert list(config["datasets"]) == ["u"]
+
+
+def test_what_is_not_printable_is_escaped_in_messages():
+    message = refusal({"datasets": {"t": {"source": "table", "path": "t", "id": "id", "more\x1b[2J\u202e": 1}}})
+    assert "\x1b" not in message
+    assert "\u202e" not in message
+    assert "\\x1b[2J\\u202e" in message

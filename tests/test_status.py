@@ -2,10 +2,12 @@
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
+import time
 
-from conftest import ROOT, damage
+from conftest import ROOT
 
 
 def _status(workspace, *arguments: str) -> str:
@@ -28,6 +30,11 @@ def test_after_a_run_and_after_a_change(two_sources):
     status = _status(two_sources)
     assert _line(status, "t ")[1:8] == ["3", "3", "0", "0", "0", "0", "240"]
     assert "labels: all done; the table is results/labels.parquet" in status
+    assert "all done; look at results/report.html" in status
+    (two_sources.folder / "results/verification.json").unlink()
+    status = _status(two_sources)
+    assert "missing: results/verification.json" in status
+    assert "next: snakemake --cores 2 --resources mem_mb=12000 does what is missing" in status
     (two_sources.folder / "results/labels/t/0-49.parquet").unlink()
     assert _line(_status(two_sources), "t ")[1:5] == ["3", "2", "0", "1"]
     two_sources.snakemake("--config", "seed=7", "--until", "shard")
@@ -48,11 +55,9 @@ def test_a_power_cut_may_have_torn_the_plan_and_the_settings(two_sources):
 
 
 def test_a_failed_shard_is_named(two_sources):
-    two_sources.snakemake("--until", "shard")
-    damage(two_sources.folder / "results/shards/t/0-49.parquet")
-    two_sources.snakemake(check=False)
+    two_sources.snakemake("--set-resources", "label:mem_mb=100", check=False)
     status = _status(two_sources)
-    assert _line(status, "t ")[1:6] == ["3", "2", "0", "0", "1"]
+    assert _line(status, "t ")[1:6] == ["3", "0", "0", "0", "3"]
     assert "failed: logs/label/t/0-49.log" in status
 
 
@@ -94,3 +99,32 @@ def run_lock_held_by_another(folder):
         holder.stdout.readline()
         yield
         holder.communicate("\n")
+
+
+def test_an_interrupted_run_names_what_is_missing_and_reports_no_failed_job(two_sources):
+    run = subprocess.Popen(
+        two_sources.command("--config", "verify={share: 1.0}", "search={n_restarts: 20}"),
+        cwd=two_sources.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        process_group=0,
+    )
+    deadline = time.monotonic() + 90
+    while not (two_sources.folder / "logs/verify/labels.log").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(0.5)
+    during = _status(two_sources)
+    assert "verify" in during
+    os.killpg(run.pid, signal.SIGINT)
+    said, _ = run.communicate(timeout=60)
+    assert "job failed" not in said, said
+    assert "run the same command again to continue" in said
+    status = _status(two_sources)
+    assert "labels: all done" in status
+    assert "results/verification.json" in status
+    assert "next: snakemake" in status
+
+
+def test_a_partial_target_ends_as_done(two_sources):
+    assert "done: " in two_sources.snakemake("--until", "label").stdout.splitlines()[-1]

@@ -20,6 +20,8 @@ from snakemake.settings.enums import Quietness
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from vacuagym.config import read_config
+from vacuagym.errors import VacuagymError
 from vacuagym.log_tail import last_lines
 
 LINES, INTERVAL = 1000, 1.0  # lines of one job each, then of two, and so on; least seconds between lines of jobs that have no log
@@ -48,6 +50,24 @@ def use_a_cache_that_works() -> None:
 
 
 use_a_cache_that_works()
+
+
+def refuse_unreadable_configurations(arguments: list[str]) -> None:
+    """End the process with one message where a --configfile cannot be read: Snakemake would show a traceback.
+
+    Snakemake reads these files before the Snakefile, and after it has made its loggers.
+    """
+    named = False
+    for argument in arguments:
+        option, equals, value = argument.partition("=")
+        if argument.startswith("-"):
+            named = option in ("--configfile", "--configfiles")
+        if named and (equals or not argument.startswith("-")):
+            try:
+                read_config(value if argument.startswith("-") else argument)
+            except VacuagymError as error:
+                print(f"error: {error}", file=sys.stderr)
+                raise SystemExit(error.exit_code) from None
 
 
 def clock(seconds: float) -> str:
@@ -123,6 +143,7 @@ class LogHandler(LogHandlerBase):
 
     def __post_init__(self) -> None:
         """Decide from the settings whether this run is printed here, and start with empty counts."""
+        refuse_unreadable_configurations(sys.argv[1:])
         asked = self.common_settings
         quiet = set(asked.quiet or ())
         more = asked.dryrun or asked.verbose or asked.printshellcmds or asked.debug_dag or asked.show_failed_logs
@@ -133,7 +154,7 @@ class LogHandler(LogHandlerBase):
         self.console = default.ColorizingTextHandler(asked.nocolor, self.stream, *chosen)
         self.in_place = self.console.is_tty and os.environ.get("TERM") != "dumb"
         self.show_progress = Quietness.PROGRESS not in quiet
-        self.started = self.job_failed = self.ends_in_error = False
+        self.started = self.job_failed = self.ends_in_error = self.interrupted = False
         self.begin, self.done, self.total = 0.0, 0, 0  # time of the job table, or 0 when nothing is run; numbers of jobs
         self.jobs: dict[int, tuple[str, str, list[str]]] = {}  # started and not finished: names for progress and for a failure, logs
         self.broken, self.failures = set[int](), 0  # jobs that failed and did not finish at another attempt; failed attempts
@@ -218,6 +239,9 @@ class LogHandler(LogHandlerBase):
 
     def job_error(self, record: LogRecord, reason: str) -> None:
         """Show a failed job: the first ones in full, the next ones in a line, the others only in the count at the end."""
+        if reason.rstrip(".").endswith("exit status 130"):  # interrupted, as Snakemake itself
+            self.interrupted = True
+            return
         self.broken.add(record.jobid)
         self.failures += 1
         named = self.jobs[record.jobid][1] if record.jobid in self.jobs else record.rule_name
@@ -262,18 +286,22 @@ class LogHandler(LogHandlerBase):
         for held in self.held.values():
             self.note(held)
         spent = clock(time.time() - self.begin)
-        if self.begin and not self.ends_in_error and (self.done >= self.total or not self.show_progress):
+        # Of a partial target (--until) Snakemake counts jobs that it does not run: all is done where nothing runs, failed or was stopped.
+        quiet_end = not (self.jobs or self.broken or self.job_failed or self.said or self.interrupted)
+        if self.begin and not self.ends_in_error and (self.done >= self.total or quiet_end or not self.show_progress):
             done = self.done or self.total  # without progress, the number of done jobs is not told
             repeated = f" (failed attempts that were repeated: {self.failures})" if self.failures else ""
             self.write(f"done: {done} of {done} jobs in {spent}{repeated}")
         elif self.begin:
             failed = len(self.jobs) if self.show_progress else len(self.broken)  # --quiet progress also hides what finished
             end = f"stopped: {self.done} of {self.total} jobs finished after {spent}"
-            if self.job_failed and failed:
+            if self.job_failed and failed and not self.interrupted:
                 rest = f" ({self.done} finished, {self.total - self.done - failed} not started)" if self.show_progress else ""
                 end = f"failed: {failed} of {self.total} jobs{rest} after {spent}"
             again = (
-                "mend what is named above, then run the same command again" if self.job_failed else "run the same command again to continue"
+                "mend what is named above, then run the same command again"
+                if self.job_failed and not self.interrupted
+                else "run the same command again to continue"
             )
             self.write(f"{end}; finished jobs are kept: {again}")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from vacuagym import __version__
 from vacuagym.commands import checks, inspection, labels, splits, tables
-from vacuagym.errors import DamagedFileError, VacuagymError
+from vacuagym.errors import DamagedFileError, VacuagymError, printable
 from vacuagym.examples import EXAMPLES
 from vacuagym.limits import out_of_memory
 from vacuagym.orphans import die_with_snakemake
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
     except OSError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         return 1
     return 0
 

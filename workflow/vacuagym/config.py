@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import jsonschema
 
 SCHEMA = Path(__file__).parent.parent / "schemas" / "config.schema.yaml"
+_MOST_VALUES, _DEEPEST = 100_000, 20  # of a key of a configuration file
 _LARGEST = sys.float_info.max
 PHYSICS_SECTIONS = ("seed", "moduli", "ensemble", "search")
 _NAMES = ("datasets", "split_groups")  # sections in which every text is a name
@@ -36,9 +37,9 @@ def checked_config(raw: Mapping[str, Any]) -> dict[str, Any]:
 
     Data sets set to null are dropped: that is how a file on top of another takes one away.
     """
-    config = copy.deepcopy(dict(raw))
+    config = {section: None if value == "null" else value for section, value in copy.deepcopy(dict(raw)).items()}
     if isinstance(config.get("datasets"), dict):
-        config["datasets"] = {name: entry for name, entry in config["datasets"].items() if entry is not None}
+        config["datasets"] = {name: entry for name, entry in config["datasets"].items() if entry not in (None, "null")}
     try:
         config |= {section: _parsed(value) for section, value in config.items() if section not in _NAMES and isinstance(value, dict)}
         problems = list(_schema_problems(config))
@@ -59,15 +60,33 @@ def load_config(path: str | Path) -> dict[str, Any]:
 
 
 def read_config(path: str | Path) -> dict[str, Any]:
-    """Read a configuration file; :class:`ConfigError` if it is no YAML mapping or gives a key twice."""
+    """Read a configuration file; :class:`ConfigError` if it is no YAML mapping, gives a key twice, or is too large when written out."""
     try:
         require_regular(path)
         raw = yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)
+        if not isinstance(raw, dict):
+            raise ValueError(f"a configuration is a mapping of keys to values, this file holds {type(raw).__name__}")
+        _require_bounded(raw)
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); save the file as UTF-8") from error
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: no such file (seen from {Path.cwd()}); name a configuration, or work in the folder of a run") from error
     except (InputError, OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: not a readable YAML file: {error}") from error
-    if not isinstance(raw, dict):
-        raise ConfigError(f"{path}: a configuration is a mapping of keys to values, this file holds {type(raw).__name__}")
+        raise ConfigError(f"{path}: not a readable configuration: {str(error)[:1000]}") from error
     return raw
+
+
+def _require_bounded(raw: dict[str, Any]) -> None:
+    """Refuse values that contain themselves, or that aliases multiply beyond all use; the key at the top is named."""
+    for key, value in raw.items():
+        waiting, seen = [(value, 0)], 0
+        while waiting:
+            item, depth = waiting.pop()
+            seen += 1
+            if seen > _MOST_VALUES or depth > _DEEPEST:
+                raise ValueError(f"{key}: more than {_MOST_VALUES} values, or nested deeper than {_DEEPEST}; write it out without aliases")
+            children = [*item.keys(), *item.values()] if isinstance(item, dict) else item if isinstance(item, list) else ()
+            waiting += [(child, depth + 1) for child in children]
 
 
 def physics_sections(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -107,7 +126,28 @@ def _schema_problems(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML in which a key that is given twice is an error, not a silent choice."""
+    """YAML in which a key that is given twice is an error, not a silent choice, and so is a number in another base than ten."""
+
+    def construct_yaml_int(self, node):
+        """An integer; raises where YAML would read it in base 8 or 60, or where it is too long to be one."""
+        digits = node.value.lstrip("+-")
+        if ":" in digits or (len(digits) > 1 and digits[0] == "0" and digits.isdigit()):
+            read = "60" if ":" in digits else "8"
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{node.value} is a number in base {read} for YAML; write it in base 10, or in quotes", node.start_mark
+            )
+        try:
+            return super().construct_yaml_int(node)
+        except ValueError as error:
+            raise yaml.constructor.ConstructorError(None, None, f"a number of {len(digits)} digits is too long", node.start_mark) from error
+
+    def construct_yaml_float(self, node):
+        """A float; raises where YAML would read it in base 60."""
+        if ":" in node.value:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{node.value} is a number in base 60 for YAML; write it in base 10, or in quotes", node.start_mark
+            )
+        return super().construct_yaml_float(node)
 
     def construct_mapping(self, node, deep=False):
         """A mapping; raises at the first key that occurs twice."""
@@ -119,12 +159,18 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_yaml_float)
+
+
 def _parsed(value: Any) -> Any:
     """Numbers for the strings that ``snakemake --config 'memory={batch_mb: 32}'`` makes of numbers inside braces."""
     if isinstance(value, dict):
         return {key: _parsed(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_parsed(item) for item in value]
+    if value == "null":
+        return None
     try:
         return float(value) if isinstance(value, str) and not value.isdigit() else int(value) if isinstance(value, str) else value
     except ValueError:
@@ -185,6 +231,11 @@ def _broken_relations(config: Mapping[str, Any]) -> Iterator[str]:
         return
     if not config["datasets"]:
         yield "datasets: none is left; add one (config.yaml shows how)"
+    for name, entry in config["datasets"].items():
+        for key, value in entry.items():
+            for text in value if isinstance(value, list) else [value]:
+                if isinstance(text, str) and "\0" in text:
+                    yield f"datasets.{name}.{key}: {text!r}: a name cannot hold the character NUL; write it without"
     folded: dict[str, str] = {}
     for name in config["datasets"]:
         if folded.setdefault(name.lower(), name) != name:

@@ -5,10 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 
+def printable(text: str) -> str:
+    """Return a text as a terminal may show it: what is not printable is escaped, as are marks that change the direction of writing."""
+    return "".join(c if c.isprintable() or c in "\t\n" else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
 class VacuagymError(Exception):
     """Any failure that has an explanation; the process exits with ``exit_code``."""
 
     exit_code = 1
+
+    def __init__(self, message: str):
+        super().__init__(printable(message))
 
 
 class ConfigError(VacuagymError):

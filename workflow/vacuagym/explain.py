@@ -140,7 +140,9 @@ def _unlabelled(key: str, dataset: str, namespace: str | None, number: int, sett
                 missing = row["moduli"] is None
                 n = Physics.from_mapping(sections).moduli(np.array([row["moduli"] or 0]), np.array([missing]))
                 return Geometry(key, dataset, namespace, number, int(n[0]), sections, None)
-    raise InputError(f"{entry['path']}: no geometry {key}")
+    computed = settings["datasets"][dataset]["source"] == "toric_bases" and settings["n_limit"]
+    limited = f"; with n_limit {settings['n_limit']} only the first geometries are computed" if computed else ""
+    raise InputError(f"{entry['path']}: no geometry {key}{limited}")
 
 
 def _changes(made: Mapping[str, Any], config: str | Path) -> list[str]:

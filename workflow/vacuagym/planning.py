@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from vacuagym.config import digest
-from vacuagym.errors import ConfigError, InputError, VacuagymError
+from vacuagym.errors import ConfigError, InputError, VacuagymError, printable
 from vacuagym.fingerprint import PLAN_CODE, code_fingerprint
 from vacuagym.footers import table_state
 from vacuagym.limits import table_memory_mb
@@ -113,7 +113,7 @@ def plan_dataset(dataset: str, entry: Mapping[str, Any], shard_size: int, n_limi
         if plan.state != table_state(table["path"]):
             raise InputError(f"{table['path']}: the table has changed while it was planned; run the same command again")
     if plan.warning:
-        print(f"warning: data set {dataset}: {plan.warning}", file=sys.stderr)
+        print(f"warning: data set {dataset}: {printable(plan.warning)}", file=sys.stderr)
     return plan
 
 

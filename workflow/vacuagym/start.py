@@ -12,7 +12,7 @@ from typing import Any
 
 from vacuagym import orphans
 from vacuagym.config import read_config
-from vacuagym.errors import VacuagymError
+from vacuagym.errors import VacuagymError, printable
 from vacuagym.pipeline import Pipeline
 from vacuagym.run_lock import hold_run_lock, holder, turn_to_start
 from vacuagym.stale_files import settle
@@ -103,5 +103,5 @@ def _told(error: OSError) -> str:
 
 
 def _end(message: str, exit_code: int) -> None:
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {printable(message)}", file=sys.stderr)
     raise SystemExit(exit_code)

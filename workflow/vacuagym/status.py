@@ -13,10 +13,32 @@ from pathlib import Path
 from vacuagym.errors import ConfigError, InputError, VacuagymError
 from vacuagym.log_tail import last_lines
 from vacuagym.parquet import file_metadata, open_parquet
-from vacuagym.pipeline import CONFIGURATION, LABEL_TABLE, LABELS, Pipeline
+from vacuagym.pipeline import (
+    CONFIGURATION,
+    DATASET,
+    FEATURES,
+    LABEL_TABLE,
+    LABELS,
+    REPORT,
+    SPLIT,
+    VALIDATION,
+    VERDICT,
+    VERIFICATION,
+    Pipeline,
+)
 from vacuagym.run_lock import holder, started
 from vacuagym.stale_files import ASIDE
 from vacuagym.whole_files import read_json
+
+_RULES = {  # by what they make, where that has another name
+    "labels": "merge",
+    "splits": "split",
+    "verification": "verify",
+    "validation": "validate",
+    "verdict": "gate",
+    "SHA256SUMS": "dataset",
+}
+COMMAND = "snakemake --cores 2 --resources mem_mb=12000"
 
 
 @dataclass
@@ -74,10 +96,10 @@ def print_status() -> None:
     try:
         pipeline = read_json(CONFIGURATION, lambda config: Pipeline({"seed": config["seed"], **config}))
     except FileNotFoundError:
-        print(f"nothing has run in {Path.cwd()} yet; start with: snakemake --cores 2 --resources mem_mb=12000")
+        print(f"nothing has run in {Path.cwd()} yet; start with: {COMMAND}")
         return
     except (InputError, ConfigError):
-        print(f"{CONFIGURATION} is not whole; make it again with: snakemake --cores 2 --resources mem_mb=12000")
+        print(f"{CONFIGURATION} is not whole; make it again with: {COMMAND}")
         return
     who = holder()
     print(f"run: {who}" if who else "run: none at work in this folder")
@@ -96,20 +118,60 @@ def print_status() -> None:
     print(f"declared for each label job: {pipeline.label_memory_mb()} MB")
     for log in [log for status in statuses for log in status.failed][:5]:
         print(f"failed: {log}")
-    _print_outlook(statuses, who is not None)
+    _print_outlook(statuses, pipeline, since)
 
 
-def _print_outlook(statuses: list[DatasetStatus], live: bool) -> None:
+def _print_outlook(statuses: list[DatasetStatus], pipeline: Pipeline, since: float | None) -> None:
     rows, done = sum(s.rows for s in statuses), sum(s.rows_done for s in statuses)
     seconds = sum(s.seconds for s in statuses)
-    if live and 0 < done < rows and seconds:
+    if since is not None and 0 < done < rows and seconds:
         cores = max(1, sum(s.running for s in statuses))
         left = (rows - done) * seconds / done / cores
         print(f"labels: {100 * done // rows}% of the planned rows, about {_clock(left)} left with {cores} at work")
-    elif not live and (done < rows or not all(s.planned for s in statuses)):
-        print("next: snakemake --cores 2 --resources mem_mb=12000 does what is missing")
-    elif Path(LABEL_TABLE).exists():
-        print(f"labels: all done; the table is {LABEL_TABLE}")
+    complete = done == rows and all(s.planned for s in statuses)
+    missing = _missing(pipeline) if complete else []
+    if complete:
+        made = "" if LABEL_TABLE in missing else f"; the table is {LABEL_TABLE}"
+        print(f"labels: all done{made}")
+    if missing and since is not None:
+        print(f"then: {_at_work(missing, since) or 'waiting'}; still to come: {', '.join(missing)}")
+    elif since is None and (missing or not complete):
+        print(f"missing: {', '.join(missing)}" if missing else "missing: labels, and all that is made from them")
+        print(f"next: {COMMAND} does what is missing")
+    elif complete:
+        print(f"all done; look at {REPORT}")
+
+
+def _missing(pipeline: Pipeline) -> list[str]:
+    """Return the results behind the labels that are not there, or older than the label table."""
+    behind = [FEATURES.format(dataset=name) for name in pipeline.datasets]
+    behind += [SPLIT.format(split=name) for name in pipeline.splits()]
+    behind += [VERIFICATION, VALIDATION, REPORT, VERDICT, DATASET]
+    table = _time(LABEL_TABLE)
+    return [path for path in (LABEL_TABLE, *behind) if _time(path) < max(table, 1.0)]
+
+
+def _at_work(missing: list[str], since: float) -> str:
+    """Return the rules of this run that have begun and whose results are missing, by their logs."""
+    rules = {Path(path).parent.name if Path(path).parent.name in ("features", "splits") else Path(path).stem for path in missing}
+    logs = {
+        "labels": "merge",
+        "splits": "split",
+        "verification": "verify",
+        "validation": "validate",
+        "verdict": "gate",
+        "SHA256SUMS": "dataset",
+    }
+    names = sorted(logs.get(rule, rule) for rule in rules)
+    begun = [name for name in names if any(log.stat().st_mtime >= since for log in Path("logs", name).rglob("*.log"))]
+    return ", ".join(begun) + " at work" if begun else ""
+
+
+def _time(path: str) -> float:
+    try:
+        return Path(path).stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def watch_status(seconds: float) -> None:

@@ -27,8 +27,11 @@ def watch(stall_minutes: float) -> None:
 
 
 def _watch(seconds: float) -> None:
-    while (silent := time.monotonic() - _last) < seconds:
-        time.sleep(min(seconds - silent, 5.0))
+    """Count ticks without progress: they stop with a process that is stopped, and with a machine that sleeps."""
+    tick, silent, seen = min(seconds / 4, 5.0), 0.0, _last
+    while silent < seconds:
+        time.sleep(tick)
+        silent, seen = (silent + tick if _last == seen else 0.0), _last
     message = f"error: no progress for {seconds / 60:g} minutes; the job was ended (stall_minutes in the configuration sets the patience)"
     print(message, file=sys.stderr, flush=True)
     os._exit(1)

@@ -13,6 +13,7 @@ import yaml
 from jinja2 import Environment, StrictUndefined
 
 from vacuagym import __version__
+from vacuagym.errors import printable
 from vacuagym.report.figures import Figure, label_figures, point_figures, search_figures
 from vacuagym.report.histograms import Distributions
 from vacuagym.report.job_figures import duration, job_figures
@@ -28,7 +29,9 @@ def page(document: Mapping[str, Any], counts: Distributions, configuration: Mapp
     ``document`` is the validation, ``configuration`` the settings of the run, ``about`` the metadata of the label table. Names of data
     sets and keys come from outside: whatever they hold is shown as text.
     """
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
+    environment = Environment(
+        finalize=_shown, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
     checks = sorted(document["checks"], key=lambda check: check["passed"])  # what has failed comes first
     return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
         passed=document["verdict"]["passed"],
@@ -101,3 +104,8 @@ def _found(found: Any) -> str:
     if isinstance(found, Mapping):
         return ", ".join(f"{name} {value:,}" for name, value in found.items())
     return f"{found:,}" if isinstance(found, int) else str(found)
+
+
+def _shown(value: object) -> object:
+    """Escape what is not printable in texts; markup of ours is no plain text."""
+    return printable(value) if type(value) is str else value

@@ -6,14 +6,17 @@ from pathlib import Path
 
 import numpy as np
 
+from vacuagym.config import load_config
 from vacuagym.eft.ensemble import REGIMES
 from vacuagym.eft.streams import stream_key
-from vacuagym.errors import VacuagymError
+from vacuagym.errors import InputError, VacuagymError
 from vacuagym.explain import Geometry, find_geometry
+from vacuagym.pipeline import CONFIGURATION
 from vacuagym.search.geometries import Physics, SearchedGeometries, search_geometries
 from vacuagym.search.labels import LABELS
 from vacuagym.search.stack import METHODS, Outcome
 from vacuagym.second_opinion import disagreements, redraw
+from vacuagym.whole_files import read_json
 
 
 def explain(key: str, config: Path, labels: Path, precise: bool) -> None:
@@ -22,7 +25,9 @@ def explain(key: str, config: Path, labels: Path, precise: bool) -> None:
     for change in changes:
         print(f"note: {change}; explained is the label")
     if geometry.row is None:
-        print(f"note: {key} has no label yet; this is what it would get")
+        limit = _limit(config)
+        why = "" if limit is None else f": the last run had n_limit {limit}, and labels the {limit} lowest ids of a data set only"
+        print(f"note: {key} has no label yet{why}; this is what it would get")
     physics = Physics.from_mapping(geometry.sections)
     streams = stream_key(physics.seed, geometry.dataset, geometry.namespace)[None], np.array([geometry.number])
     found = search_geometries(physics, geometry.n, *streams)
@@ -40,6 +45,14 @@ def explain(key: str, config: Path, labels: Path, precise: bool) -> None:
     if differences:
         raise VacuagymError(f"{key}: the table differs from its second derivation:\n  " + "\n  ".join(differences))
     print("the table agrees: couplings drawn again, critical point polished and spectrum taken by other code")
+
+
+def _limit(config: Path) -> int | None:
+    """Return n_limit of the last run in this folder, or of the configuration where nothing has run."""
+    try:
+        return read_json(CONFIGURATION, lambda settings: settings["n_limit"])
+    except (OSError, InputError):
+        return load_config(config)["n_limit"]
 
 
 def _print_trials(found: SearchedGeometries) -> None:
