@@ -159,7 +159,7 @@ def test_any_order_of_changes_ends_with_the_labels_of_a_fresh_run(fresh_labels):
         Walk,
         settings=settings(
             max_examples=3,
-            stateful_step_count=6,
+            stateful_step_count=5,
             derandomize=True,
             deadline=None,
             suppress_health_check=list(HealthCheck),
@@ -254,4 +254,3 @@ def test_files_from_the_future_stop_no_run(workspace, what):
     os.utime(workspace.folder / what, (soon, soon))
     (workspace.folder / LABELS).unlink()
     workspace.snakemake()
-    workspace.snakemake("--config", "seed=7")

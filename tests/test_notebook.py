@@ -77,6 +77,12 @@ class TestQuickstart:
         link = re.search("href='([^']+)'", html(outputs["report"]))[1]
         assert (NOTEBOOK.parent / link).resolve() == (folder / "results/report.html").resolve()
 
+    def test_the_model_from_the_potential_stands_beside_what_knows_nothing(self, executed):
+        outputs, _ = executed
+        cells = re.findall(r"<t[hd][^>]*>([^<]*)</t[hd]>", html(outputs["potential-model"]))
+        scores = {name: float(cells[cells.index(name) + 1]) for name in ("most common label", "n alone", "potential")}
+        assert all(0 <= score <= 1 for score in scores.values())
+
     def test_the_scores_stand_beside_those_of_n_alone(self, executed):
         outputs, folder = executed
         splits = json.loads((folder / "results/validation.json").read_text())["splits"]

@@ -15,13 +15,12 @@ from contextlib import suppress
 from logging import ERROR, INFO, WARNING, LogRecord
 
 from snakemake import logging as default
-from snakemake.common import NOTHING_TO_BE_DONE_MSG, get_appdirs
+from snakemake.common import NOTHING_TO_BE_DONE_MSG
 from snakemake.settings.enums import Quietness
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from vacuagym.config import read_config
-from vacuagym.errors import VacuagymError
+from vacuagym.before_snakefile import refuse_unreadable_configurations, use_a_cache_that_works
 from vacuagym.log_tail import last_lines
 
 LINES, INTERVAL = 1000, 1.0  # lines of one job each, then of two, and so on; least seconds between lines of jobs that have no log
@@ -38,36 +37,7 @@ EXIT_STATUS = re.compile(r"(returned non-zero exit status \d+|died with .+?)\.?\
 SNAKEMAKE = os.path.dirname(default.__file__)  # no separator at the end: also the prefix of the snakemake_* packages beside it
 
 
-def use_a_cache_that_works() -> None:
-    """Let Snakemake keep its cache in the run folder where the user's own cannot be written, as without a home.
-
-    Snakemake makes that folder before it reads a Snakefile, and after it has imported its plugins.
-    """
-    try:
-        os.makedirs(get_appdirs().user_cache_dir, exist_ok=True)
-    except OSError:
-        os.environ["XDG_CACHE_HOME"] = os.path.abspath(os.path.join(".snakemake", "cache"))
-
-
 use_a_cache_that_works()
-
-
-def refuse_unreadable_configurations(arguments: list[str]) -> None:
-    """End the process with one message where a --configfile cannot be read: Snakemake would show a traceback.
-
-    Snakemake reads these files before the Snakefile, and after it has made its loggers.
-    """
-    named = False
-    for argument in arguments:
-        option, equals, value = argument.partition("=")
-        if argument.startswith("-"):
-            named = option in ("--configfile", "--configfiles")
-        if named and (equals or not argument.startswith("-")):
-            try:
-                read_config(value if argument.startswith("-") else argument)
-            except VacuagymError as error:
-                print(f"error: {error}", file=sys.stderr)
-                raise SystemExit(error.exit_code) from None
 
 
 def clock(seconds: float) -> str:

@@ -22,10 +22,17 @@ os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 __version__ = "0.1.0"
 
 
-def __getattr__(name: str):
-    """``vacuagym.rebuild``, imported when it is first used: the package itself must be importable before NumPy."""
-    if name == "rebuild":
-        from vacuagym.explain import rebuild
+_LATE = {"rebuild": "vacuagym.explain", "potentials": "vacuagym.potential_stacks"}  # by module
 
-        return rebuild
+
+def __getattr__(name: str):
+    """Import what users call when it is first used: the package itself must be importable before NumPy."""
+    if name in _LATE:
+        from importlib import import_module
+
+        return getattr(import_module(_LATE[name]), name)
     raise AttributeError(f"module 'vacuagym' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_LATE])
