@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+import vacuagym
 from conftest import ROOT
 from vacuagym.errors import ConfigError, InputError, VacuagymError
 from vacuagym.label_meanings import MEANINGS, OF_WHAT, label_groups
@@ -36,7 +37,7 @@ def inputs(labelled_run, tmp_path, monkeypatch) -> Path:
     return tmp_path / "copy"
 
 
-def publish(splits=("iid", "ood_complexity", "ood_dataset_a"), features=("a", "b"), output="results/dataset", published=None) -> Path:
+def publish(splits=("iid", "ood_complexity", "ood_dataset_a"), features=("a", "b"), output="results/dataset", published=None, potential=False) -> Path:
     dataset(
         Path("results/labels.parquet"),
         [Path(f"results/splits/{name}.parquet") for name in splits],
@@ -45,6 +46,7 @@ def publish(splits=("iid", "ood_complexity", "ood_dataset_a"), features=("a", "b
         Path("results/configuration.json"),
         Path(output),
         published,
+        potential,
     )
     return Path(output)
 
@@ -139,6 +141,49 @@ def test_train_shares_are_passed_on(inputs):
 
 
 # --------------------------------------------------------------------------------------------------------------------------- files
+
+
+def test_the_couplings_of_every_row_are_those_of_its_potential(inputs):
+    folder = publish(potential=True)
+    stacks = vacuagym.potentials(pq.read_table("results/splits/iid.parquet")["key"].to_pylist())
+    of_key = {key: (n, stack, place) for n, (keys, stack) in stacks.items() for place, key in enumerate(keys)}
+    assert len(stacks) > 1
+    for fold in FOLDS:
+        main = {row["key"]: row for row in rows_of(folder, "iid", fold)}
+        rows = rows_of(folder, "potential", fold)
+        assert [row["key"] for row in rows] == list(main)
+        for row in rows:
+            n, stack, place = of_key[row["key"]]
+            K = np.zeros((n, n))
+            K[np.triu_indices(n)] = row["K"]
+            np.testing.assert_array_equal(K + np.triu(K, 1).T, stack.K[place])
+            np.testing.assert_array_equal(row["b"], stack.b[place])
+            assert [row[name] for name in ("A", "a", "D", "p", "gamma")] == [getattr(stack, name)[place] for name in ("A", "a", "D", "p", "gamma")]
+            assert (row["delta"], row["n_moduli"], row["stability"]) == (stack.delta, n, main[row["key"]]["stability"])
+
+
+def test_a_configuration_with_couplings_changes_no_other_and_is_described(inputs):
+    plain = everything(publish())
+    described = everything(publish(potential=True))
+    assert {name: data for name, data in plain.items() if name.startswith("data/")}.items() <= described.items()
+    head = yaml.safe_load(described["README.md"].decode().split("---\n")[1])
+    columns = {info["config_name"]: [column["name"] for column in info["features"]] for info in head["dataset_info"]}
+    assert columns["potential"] == ["key", "n_moduli", "stability", "K", "b", "A", "a", "D", "p", "gamma", "delta"]
+    records = {record["name"]: [field["name"] for field in record["field"]] for record in json.loads(described["croissant.json"])["recordSet"]}
+    assert records["potential"] == ["fold", *columns["potential"]]
+    assert records["iid"] == ["fold", *columns["iid"]]
+    assert b"divided into training, validation and test rows in 3 ways" in described["README.md"]
+    for line in described["SHA256SUMS"].decode().splitlines():
+        assert line[:64] == hashlib.sha256(described[line[66:]]).hexdigest()
+    assert everything(publish()) == plain
+
+
+def test_couplings_are_cut_into_batches_by_their_size(inputs, monkeypatch):
+    publish(potential=True)
+    whole = rows_of(Path("results/dataset"), "potential", "train")
+    monkeypatch.setattr(stage, "bytes_of_row", lambda n: stage.CHUNK_BYTES // 3)
+    publish(potential=True)
+    assert rows_of(Path("results/dataset"), "potential", "train") == whole
 
 
 def test_files_are_cut_and_numbered_as_the_field_expects(inputs, monkeypatch):

@@ -87,7 +87,8 @@ rule dataset:
         # Written at the start of every run, so not an input; what the data set takes from it is in its settings file.
         configuration=paths.CONFIGURATION,
         folder=os.path.dirname(paths.DATASET),
+        publish="--potential" if run.config["publish"]["potential"] else "",
     shell:
         "exec python -P -m vacuagym dataset --labels={input.labels:q} --splits {input.splits:q} --features {input.features:q}"
         " --validation={input.validation:q}"
-        " --configuration={params.configuration:q} --output={params.folder:q}" + run.job_options
+        " --configuration={params.configuration:q} {params.publish} --output={params.folder:q}" + run.job_options

@@ -126,7 +126,7 @@ def _record_set(publication: Publication, name: str) -> dict[str, Any]:
         "name": name,
         "description": f"the configuration {name}: {', '.join(publication.folds(name))}",
         "key": {"@id": f"{name}/key"},
-        "field": [fold, *(_field(name, column) for column in publication.columns)],
+        "field": [fold, *(_field(name, column) for column in publication.columns_of(name))],
     }
 
 

@@ -17,7 +17,7 @@ from vacuagym.config import PHYSICS_SECTIONS
 from vacuagym.dataset_head import head_text
 from vacuagym.fold_rules import FOLDS
 from vacuagym.label_meanings import MEANINGS, OF_WHAT, complexity_note, label_groups
-from vacuagym.publication import Publication
+from vacuagym.publication import Publication, PublishedColumn
 from vacuagym.search.labels import LABELS
 
 _PROJECT = Path(__file__).parent.parent.parent
@@ -94,7 +94,7 @@ def description(publication: Publication) -> str:
         f"For each of {rows:,} geometries of string compactifications ({', '.join(publication.about['datasets'])}): the stability of the "
         "vacuum of one toy effective field theory, with its critical point, Hessian spectrum and couplings, labelled by the "
         f"VacuaGym pipeline {vacuagym.__version__}, and divided into training, validation and test rows in "
-        f"{len(publication.configurations)} ways."
+        f"{len(publication.divisions)} ways."
     )
 
 
@@ -153,7 +153,7 @@ Bits of a label, and how many of them n tells. The last column is what chance al
 
 def _splits(publication: Publication) -> str:
     rows = []
-    for name in publication.configurations:
+    for name in publication.divisions:
         about, figures = publication.splits[name], publication.validation["splits"].get(name, {})
         baseline = figures.get("baseline") or {}
         sizes = {fold: sum(file.rows for file in files) for fold, files in publication.folds(name).items()}
@@ -187,8 +187,19 @@ def _test_fold(name: str, about: Mapping[str, Any], figures: Mapping[str, Any]) 
 
 
 def _columns(publication: Publication) -> str:
-    rows = [[_name(column.name), str(column.type).replace("<item: ", "<"), column.meaning] for column in publication.columns]
-    return f"## Columns\n\n{_table(['column', 'type', 'meaning'], rows)}"
+    text = f"## Columns\n\n{_column_table(publication.columns)}"
+    for name, columns in publication.own_columns.items():
+        text += f"""
+The configuration `{name}` has other columns, and the folds of `{publication.divisions[0]}`. It holds the potential of the draw that
+decided the label, from which the label can be learnt:
+
+{_column_table(columns)}"""
+    return text
+
+
+def _column_table(columns: Sequence[PublishedColumn]) -> str:
+    rows = [[_name(column.name), str(column.type).replace("<item: ", "<"), column.meaning] for column in columns]
+    return _table(["column", "type", "meaning"], rows)
 
 
 def _loading(publication: Publication) -> str:

@@ -42,12 +42,13 @@ def _files_head(publication: Publication, name: str, default: bool) -> dict[str,
 
 
 def _info(publication: Publication) -> list[dict[str, Any]]:
-    """Columns and sizes of each configuration. The columns are one object, which YAML writes once and refers to."""
-    features = [{"name": column.name, **_feature(column)} for column in publication.columns]
-    infos = []
+    """Columns and sizes of each configuration. Equal columns are one object, which YAML writes once and refers to."""
+    infos, objects = [], {}
     for name in publication.configurations:
         folds = publication.folds(name)
         every = [file for files in folds.values() for file in files]
+        columns = publication.columns_of(name)
+        features = objects.setdefault(columns, [{"name": column.name, **_feature(column)} for column in columns])
         infos.append(
             {
                 "config_name": name,

@@ -31,6 +31,7 @@ DATASET_CODE = (
     "stages/split.py",
     "side_by_side.py",
     *_DATASET_TEXTS,
+    "published_potentials.py",
     "stages/dataset.py",
 )
 REPORT_CODE = ("charts.py", "label_meanings.py", "report", "stages/report.py")

@@ -283,7 +283,7 @@ class Pipeline:
             "verification": [self.config["verify"], self.verify_code],
             "validation": [self.config["validation"], self.validate_code],
             "report": [self.report_code],
-            "dataset": [self.datasets, self.config["splits"], self.dataset_code, *_published_texts()],
+            "dataset": [self.datasets, self.config["splits"], self.config["publish"], self.dataset_code, *_published_texts()],
         }
 
     def record_settings(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,7 @@ class Publication:
     validation: Mapping[str, Any]
     settings: Mapping[str, Any]
     published: str | None = None
+    own_columns: Mapping[str, tuple[PublishedColumn, ...]] = field(default_factory=dict)  # of configurations with other columns
 
     @property
     def title(self) -> str:
@@ -68,6 +69,15 @@ class Publication:
         """The names of the configurations, the default one first; one without a row is none."""
         names = dict.fromkeys(file.configuration for file in self.files)
         return sorted(names, key=lambda name: name != "iid")
+
+    @property
+    def divisions(self) -> list[str]:
+        """The configurations that divide the rows in a way of their own: those of a split."""
+        return [name for name in self.configurations if name in self.splits]
+
+    def columns_of(self, configuration: str) -> tuple[PublishedColumn, ...]:
+        """The columns of a configuration."""
+        return self.own_columns.get(configuration, self.columns)
 
     @property
     def given(self) -> list[str]:

@@ -61,7 +61,7 @@ def add_dataset(stages) -> None:
 
         hold_to_memory(table_memory_mb(), options.mem_mb)
         figures = (options.validation, options.configuration)
-        dataset(options.labels, options.splits, options.features, *figures, options.output, options.published)
+        dataset(options.labels, options.splits, options.features, *figures, options.output, options.published, options.potential)
 
     parser = stage(stages, "dataset", run, "write labels, splits and features as a data set that other libraries load in one line")
     parser.add_argument("--labels", type=Path, default=Path("results/labels.parquet"), help="label table (default: %(default)s)")
@@ -69,5 +69,6 @@ def add_dataset(stages) -> None:
     parser.add_argument("--features", type=Path, nargs="*", default=[], help="files of feature columns, named by their data set")
     parser.add_argument("--validation", type=Path, default=Path("results/validation.json"), help="figures of vacuagym validate")
     parser.add_argument("--configuration", type=Path, default=Path("results/configuration.json"), help="the settings of the run")
+    parser.add_argument("--potential", action="store_true", help="add a configuration with the couplings of every row")
     parser.add_argument("--published", metavar="YYYY-MM-DD", help="date of publication, for the Croissant description (default: none)")
     parser.add_argument("--output", type=Path, required=True, help="folder to write; its SHA256SUMS appears last")

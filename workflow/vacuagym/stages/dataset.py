@@ -26,6 +26,8 @@ from vacuagym.label_table import SCHEMA
 from vacuagym.limits import CHUNK_BYTES, peak_memory_mb
 from vacuagym.parquet import TableWriter, file_metadata, open_parquet, read_batches, row_bytes, write_table
 from vacuagym.publication import TRAIN_SHARE, DataFile, Publication, PublishedColumn, feature_names, published_columns
+from vacuagym.published_potentials import COLUMNS as COUPLINGS
+from vacuagym.published_potentials import NEEDED, OF_LABELS, POTENTIAL, bytes_of_row, coupling_columns
 from vacuagym.side_by_side import feed
 from vacuagym.stages.merge import ROW_GROUP
 from vacuagym.whole_files import read_json, remove_abandoned, write_text
@@ -44,33 +46,45 @@ def dataset(
     configuration: Path,
     output: Path,
     published: str | None = None,
+    potential: bool = False,
 ) -> None:
     """Write the data set into the folder ``output``: files of an earlier one are replaced or removed, SHA256SUMS appears last.
 
     ``features`` are files named by their data set, with the rows of that data set in the label table's order and a column ``key``;
-    ``published`` is the date that the Croissant description gives, if one is known.
+    ``published`` is the date that the Croissant description gives, if one is known. ``potential`` adds a configuration of that name
+    with the couplings of every row.
     """
     (output / CHECKSUMS).unlink(missing_ok=True)
     about = file_metadata(open_parquet(labels))
     figures = read_json(validation)
     if not figures["verdict"]["passed"]:
         raise VacuagymError(f"{validation}: checks failed ({', '.join(figures['verdict']['failed'])}); such labels are not published")
-    named = _by_name(splits, "split", r"[A-Za-z0-9_-]+")
+    named = _by_name(splits, "split", rf"(?!{POTENTIAL}$)[A-Za-z0-9_-]+")
     sizes = {name: file_metadata(open_parquet(path)) for name, path in named.items()}
     tables = _by_name(features, "data set", "|".join(map(re.escape, about["datasets"])))
     schemas = {name: open_parquet(path).schema_arrow for name, path in tables.items()}
     columns = published_columns(tables, schemas)
-    names = {name: {fold: _file_names(name, fold, sizes[name]["folds"][fold]) for fold in FOLDS} for name in named}
+    own_columns: dict[str, tuple[PublishedColumn, ...]] = {}
+    written = dict(named)
+    if potential:
+        divided_as = "iid" if "iid" in named else next(iter(named))
+        written[POTENTIAL] = named[divided_as]
+        own_columns[POTENTIAL] = (*(column for column in columns if column.name in OF_LABELS), *COUPLINGS)
+    names = {
+        name: {fold: _file_names(name, fold, sizes[path.stem]["folds"][fold]) for fold in FOLDS} for name, path in written.items()
+    }
     _remove_others(output, {name for folds in names.values() for own in folds.values() for name in own})
     files: list[DataFile] = []
-    for name, path in named.items():
+    for name, path in written.items():
         metadata = {"split": name, "seed": about["seed"], "fingerprint": about["fingerprint"], "physics": about["physics"]}
-        files += _write_split(labels, path, tables, columns, output, names[name], metadata)
+        schema = pa.schema([(column.name, column.type) for column in own_columns.get(name, columns)])
+        joined = _rows_with_potential(labels, path, schema, about) if name == POTENTIAL else _joined_rows(labels, path, tables, schema)
+        files += _write_split(joined, schema, output, names[name], metadata)
         print(f"{name}: {sum(f.rows for f in files if f.configuration == name)} rows, peak {peak_memory_mb():.0f} MB", flush=True)
     if not files:
         raise VacuagymError(f"{labels}: no row is in any fold of {', '.join(named)}; there is nothing to publish")
     settings = read_json(configuration)
-    publication = Publication(columns, tuple(files), about, sizes, figures, settings, published)
+    publication = Publication(columns, tuple(files), about, sizes, figures, settings, published, own_columns)
     texts = {"README.md": card_text(publication), "LICENSE.md": license_text(publication), "croissant.json": croissant_text(publication)}
     sums = {file.path: file.sha256 for file in files}
     for name, text in texts.items():
@@ -108,19 +122,16 @@ def _remove_others(output: Path, names: set[str]) -> None:
 
 
 def _write_split(
-    labels: Path,
-    split: Path,
-    features: Mapping[str, Path],
-    columns: Sequence[PublishedColumn],
+    joined: Iterator[tuple[pa.Table, np.ndarray]],
+    schema: pa.Schema,
     output: Path,
     names: Mapping[str, Sequence[str]],
     metadata: Mapping[str, Any],
 ) -> list[DataFile]:
     """Write the files of one configuration, its folds side by side."""
-    schema = pa.schema([(column.name, column.type) for column in columns])
     with ExitStack() as stack:
         folds = [stack.enter_context(_fold_files(output, fold, names[fold], schema, metadata)) for fold in FOLDS]
-        for rows, codes in _joined_rows(labels, split, features, schema):
+        for rows, codes in joined:
             for code, fold in enumerate(folds):
                 fold.add(rows.filter(pa.array(codes == code)))
     return [file for fold in folds for file in fold.done]
@@ -144,6 +155,20 @@ def _joined_rows(labels: Path, split: Path, features: Mapping[str, Path], schema
         yield rows.select(schema.names).cast(schema), _fold_codes(beside)
     for path, rest in ((split, folds), *((table.path, table.feed) for table in tables.values())):
         _require_same_keys(pa.chunked_array([[]], pa.string()), rest.take(1)["key"], labels, path)
+
+
+def _rows_with_potential(labels: Path, split: Path, schema: pa.Schema, about: Mapping[str, Any]) -> Iterator[tuple[pa.Table, np.ndarray]]:
+    """The rows of a split with their couplings, and their folds; in batches whose potentials take :data:`CHUNK_BYTES`."""
+    columns = list(dict.fromkeys([*OF_LABELS, *NEEDED]))
+    batch_rows = max(1, min(_BATCH_ROWS, CHUNK_BYTES // bytes_of_row(about["physics"]["moduli"]["max"])))
+    folds = feed(split, ["key", "fold"], batch_rows)
+    for batch in read_batches(open_parquet(labels), labels, columns, batch_rows=batch_rows):
+        rows = pa.Table.from_batches([batch])
+        here, beside = folds.take_among(rows["key"])
+        rows = rows.filter(here)
+        _require_same_keys(rows["key"], beside["key"], labels, split)
+        own = {name: rows[name] for name in OF_LABELS} | coupling_columns(about["physics"], rows)
+        yield pa.table(own).select(schema.names).cast(schema), _fold_codes(beside)
 
 
 def _fold_codes(rows: pa.Table) -> np.ndarray:
