@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vacuagym.cli import main
-from vacuagym.config import SCHEMA, canonical_json, checked_config, digest, load_config, physics_sections, read_config
+from vacuagym.config import SCHEMA, canonical_json, checked_config, digest, load_config, physics_sections
+from vacuagym.config_file import read_config
 from vacuagym.errors import ConfigError
 from vacuagym.limits import BATCH_MB
 
@@ -110,7 +111,10 @@ def wrong_values(path, default):
     if isinstance(default, list):
         return [None, True, 1.0, "1-2", [], [1.0], [1.0, 2.0, 3.0], ["low", "high"], [None, 1.0], [True, 1.0], [[1.0, 2.0]], {"low": 1.0}]
     text = isinstance(default, str) or path[:2] == ("datasets", "ks") or path == ("datasets", "fth6d", "moduli")
-    wrong = [True, False, [], {}, [1], {"a": 1}]
+    wrong = [[], {}, [1], {"a": 1}]
+    if isinstance(default, bool):
+        return [None, *wrong, 0, 1, 0.5, "", "yes"]
+    wrong += [True, False]
     if text:
         wrong += [1, 1.5, ""]
     else:
@@ -630,6 +634,16 @@ BAD_FILES = {
     "a number of 5,000 digits": (b"seed: " + b"9" * 5000 + b"\n", "a number of 5000 digits is too long"),
     "base 60": (b"seed: 1:30\n", "1:30 is a number in base 60"),
     "base 60 with a fraction": (b"stall_minutes: 1:30.5\n", "1:30.5 is a number in base 60"),
+    "base 8 with a line below": (b"seed: 0_17\n", "0_17 is a number in base 8"),
+    "a number in base 16 of 6,000 digits": (b"seed: 0x" + b"f" * 6000 + b"\n", "a number of 6002 digits is too long"),
+    "an empty integer": (b"seed: !!int ''\n", "'' is no int"),
+    "an empty float": (b"seed: !!float ''\n", "'' is no float"),
+    "a boolean that is none": (b"seed: !!bool maybe\n", "'maybe' is no bool"),
+    "a mapping that is a text": (b"seed: !!map x\n", "expected a mapping node"),
+    "merges of merges": (
+        b"a0: &a0 {x: 1}\n" + b"".join(b"a%d: &a%d {<<: [*a%d, *a%d], y%d: 1}\n" % (i, i, i - 1, i - 1, i) for i in range(1, 40)),
+        "more than 1000 keys are merged",
+    ),
     "base 8": (b"seed: 017\n", "017 is a number in base 8"),
     "an anchor that holds itself": (b"datasets: &a\n  t: *a\n", "datasets: more than"),
     "a bomb": (
@@ -660,13 +674,28 @@ def test_snakemake_shows_one_message_for_them(workspace, kind):
     assert BAD_FILES[kind][1] in run.stdout
 
 
-@pytest.mark.parametrize("key", ["n_limit"])
+@pytest.mark.parametrize("key", ["n_limit", "shard_size"])
 def test_counts_beyond_64_bits_are_refused(key):
     assert names_key(refusal({key: 2**63}), (key,))
     checked_config({key: 2**63 - 1})
 
 
+def test_a_wrong_key_is_told_with_the_file_or_the_option_that_sets_it(workspace):
+    (workspace.folder / "mine.yaml").write_text("datasets: {t: {source: table, path: t.parquet}}\nsearch: {n_samples: 0}\n")
+    run = workspace.snakemake("--config", "seed=x", check=False)
+    assert run.returncode == 2
+    told = [line.strip() for line in run.stdout.splitlines() if line.startswith("  ")]
+    assert [line.split(": ")[:2] for line in told] == [["mine.yaml", "datasets.t"], ["mine.yaml", "search.n_samples"], ["--config", "seed"]]
+
+
+def test_a_long_text_is_cut_in_the_message():
+    for raw in ({"seed": "x" * 10**5}, {"y" * 10**5: 1}, {"search": {"method": "z" * 10**5}}):
+        assert len(refusal(raw)) < 1500
+
+
 def test_nul_in_a_name_is_refused():
+    assert names_key(refusal({"split_groups": {"fth6d": ["a\0b"]}}), ("split_groups", "fth6d"))
+    assert names_key(refusal({"datasets": {"t": {"source": "table", "path": "t\ud800", "id": "id"}}}), ("datasets", "t", "path"))
     for key in ("path", "id", "namespace"):
         entry = {"source": "table", "path": "t.parquet", "id": "id", key: "a\0b"}
         assert names_key(refusal({"datasets": {"t": entry}}), ("datasets", "t", key))

@@ -37,7 +37,9 @@ def inputs(labelled_run, tmp_path, monkeypatch) -> Path:
     return tmp_path / "copy"
 
 
-def publish(splits=("iid", "ood_complexity", "ood_dataset_a"), features=("a", "b"), output="results/dataset", published=None, potential=False) -> Path:
+def publish(
+    splits=("iid", "ood_complexity", "ood_dataset_a"), features=("a", "b"), output="results/dataset", published=None, potential=False
+) -> Path:
     dataset(
         Path("results/labels.parquet"),
         [Path(f"results/splits/{name}.parquet") for name in splits],
@@ -158,7 +160,9 @@ def test_the_couplings_of_every_row_are_those_of_its_potential(inputs):
             K[np.triu_indices(n)] = row["K"]
             np.testing.assert_array_equal(K + np.triu(K, 1).T, stack.K[place])
             np.testing.assert_array_equal(row["b"], stack.b[place])
-            assert [row[name] for name in ("A", "a", "D", "p", "gamma")] == [getattr(stack, name)[place] for name in ("A", "a", "D", "p", "gamma")]
+            assert [row[name] for name in ("A", "a", "D", "p", "gamma")] == [
+                getattr(stack, name)[place] for name in ("A", "a", "D", "p", "gamma")
+            ]
             assert (row["delta"], row["n_moduli"], row["stability"]) == (stack.delta, n, main[row["key"]]["stability"])
 
 
@@ -169,7 +173,9 @@ def test_a_configuration_with_couplings_changes_no_other_and_is_described(inputs
     head = yaml.safe_load(described["README.md"].decode().split("---\n")[1])
     columns = {info["config_name"]: [column["name"] for column in info["features"]] for info in head["dataset_info"]}
     assert columns["potential"] == ["key", "n_moduli", "stability", "K", "b", "A", "a", "D", "p", "gamma", "delta"]
-    records = {record["name"]: [field["name"] for field in record["field"]] for record in json.loads(described["croissant.json"])["recordSet"]}
+    records = {
+        record["name"]: [field["name"] for field in record["field"]] for record in json.loads(described["croissant.json"])["recordSet"]
+    }
     assert records["potential"] == ["fold", *columns["potential"]]
     assert records["iid"] == ["fold", *columns["iid"]]
     assert b"divided into training, validation and test rows in 3 ways" in described["README.md"]

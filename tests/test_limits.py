@@ -1,8 +1,10 @@
 """What a process of ours takes of the machine: one thread, and no more memory than it declared."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -174,6 +176,19 @@ def test_a_job_without_progress_ends_itself():
     assert child.returncode == 1
     assert child.stdout == "alive\n"
     assert "no progress for 0.02 minutes" in child.stderr
+
+
+def test_the_time_that_a_job_is_stopped_is_no_time_without_progress():
+    code = (
+        "from vacuagym.watchdog import beat, watch; import time; watch(0.03); print('up', flush=True); time.sleep(1.0); beat(); print('on')"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stdout.readline() == "up\n"
+        child.send_signal(signal.SIGSTOP)
+        time.sleep(2.5)
+        child.send_signal(signal.SIGCONT)
+        out, err = child.communicate(timeout=30)
+    assert (child.returncode, out, err) == (0, "on\n", "")
 
 
 def test_declared_memory_grows_with_the_batch_and_with_what_one_geometry_needs():

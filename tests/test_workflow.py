@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import time
+from base64 import urlsafe_b64encode
 from pathlib import Path
 
 import numpy as np
@@ -352,3 +353,24 @@ def test_snakemake_looks_for_new_jobs_when_one_has_ended_and_not_ever_more_often
     (two_sources.folder / "sitecustomize.py").write_text(COUNT_TIMERS)
     two_sources.snakemake(environment={"PYTHONPATH": str(two_sources.folder)}, target="results/labels.parquet")
     assert not (two_sources.folder / "timers").exists()
+
+
+def test_a_finished_label_file_is_kept_where_snakemake_could_not_record_its_end(finished):
+    """As after kill -9, or on a full disk, between the end of a job and the record of it."""
+    path = "results/labels/t/0-49.parquet"
+    before = (finished.folder / path).stat()
+    mark = finished.folder / ".snakemake/incomplete" / urlsafe_b64encode(path.encode()).decode()
+    mark.write_text("{}")
+    finished.snakemake("--rerun-incomplete")
+    after = (finished.folder / path).stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert not mark.exists()
+
+
+def test_deleting_all_output_deletes_the_data_set_and_nothing_of_the_user(finished):
+    (finished.folder / "results/dataset/notes.txt").write_text("mine")
+    finished.snakemake("--delete-all-output", "--dry-run")
+    assert finished.files("dataset/data/*/*")
+    finished.snakemake("--delete-all-output")
+    assert [path for path in finished.files("dataset/**/*") if (finished.folder / "results" / path).is_file()] == ["dataset/notes.txt"]
+    assert (finished.folder / "t.parquet").exists()

@@ -21,6 +21,7 @@ from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from vacuagym.before_snakefile import refuse_unreadable_configurations, use_a_cache_that_works
+from vacuagym.errors import printable
 from vacuagym.log_tail import last_lines
 
 LINES, INTERVAL = 1000, 1.0  # lines of one job each, then of two, and so on; least seconds between lines of jobs that have no log
@@ -50,7 +51,7 @@ def shorten(line: str, width: int = LINE_CHARS) -> str:
     """Make a text printable and bounded, keeping both ends of a long one: either may hold the message."""
     if len(line) > width:
         line = f"{line[: width // 2]} [...] {line[-width // 2 :]}"
-    return "".join(c if c.isprintable() or c in "\t\n" else "?" for c in line)
+    return printable(line)
 
 
 def read_log(path: str) -> tuple[str, list[str]]:

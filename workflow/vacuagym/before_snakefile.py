@@ -7,7 +7,7 @@ import sys
 
 from snakemake.common import get_appdirs
 
-from vacuagym.config import read_config
+from vacuagym.config_file import read_config
 from vacuagym.errors import VacuagymError
 
 

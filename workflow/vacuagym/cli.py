@@ -64,7 +64,16 @@ def _log_to(path: Path, arguments: Sequence[str]) -> None:
     os.dup2(log, 2)
     os.close(log)
     repeat = [argument for argument in arguments if not argument.startswith("--log=")]
-    print(f"# command: {shlex.join(['python', '-P', '-m', 'vacuagym', *repeat])}", flush=True)
+    print("# command:", *map(_quoted, ["python", "-P", "-m", "vacuagym", *repeat]), flush=True)
+
+
+def _quoted(argument: str) -> str:
+    """Quote an argument for a shell; one that is not printable in the way of Bash, escaped."""
+    if argument.isprintable():
+        return shlex.quote(argument)
+    escaped = argument.replace("\\", "\\\\").replace("'", "\\'")
+    escapes = (c if c.isprintable() else "".join(f"\\x{byte:02x}" for byte in os.fsencode(c)) for c in escaped)
+    return f"$'{''.join(escapes)}'"
 
 
 def command_line() -> argparse.ArgumentParser:

@@ -10,6 +10,7 @@ import copy
 import hashlib
 import json
 import math
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -18,23 +19,24 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from vacuagym.errors import ConfigError, InputError
-from vacuagym.whole_files import require_regular
+from vacuagym.config_file import read_config
+from vacuagym.errors import ConfigError
 
 if TYPE_CHECKING:
     import jsonschema
 
 SCHEMA = Path(__file__).parent.parent / "schemas" / "config.schema.yaml"
-_MOST_VALUES, _DEEPEST = 100_000, 20  # of a key of a configuration file
+_MOST_SHOWN = 300  # characters of a value in a message
 _LARGEST = sys.float_info.max
 PHYSICS_SECTIONS = ("seed", "moduli", "ensemble", "search")
 _NAMES = ("datasets", "split_groups")  # sections in which every text is a name
 _ORDERED_RANGES = ("flux_mass", "gamma", "runaway_gamma", "A", "a", "D", "p")
 
 
-def checked_config(raw: Mapping[str, Any]) -> dict[str, Any]:
+def checked_config(raw: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]] | None = None) -> dict[str, Any]:
     """The configuration with every default filled in; :class:`ConfigError` names the first keys that are wrong.
 
+    ``files`` are the contents of the files that it comes from, by path, the last one on top: the error names the file of each key.
     Data sets set to null are dropped: that is how a file on top of another takes one away.
     """
     config = {section: None if value == "null" else value for section, value in copy.deepcopy(dict(raw)).items()}
@@ -50,43 +52,31 @@ def checked_config(raw: Mapping[str, Any]) -> dict[str, Any]:
         _fill_defaults(config, schema, schema)
         problems = list(_broken_relations(config))
     if problems:
-        raise ConfigError("the configuration cannot be used:\n" + "\n".join(f"  {problem}" for problem in problems[:10]))
+        told = [f"  {_origin(problem, raw, files or {})}{problem}" for problem in problems[:10]]
+        raise ConfigError("the configuration cannot be used:\n" + "\n".join(told))
     return config
+
+
+def _origin(problem: str, raw: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]]) -> str:
+    """The last file that gives the key with which a message begins the value that it has; the command line, if none does."""
+    keys = problem.partition(":")[0].split(".")
+    found, known = {path: _at(content, keys) for path, content in files.items()}, _at(raw, keys)
+    origin = next((path for path in reversed(found) if found[path][0] == known[0] and (found[path][1] == known[1] or known[2])), "--config")
+    return f"{origin}: " if files else ""
+
+
+def _at(value: Any, keys: list[str]) -> tuple[int, Any, bool]:
+    """How many of ``keys`` lead into nested mappings, the value there, and whether that is a mapping."""
+    depth = 0
+    while depth < len(keys) and isinstance(value, Mapping) and keys[depth] in value:
+        value, depth = value[keys[depth]], depth + 1
+    return depth, value, isinstance(value, Mapping)
 
 
 def load_config(path: str | Path) -> dict[str, Any]:
     """Read and check a configuration file."""
-    return checked_config(read_config(path))
-
-
-def read_config(path: str | Path) -> dict[str, Any]:
-    """Read a configuration file; :class:`ConfigError` if it is no YAML mapping, gives a key twice, or is too large when written out."""
-    try:
-        require_regular(path)
-        raw = yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)
-        if not isinstance(raw, dict):
-            raise ValueError(f"a configuration is a mapping of keys to values, this file holds {type(raw).__name__}")
-        _require_bounded(raw)
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); save the file as UTF-8") from error
-    except FileNotFoundError as error:
-        raise ConfigError(f"{path}: no such file (seen from {Path.cwd()}); name a configuration, or work in the folder of a run") from error
-    except (InputError, OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: not a readable configuration: {str(error)[:1000]}") from error
-    return raw
-
-
-def _require_bounded(raw: dict[str, Any]) -> None:
-    """Refuse values that contain themselves, or that aliases multiply beyond all use; the key at the top is named."""
-    for key, value in raw.items():
-        waiting, seen = [(value, 0)], 0
-        while waiting:
-            item, depth = waiting.pop()
-            seen += 1
-            if seen > _MOST_VALUES or depth > _DEEPEST:
-                raise ValueError(f"{key}: more than {_MOST_VALUES} values, or nested deeper than {_DEEPEST}; write it out without aliases")
-            children = [*item.keys(), *item.values()] if isinstance(item, dict) else item if isinstance(item, list) else ()
-            waiting += [(child, depth + 1) for child in children]
+    raw = read_config(path)
+    return checked_config(raw, {str(path): raw})
 
 
 def physics_sections(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,52 +115,14 @@ def _schema_problems(config: Mapping[str, Any]) -> Iterator[str]:
         yield _describe(error)
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML in which a key that is given twice is an error, not a silent choice, and so is a number in another base than ten."""
-
-    def construct_yaml_int(self, node):
-        """An integer; raises where YAML would read it in base 8 or 60, or where it is too long to be one."""
-        digits = node.value.lstrip("+-")
-        if ":" in digits or (len(digits) > 1 and digits[0] == "0" and digits.isdigit()):
-            read = "60" if ":" in digits else "8"
-            raise yaml.constructor.ConstructorError(
-                None, None, f"{node.value} is a number in base {read} for YAML; write it in base 10, or in quotes", node.start_mark
-            )
-        try:
-            return super().construct_yaml_int(node)
-        except ValueError as error:
-            raise yaml.constructor.ConstructorError(None, None, f"a number of {len(digits)} digits is too long", node.start_mark) from error
-
-    def construct_yaml_float(self, node):
-        """A float; raises where YAML would read it in base 60."""
-        if ":" in node.value:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"{node.value} is a number in base 60 for YAML; write it in base 10, or in quotes", node.start_mark
-            )
-        return super().construct_yaml_float(node)
-
-    def construct_mapping(self, node, deep=False):
-        """A mapping; raises at the first key that occurs twice."""
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key.value} is given twice", key.start_mark)
-            seen.add(key.value if isinstance(key, yaml.ScalarNode) else "")
-        return super().construct_mapping(node, deep)
-
-
-_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
-_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_yaml_float)
-
-
 def _parsed(value: Any) -> Any:
     """Numbers for the strings that ``snakemake --config 'memory={batch_mb: 32}'`` makes of numbers inside braces."""
     if isinstance(value, dict):
         return {key: _parsed(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_parsed(item) for item in value]
-    if value == "null":
-        return None
+    if value in ("null", "true", "false"):
+        return json.loads(value)
     try:
         return float(value) if isinstance(value, str) and not value.isdigit() else int(value) if isinstance(value, str) else value
     except ValueError:
@@ -190,26 +142,30 @@ def _deepest(errors: Iterator[jsonschema.ValidationError]) -> Iterator[jsonschem
 
 
 def _describe(error: jsonschema.ValidationError) -> str:
-    key = ".".join(map(str, error.absolute_path)) or "the file"
+    key, found = ".".join(map(str, error.absolute_path)) or "the file", _cut(repr(error.instance))
     match error.validator:
         case "additionalProperties":
             known = sorted(error.schema.get("properties", {}))
             unknown = sorted(set(map(str, error.instance)) - set(known))
-            return f"{key}: unknown key {', '.join(unknown)}; allowed: {', '.join(known)}"
+            return f"{key}: unknown key {_cut(', '.join(unknown))}; allowed: {', '.join(known)}"
         case "required":
-            return f"{key}: {error.message}"
+            return f"{key}: {_cut(error.message)}"
         case "enum" | "const":
             allowed = error.validator_value if error.validator == "enum" else [error.validator_value]
-            return f"{key}: found {error.instance!r}; allowed: {', '.join(map(str, allowed))}"
+            return f"{key}: found {found}; allowed: {', '.join(map(str, allowed))}"
         case "type":
             wanted = error.validator_value if isinstance(error.validator_value, str) else " or ".join(error.validator_value)
-            return f"{key}: found {error.instance!r}; a value of type {wanted} is needed"
+            return f"{key}: found {found}; a value of type {wanted} is needed"
         case "minItems" | "maxItems" if key.startswith("ensemble"):
-            return f"{key}: found {error.instance!r}; a range is two numbers, [low, high]"
+            return f"{key}: found {found}; a range is two numbers, [low, high]"
         case "pattern":
-            return f"{key}: {error.instance!r} cannot name a data set: at most 64 letters, digits, _ and -, the first a letter or digit"
+            return f"{key}: {found} cannot name a data set: at most 64 letters, digits, _ and -, the first a letter or digit"
         case _:
-            return f"{key}: {error.message}"
+            return f"{key}: {_cut(error.message)}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN // 2]} [...] {text[-_MOST_SHOWN // 2 :]}"
 
 
 def _fill_defaults(instance: dict, schema: Mapping[str, Any], root: Mapping[str, Any]) -> None:
@@ -231,11 +187,12 @@ def _broken_relations(config: Mapping[str, Any]) -> Iterator[str]:
         return
     if not config["datasets"]:
         yield "datasets: none is left; add one (config.yaml shows how)"
-    for name, entry in config["datasets"].items():
-        for key, value in entry.items():
-            for text in value if isinstance(value, list) else [value]:
-                if isinstance(text, str) and "\0" in text:
-                    yield f"datasets.{name}.{key}: {text!r}: a name cannot hold the character NUL; write it without"
+    named = {f"datasets.{name}.{key}": value for name, entry in config["datasets"].items() for key, value in entry.items()}
+    named |= {f"split_groups.{name}": columns for name, columns in config["split_groups"].items()}
+    for key, value in named.items():
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str) and (wrong := re.search("[\\0\ud800-\udfff]", text)):
+                yield f"{key}: {_cut(repr(text))}: a name cannot hold the character {wrong[0]!r}; write it without"
     folded: dict[str, str] = {}
     for name in config["datasets"]:
         if folded.setdefault(name.lower(), name) != name:

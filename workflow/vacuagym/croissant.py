@@ -80,7 +80,8 @@ def croissant_text(publication: Publication) -> str:
         document["datePublished"] = publication.published
     document["distribution"] = [*_file_objects(publication), *(_file_set(name) for name in publication.configurations)]
     document["recordSet"] = [_record_set(publication, name) for name in publication.configurations]
-    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
 
 
 def _file_objects(publication: Publication) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ import yaml
 import vacuagym
 from vacuagym.config import PHYSICS_SECTIONS
 from vacuagym.dataset_head import head_text
+from vacuagym.errors import printable
 from vacuagym.fold_rules import FOLDS
 from vacuagym.label_meanings import MEANINGS, OF_WHAT, complexity_note, label_groups
 from vacuagym.publication import Publication, PublishedColumn
@@ -256,7 +257,7 @@ def _name(text: str) -> str:
     """A column's name as code where it is a plain word, else with every special character as an entity."""
     if re.fullmatch(r"[A-Za-z0-9_.-]+", text):
         return f"`{text}`"
-    return re.sub(r"[^A-Za-z0-9 ]", lambda match: f"&#{ord(match[0])};", text)
+    return re.sub(r"[^A-Za-z0-9 ]", lambda match: f"&#{ord(match[0])};", printable(text))
 
 
 def _word(text: str) -> str:

@@ -58,8 +58,8 @@ _PROJECT = Path(__file__).parents[2]
 class Pipeline:
     """A checked configuration and what follows from it."""
 
-    def __init__(self, raw: Mapping[str, Any]):
-        self.config = checked_config(raw)
+    def __init__(self, raw: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]] | None = None):
+        self.config = checked_config(raw, files)
         self.datasets: dict[str, dict[str, Any]] = self.config["datasets"]
         self.computed = [name for name, entry in self.datasets.items() if entry["source"] == "toric_bases"]
         self.given = [name for name in self.datasets if name not in self.computed]

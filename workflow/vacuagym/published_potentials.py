@@ -8,10 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from vacuagym.eft.ensemble import draw_fluxes
-from vacuagym.eft.streams import stream_key
 from vacuagym.publication import PublishedColumn
-from vacuagym.search.geometries import Physics
 
 POTENTIAL = "potential"
 OF_LABELS = ("key", "n_moduli", "stability")
@@ -30,6 +27,10 @@ def bytes_of_row(n: int) -> int:
 
 def coupling_columns(physics: Mapping[str, Any], rows: pa.Table) -> dict[str, pa.Array]:
     """Return the columns :data:`COLUMNS` for rows of the label table with the columns :data:`NEEDED`, whose settings are ``physics``."""
+    from vacuagym.eft.ensemble import draw_fluxes  # here: they bring SciPy, which a data set without couplings does not need
+    from vacuagym.eft.streams import stream_key
+    from vacuagym.search.geometries import Physics
+
     settings = Physics.from_mapping(physics)
     names = list(zip(rows["dataset"].cast(pa.string()).to_pylist(), rows["namespace"].to_pylist(), strict=True))
     streams = {name: stream_key(settings.seed, *name) for name in set(names)}

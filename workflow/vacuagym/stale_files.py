@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from base64 import urlsafe_b64encode
 from contextlib import suppress
 from pathlib import Path
 
@@ -63,6 +64,7 @@ def _set_aside_labels(pipeline: Pipeline, dataset: str) -> None:
         aside = path.with_name(ASIDE.format(path.name))
         if pipeline.has_current_labels(dataset, shard):
             aside.unlink(missing_ok=True)
+            _forget_incomplete(path)
         elif pipeline.has_current_labels(dataset, shard, aside):
             between = path.with_name(f".{path.name}.between")
             with suppress(FileNotFoundError):
@@ -72,6 +74,24 @@ def _set_aside_labels(pipeline: Pipeline, dataset: str) -> None:
                 os.replace(between, aside)
         elif path.exists():
             os.replace(path, aside)
+
+
+def _forget_incomplete(path: Path) -> None:
+    """Remove Snakemake's mark that the job of a whole file has not ended: it would make the file again.
+
+    The mark stays where Snakemake was killed, or could write nothing, between the end of the job and the record of it.
+    """
+    with suppress(OSError):
+        (Path(".snakemake/incomplete") / urlsafe_b64encode(str(path).encode()).decode()).unlink(missing_ok=True)
+
+
+def remove_data_set() -> None:
+    """Remove the files that the data set's checksums name: of Snakemake's outputs it has the checksums alone."""
+    folder = Path(paths.DATASET).parent
+    for line in Path(paths.DATASET).read_text(encoding="utf-8", errors="replace").splitlines() if Path(paths.DATASET).is_file() else ():
+        path = folder / line[66:]
+        if folder.resolve() in path.resolve().parents:
+            path.unlink(missing_ok=True)
 
 
 def _remove_strays(pipeline: Pipeline, dataset: str, folder: Path) -> None:

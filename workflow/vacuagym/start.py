@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from vacuagym import orphans
-from vacuagym.config import read_config
+from vacuagym.config_file import read_config
 from vacuagym.errors import VacuagymError, printable
 from vacuagym.pipeline import Pipeline
 from vacuagym.run_lock import hold_run_lock, holder, turn_to_start
-from vacuagym.stale_files import settle
+from vacuagym.stale_files import remove_data_set, settle
 from vacuagym.torn_files import discard_torn
 
 
@@ -77,9 +77,10 @@ def _prepare_jobs(workflow: Any) -> None:
 
 
 def _prepared(workflow: Any, config: Mapping[str, Any]) -> Pipeline:
-    for path in workflow.configfiles:
-        read_config(path)  # Snakemake's own reader takes the last of two equal keys
-    pipeline = Pipeline(config)
+    files = {
+        os.path.relpath(path): read_config(path) for path in workflow.configfiles
+    }  # Snakemake's reader takes the last of two equal keys
+    pipeline = Pipeline(config, files)
     real = workflow.is_main_process and not workflow.output_settings.dryrun
     with turn_to_start() if real else nullcontext():
         alone = real and holder() is None
@@ -92,6 +93,8 @@ def _prepared(workflow: Any, config: Mapping[str, Any]) -> Pipeline:
             pipeline.plan(name)
         if alone:
             settle(pipeline)
+            if any(option.startswith("--delete-a") for option in sys.argv):  # --delete-all-output, which argparse lets users shorten
+                remove_data_set()
         if workflow.is_main_process:
             pipeline.stamp_settings(change=alone)
     return pipeline

@@ -154,15 +154,7 @@ def _missing(pipeline: Pipeline) -> list[str]:
 def _at_work(missing: list[str], since: float) -> str:
     """Return the rules of this run that have begun and whose results are missing, by their logs."""
     rules = {Path(path).parent.name if Path(path).parent.name in ("features", "splits") else Path(path).stem for path in missing}
-    logs = {
-        "labels": "merge",
-        "splits": "split",
-        "verification": "verify",
-        "validation": "validate",
-        "verdict": "gate",
-        "SHA256SUMS": "dataset",
-    }
-    names = sorted(logs.get(rule, rule) for rule in rules)
+    names = sorted(_RULES.get(rule, rule) for rule in rules)
     begun = [name for name in names if any(log.stat().st_mtime >= since for log in Path("logs", name).rglob("*.log"))]
     return ", ".join(begun) + " at work" if begun else ""
 

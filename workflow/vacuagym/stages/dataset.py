@@ -70,9 +70,7 @@ def dataset(
         divided_as = "iid" if "iid" in named else next(iter(named))
         written[POTENTIAL] = named[divided_as]
         own_columns[POTENTIAL] = (*(column for column in columns if column.name in OF_LABELS), *COUPLINGS)
-    names = {
-        name: {fold: _file_names(name, fold, sizes[path.stem]["folds"][fold]) for fold in FOLDS} for name, path in written.items()
-    }
+    names = {name: {fold: _file_names(name, fold, sizes[path.stem]["folds"][fold]) for fold in FOLDS} for name, path in written.items()}
     _remove_others(output, {name for folds in names.values() for own in folds.values() for name in own})
     files: list[DataFile] = []
     for name, path in written.items():
