@@ -3,8 +3,8 @@
 Run `snakemake --cores 2 --resources mem_mb=12000`; the same command resumes after any crash. Settings: config.yaml.
 """
 
-from vacuagym import pipeline as paths
-from vacuagym.start import begin, start
+from vacuagym import paths
+from vacuagym.orchestration.start import begin, start
 
 
 configfile: os.path.join(workflow.basedir, "config.yaml")

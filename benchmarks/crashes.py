@@ -1,12 +1,14 @@
-"""Runs that are killed again and again, each finished by the same command and compared with one that nobody disturbed (Linux).
+"""Runs that are killed again and again, each finished by the same command and compared with one
+that nobody disturbed (Linux).
 
     python benchmarks/crashes.py --kills 200 --seed 1
 
-A round has one way to die, or a mixture of them: it starts the pipeline in a folder (empty, or with the results of another seed), stops it
-at random moments of a run, and at last lets the same command end undisturbed. Then the label table, the splits and what the
-checks found must have the bytes of the undisturbed run, no temporary file may be left, and no geometry table, shard or label file that was
-finished before a kill may have been made again. The exit code is 0 if all of that held. 200 kills take about 40 minutes; Ctrl-C ends with
-the table so far.
+A round has one way to die, or a mixture of them: it starts the pipeline in a folder (empty, or
+with the results of another seed), stops it at random moments of a run, and at last lets the same
+command end undisturbed. Then the label table, the splits and what the checks found must have the
+bytes of the undisturbed run, no temporary file may be left, and no geometry table, shard or label
+file that was finished before a kill may have been made again. The exit code is 0 if all of that
+held. 200 kills take about 40 minutes; Ctrl-C ends with the table so far.
 """
 
 import argparse
@@ -23,7 +25,7 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
-import vacuagym.parquet  # noqa: F401  (one thread, system allocator)
+import vacuagym.tables.parquet  # noqa: F401  (one thread, system allocator)
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -32,33 +34,74 @@ ROOT = Path(__file__).resolve().parent.parent
 SIGNALS = {"SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT, "SIGHUP": signal.SIGHUP}
 KINDS = ("kill -9 of Snakemake", "kill -9 of the group", "kill -9 of one job", *SIGNALS)
 MIXTURE = "a mixture of these"
-RESULTS = ("labels.parquet", "splits/*", "features/*", "verification.json", "verdict.txt", "dataset/**/*.*", "dataset/SHA256SUMS")
-ONCE = ("geometry/*.parquet", "shards/*/*.parquet", "labels/*/*.parquet")  # once finished, a resumed run has no reason to touch them
-COLUMNS = ("kills", "rounds", "too late", "hung", "orphans", "differences", "not 0", "leftovers", "remade")
+RESULTS = (
+    "labels.parquet",
+    "splits/*",
+    "features/*",
+    "verification.json",
+    "verdict.txt",
+    "dataset/**/*.*",
+    "dataset/SHA256SUMS",
+)
+ONCE = (
+    "geometry/*.parquet",
+    "shards/*/*.parquet",
+    "labels/*/*.parquet",
+)  # once finished, a resumed run has no reason to touch them
+COLUMNS = (
+    "kills",
+    "rounds",
+    "too late",
+    "hung",
+    "orphans",
+    "differences",
+    "not 0",
+    "leftovers",
+    "remade",
+)
 
 
 def prepare(folder: Path) -> None:
-    """A shuffled table of 240 rows in two namespaces, and a configuration with it and the first 160 toric bases, in 4 shards each."""
+    """A shuffled table of 240 rows in two namespaces, and a configuration with it and the first
+    160 toric bases, in 4 shards each.
+    """
     rng = np.random.default_rng(7)
     order = rng.permutation(240)
     ids, names = np.tile(np.arange(-40, 80), 2), np.repeat(["w5.ip.gz", "w44.ip.gz"], 120)
     table = {"id": ids[order], "source": names[order], "h": rng.integers(0, 5, 240)}
     pq.write_table(pa.table(table), folder / "t.parquet")
     table_entry = "{source: table, path: t.parquet, id: id, namespace: source, moduli: h}"
-    datasets = ["datasets:", "  fth6d: null", f"  t: {table_entry}", "  bases: {source: toric_bases}"]
+    datasets = [
+        "datasets:",
+        "  fth6d: null",
+        f"  t: {table_entry}",
+        "  bases: {source: toric_bases}",
+    ]
     settings = ["n_limit: 160", "shard_size: 40", "moduli: {max: 4}"]
     (folder / "mine.yaml").write_text("\n".join([*datasets, *settings]) + "\n")
 
 
 class Run:
-    """One start of the pipeline in a folder, as a process group of its own; its console goes to a file."""
+    """One start of the pipeline in a folder, as a process group of its own; its console goes to a
+    file.
+    """
 
     def __init__(self, folder: Path, *arguments: str):
         self.folder = folder
-        command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "2"]
+        command = [
+            sys.executable,
+            "-m",
+            "snakemake",
+            "--snakefile",
+            str(ROOT / "Snakefile"),
+            "--cores",
+            "2",
+        ]
         command += ["--resources", "mem_mb=12000", "--configfile", "mine.yaml", *arguments]
         with (folder / "console.log").open("a") as console:
-            self.process = subprocess.Popen(command, cwd=folder, stdout=console, stderr=console, start_new_session=True)
+            self.process = subprocess.Popen(
+                command, cwd=folder, stdout=console, stderr=console, start_new_session=True
+            )
 
     def wait(self, seconds: float | None = None) -> int | None:
         """The exit code, or None if the run is not over after so many seconds."""
@@ -90,7 +133,9 @@ def processes_in(folder: Path) -> list[int]:
 
 
 def end_processes_below(base: Path) -> None:
-    """End every process that works in a folder of this harness; again, until no new one has been started by those that were dying."""
+    """End every process that works in a folder of this harness; again, until no new one has been
+    started by those that were dying.
+    """
     while found := [pid for folder in base.iterdir() for pid in processes_in(folder)]:
         for pid in found:
             with suppress(ProcessLookupError):
@@ -130,21 +175,32 @@ def stop(run: Run, kind: str, patience: float, random_number: random.Random) -> 
 
 
 def finished(folder: Path, since: float) -> dict[Path, int]:
-    """The time of change of every file that was made after ``since`` and that Snakemake knows to be finished."""
+    """The time of change of every file that was made after ``since`` and that Snakemake knows to
+    be finished.
+    """
     times = {}
     for pattern in ONCE:
         for path in (folder / "results").glob(pattern):
             key = base64.urlsafe_b64encode(str(path.relative_to(folder)).encode()).decode()
-            record, incomplete = (folder / ".snakemake" / kind / key for kind in ("metadata", "incomplete"))
+            record, incomplete = (
+                folder / ".snakemake" / kind / key for kind in ("metadata", "incomplete")
+            )
             changed = path.stat().st_mtime_ns
-            if changed > since * 1e9 and record.exists() and not incomplete.exists() and record.stat().st_mtime_ns > changed:
+            if (
+                changed > since * 1e9
+                and record.exists()
+                and not incomplete.exists()
+                and record.stat().st_mtime_ns > changed
+            ):
                 times[path] = changed
     return times
 
 
 def remade(known: dict[Path, int]) -> int:
     """How many finished files are no longer what they were."""
-    return sum(not path.exists() or path.stat().st_mtime_ns != changed for path, changed in known.items())
+    return sum(
+        not path.exists() or path.stat().st_mtime_ns != changed for path, changed in known.items()
+    )
 
 
 def results(folder: Path) -> dict[str, bytes]:
@@ -155,7 +211,11 @@ def results(folder: Path) -> dict[str, bytes]:
 
 def leftovers(folder: Path) -> list[Path]:
     """Temporary files under the results, of whatever kind."""
-    return [path for path in (folder / "results").rglob("*") if path.name.endswith(".tmp") or path.name.startswith((".", "tmp"))]
+    return [
+        path
+        for path in (folder / "results").rglob("*")
+        if path.name.endswith(".tmp") or path.name.startswith((".", "tmp"))
+    ]
 
 
 class Harness:
@@ -172,7 +232,9 @@ class Harness:
         self.seed = seed
 
     def make_reference(self) -> None:
-        """The runs that nobody disturbs: one by another seed, and the one with which all others are compared."""
+        """The runs that nobody disturbs: one by another seed, and the one with which all others
+        are compared.
+        """
         self.empty.mkdir()
         prepare(self.empty)
         reference = self.base / "reference"
@@ -183,10 +245,16 @@ class Harness:
                 sys.exit((folder / "console.log").read_text()[-3000:])
             self.duration = min(self.duration, time.monotonic() - began)
         self.reference = results(reference)
-        print(f"undisturbed: {self.duration:.1f} s, {len(self.reference)} files to compare; seed {self.seed}", flush=True)
+        print(
+            f"undisturbed: {self.duration:.1f} s, {len(self.reference)} files to compare; seed "
+            f"{self.seed}",
+            flush=True,
+        )
 
     def round(self, number: int, kind: str) -> int:
-        """Kill a run at several moments, let it end, and look at what it has left; returns how many kills there were."""
+        """Kill a run at several moments, let it end, and look at what it has left; returns how
+        many kills there were.
+        """
         counts = self.counts[kind]
         before = counts["kills"]
         folder = self.base / "round"
@@ -207,18 +275,30 @@ class Harness:
         while processes_in(folder) and time.monotonic() < deadline:
             time.sleep(0.1)
         found = results(folder)
-        differences = sorted(name for name in self.reference.keys() | found.keys() if self.reference.get(name) != found.get(name))
+        differences = sorted(
+            name
+            for name in self.reference.keys() | found.keys()
+            if self.reference.get(name) != found.get(name)
+        )
         counts["rounds"] += 1
         self.note(counts, "not 0", int(code != 0), number, [*history, f"then exit code {code}"])
         self.note(counts, "differences", len(differences), number, [*history, *differences])
-        self.note(counts, "leftovers", len(leftovers(folder)), number, [*history, *map(str, leftovers(folder))])
+        self.note(
+            counts,
+            "leftovers",
+            len(leftovers(folder)),
+            number,
+            [*history, *map(str, leftovers(folder))],
+        )
         self.note(counts, "remade", remade(known), number, history)
         if any(note.startswith(f"round {number}:") for note in self.notes):
             shutil.copytree(folder, self.base / f"kept-{number}")
         shutil.rmtree(folder)
         return counts["kills"] - before
 
-    def note(self, counts: Counter, what: str, how_many: int, number: int, history: list[str]) -> None:
+    def note(
+        self, counts: Counter, what: str, how_many: int, number: int, history: list[str]
+    ) -> None:
         """Count a broken promise, and remember how it came about."""
         counts[what] += how_many
         if how_many:
@@ -237,11 +317,22 @@ class Harness:
 def main() -> None:
     """Do rounds until there have been enough kills, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=int, default=60, help="at least so many kills (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=1, help="of the kinds and moments (default: %(default)s)")
-    parser.add_argument("--patience", type=float, default=20.0, help="seconds to wait after a signal, then kill -9 (default: %(default)s)")
+    parser.add_argument(
+        "--kills", type=int, default=60, help="at least so many kills (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=1, help="of the kinds and moments (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=20.0,
+        help="seconds to wait after a signal, then kill -9 (default: %(default)s)",
+    )
     options = parser.parse_args()
-    for number in SIGNALS.values():  # a shell may have set them to be ignored, and that would be inherited
+    for (
+        number
+    ) in SIGNALS.values():  # a shell may have set them to be ignored, and that would be inherited
         signal.signal(number, signal.default_int_handler)
     base = Path(tempfile.mkdtemp(prefix="crashes-")).resolve()
     harness = Harness(base, options.seed, options.patience)
@@ -259,9 +350,14 @@ def main() -> None:
     finally:
         end_processes_below(base)
     print(harness.table())
-    print("too late: the run was over before the kill; hung: after a signal, ended by kill -9; orphans: jobs that outlived their Snakemake")
+    print(
+        "too late: the run was over before the kill; hung: after a signal, ended by kill -9; "
+        "orphans: jobs that outlived their Snakemake"
+    )
     if harness.notes:
-        sys.exit(f"{len(harness.notes)} broken promises, listed above; the folders are kept in {base}")
+        sys.exit(
+            f"{len(harness.notes)} broken promises, listed above; the folders are kept in {base}"
+        )
     shutil.rmtree(base)
 
 

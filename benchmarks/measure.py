@@ -3,8 +3,9 @@
     python benchmarks/measure.py make run
     python benchmarks/measure.py snakemake --cores 2 --resources mem_mb=12000 --configfile mine.yaml
 
-Memory is sampled every 0.1 s over the whole process tree: the sum of resident sizes (RSS, which counts shared pages once a process) and of
-proportional ones (PSS, which shares them out), and the largest single process.
+Memory is sampled every 0.1 s over the whole process tree: the sum of resident sizes (RSS, which
+counts shared pages once a process) and of proportional ones (PSS, which shares them out), and the
+largest single process.
 """
 
 import os
@@ -51,13 +52,23 @@ def main() -> None:
     peaks = [0.0, 0.0, 0.0]
     while child.poll() is None:
         sizes = [memory_mb(pid) for pid in tree(child.pid)]
-        totals = sum(rss for rss, _ in sizes), sum(pss for _, pss in sizes), max((rss for rss, _ in sizes), default=0.0)
+        totals = (
+            sum(rss for rss, _ in sizes),
+            sum(pss for _, pss in sizes),
+            max((rss for rss, _ in sizes), default=0.0),
+        )
         peaks = [max(peak, total) for peak, total in zip(peaks, totals, strict=True)]
         time.sleep(0.1)
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = used.ru_utime + used.ru_stime
-    print(f"\nexit {child.returncode}, wall {time.monotonic() - began:.1f} s, CPU {cpu:.1f} s on {os.cpu_count()} cores")
-    print(f"peak of the process tree: RSS {peaks[0]:.0f} MB, PSS {peaks[1]:.0f} MB; largest process {peaks[2]:.0f} MB")
+    print(
+        f"\nexit {child.returncode}, wall {time.monotonic() - began:.1f} s, CPU {cpu:.1f} s on "
+        f"{os.cpu_count()} cores"
+    )
+    print(
+        f"peak of the process tree: RSS {peaks[0]:.0f} MB, PSS {peaks[1]:.0f} MB; largest process "
+        f"{peaks[2]:.0f} MB"
+    )
     sys.exit(child.returncode)
 
 

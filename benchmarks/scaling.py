@@ -1,11 +1,13 @@
-"""How a run grows: with rows, and with shards. Linear in rows and flat in memory is what it should be.
+"""How a run grows: with rows, and with shards. Linear in rows and flat in memory is what it should
+be.
 
     python benchmarks/scaling.py rows 1000 10000 100000 1000000
     python benchmarks/scaling.py shards 30 300 3000
 
-`rows`: synthetic tables with 2 to 6 moduli and default settings; time and memory of the whole process tree, all stages included, and the
-processor time of Snakemake's own process. `shards`: one row a shard, so that nothing but starting jobs and Snakemake's own work is left;
-also the time of a dry run.
+`rows`: synthetic tables with 2 to 6 moduli and default settings; time and memory of the whole
+process tree, all stages included, and the processor time of Snakemake's own process. `shards`: one
+row a shard, so that nothing but starting jobs and Snakemake's own work is left; also the time of a
+dry run.
 """
 
 import os
@@ -18,7 +20,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import vacuagym.parquet  # noqa: F401  (one thread, system allocator)
+import vacuagym.tables.parquet  # noqa: F401  (one thread, system allocator)
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -29,7 +31,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass
 class Taken:
-    """What a run took: wall time and processor time in s, that of Snakemake's own process, peak resident memory of the tree in MB."""
+    """What a run took: wall time and processor time in s, that of Snakemake's own process, peak
+    resident memory of the tree in MB.
+    """
 
     wall: float
     cpu: float
@@ -39,9 +43,22 @@ class Taken:
 
 def run(folder: Path, *arguments: str) -> Taken:
     """One run in this folder."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "2"]
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--snakefile",
+        str(ROOT / "Snakefile"),
+        "--cores",
+        "2",
+    ]
     command += ["--resources", "mem_mb=12000", "--configfile", "mine.yaml", *arguments]
-    began, before, peak, own = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN), 0.0, 0.0
+    began, before, peak, own = (
+        time.monotonic(),
+        resource.getrusage(resource.RUSAGE_CHILDREN),
+        0.0,
+        0.0,
+    )
     with (folder / "console.log").open("a") as console:
         child = subprocess.Popen(command, cwd=folder, stdout=console, stderr=console)
         while child.poll() is None:
@@ -67,9 +84,19 @@ def cpu_seconds(pid: int) -> float:
 def prepare(folder: Path, rows: int, **settings: int) -> None:
     """A table of ``rows`` rows and the configuration that uses it."""
     rng = np.random.default_rng(rows)
-    pq.write_table(pa.table({"id": rng.permutation(rows), "h": rng.integers(0, 7, rows)}), folder / "t.parquet", row_group_size=100_000)
-    lines = ["datasets:", "  fth6d: null", "  t: {source: table, path: t.parquet, id: id, moduli: h}"]
-    (folder / "mine.yaml").write_text("\n".join([*lines, *(f"{key}: {value}" for key, value in settings.items())]) + "\n")
+    pq.write_table(
+        pa.table({"id": rng.permutation(rows), "h": rng.integers(0, 7, rows)}),
+        folder / "t.parquet",
+        row_group_size=100_000,
+    )
+    lines = [
+        "datasets:",
+        "  fth6d: null",
+        "  t: {source: table, path: t.parquet, id: id, moduli: h}",
+    ]
+    (folder / "mine.yaml").write_text(
+        "\n".join([*lines, *(f"{key}: {value}" for key, value in settings.items())]) + "\n"
+    )
 
 
 def grow_rows(sizes: list[int]) -> None:
@@ -81,21 +108,34 @@ def grow_rows(sizes: list[int]) -> None:
             prepare(folder, rows)
             first, again = run(folder), run(folder)
             shards = len(list(folder.glob("results/shards/t/*.parquet")))
-            times = f"{first.wall:9.1f} {1e3 * first.wall / rows:8.3f} {first.cpu:9.1f} {first.snakemake:12.1f}"
+            times = (
+                f"{first.wall:9.1f} {1e3 * first.wall / rows:8.3f} {first.cpu:9.1f} "
+                f"{first.snakemake:12.1f}"
+            )
             print(f"{rows:9d} {shards:8d} {times} {first.peak:9.0f} {again.wall:13.1f}", flush=True)
 
 
 def grow_shards(counts: list[int]) -> None:
     """The table of `shards`."""
-    print("   shards     jobs   dry run s    wall s   s/job     cpu s  Snakemake's   peak MB   run again s")
+    print(
+        "   shards     jobs   dry run s    wall s   s/job     cpu s  Snakemake's   peak MB   run "
+        "again s"
+    )
     for shards in counts:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             prepare(folder, shards, shard_size=1)
             dry, first, again = run(folder, "--dry-run", "--quiet", "all"), run(folder), run(folder)
             jobs = int(re.findall(r"done: (\d+) of", (folder / "console.log").read_text())[0])
-            times = f"{first.wall:9.1f} {first.wall / jobs:7.3f} {first.cpu:9.1f} {first.snakemake:12.1f}"
-            print(f"{shards:9d} {jobs:8d} {dry.wall:11.1f} {times} {first.peak:9.0f} {again.wall:13.1f}", flush=True)
+            times = (
+                f"{first.wall:9.1f} {first.wall / jobs:7.3f} {first.cpu:9.1f} "
+                f"{first.snakemake:12.1f}"
+            )
+            print(
+                f"{shards:9d} {jobs:8d} {dry.wall:11.1f} {times} {first.peak:9.0f} "
+                f"{again.wall:13.1f}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

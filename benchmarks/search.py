@@ -1,29 +1,31 @@
-"""The search, side by side with what one would pick instead: a SciPy loop over trials; and with the floor of its linear algebra.
+"""The search, side by side with what one would pick instead: a SciPy loop over trials; and with
+the floor of its linear algebra.
 
     python benchmarks/search.py            # a table, medians of three rounds
     python benchmarks/search.py 2 8 32     # for these numbers of moduli only
 
-All three run in this process on one thread, on the same geometries, in turn, and the times are CPU times: a busy machine does not change
-the ratios much. *SciPy*: for each trial `root(hybr)`, then `root(lm)`, then `minimize(trust-exact)`, with analytic derivatives in plain
-NumPy on single vectors. *Floor*: for the stacks that our search works on, one batched solve for each step that it took, and one `eigvalsh`
-for each critical point: what NumPy's linear algebra alone would cost.
+All three run in this process on one thread, on the same geometries, in turn, and the times are CPU
+times: a busy machine does not change the ratios much. *SciPy*: for each trial `root(hybr)`, then
+`root(lm)`, then `minimize(trust-exact)`, with analytic derivatives in plain NumPy on single
+vectors. *Floor*: for the stacks that our search works on, one batched solve for each step that it
+took, and one `eigvalsh` for each critical point: what NumPy's linear algebra alone would cost.
 """
 
 import statistics
 import sys
 import time
 
-import vacuagym.parquet  # noqa: F401  (caps threads)
+import vacuagym.tables.parquet  # noqa: F401  (caps threads)
 import numpy as np
 import scipy.optimize
 
 from vacuagym.config import checked_config, physics_sections
-from vacuagym.eft.ensemble import draw_fluxes, draw_starts
-from vacuagym.eft.streams import stream_key
-from vacuagym.limits import BATCH_MB, geometry_bytes
-from vacuagym.search.geometries import Physics, search_geometries
-from vacuagym.search.labels import critical_point_labels, draw_vacua, hessian_index
-from vacuagym.search.stack import Outcome
+from vacuagym.theories.toy.ensemble import draw_fluxes, draw_starts
+from vacuagym.theories.toy.random_streams import stream_key
+from vacuagym.runtime.memory import BATCH_MB, geometry_bytes
+from vacuagym.theories.toy.labelling import Physics, search_geometries
+from vacuagym.theories.toy.classification import critical_point_labels, draw_vacua, hessian_index
+from vacuagym.theories.toy.active_set import Outcome
 
 PHYSICS = Physics.from_mapping(physics_sections(checked_config({})))
 BATCH_BYTES = BATCH_MB * 2**20
@@ -33,32 +35,53 @@ ROUNDS = 3
 
 
 class ScalarPotential:
-    """One toy potential for the SciPy loop: plain NumPy on vectors (n,), nothing computed twice that need not be."""
+    """One toy potential for the SciPy loop: plain NumPy on vectors (n,), nothing computed twice
+    that need not be.
+    """
 
     def __init__(self, stack, row):
         self.K2, self.b = 2.0 * stack.K[row], stack.b[row]
-        self.A, self.a, self.D, self.p, self.gamma = (float(x[row]) for x in (stack.A, stack.a, stack.D, stack.p, stack.gamma))
+        self.A, self.a, self.D, self.p, self.gamma = (
+            float(x[row]) for x in (stack.A, stack.a, stack.D, stack.p, stack.gamma)
+        )
         self.delta2 = stack.delta**2
 
     def value(self, phi):
         root = np.sqrt(phi * phi + self.delta2)
         r2 = 1.0 + phi @ phi
         tree = phi @ (0.5 * (self.K2 @ phi) + self.b)
-        return tree - self.A * np.exp(-self.a * root.sum()) + self.D * r2**-self.p + self.gamma * (phi**4).sum()
+        return (
+            tree
+            - self.A * np.exp(-self.a * root.sum())
+            + self.D * r2**-self.p
+            + self.gamma * (phi**4).sum()
+        )
 
     def gradient(self, phi):
         root = np.sqrt(phi * phi + self.delta2)
         r2 = 1.0 + phi @ phi
         force = self.A * self.a * np.exp(-self.a * root.sum())
-        return self.K2 @ phi + self.b + force * phi / root - 2 * self.p * self.D * r2 ** (-self.p - 1) * phi + 4 * self.gamma * phi**3
+        return (
+            self.K2 @ phi
+            + self.b
+            + force * phi / root
+            - 2 * self.p * self.D * r2 ** (-self.p - 1) * phi
+            + 4 * self.gamma * phi**3
+        )
 
     def hessian(self, phi):
         root = np.sqrt(phi * phi + self.delta2)
         s, r2 = phi / root, 1.0 + phi @ phi
         force = self.A * self.a * np.exp(-self.a * root.sum())
         lift = self.D * r2 ** (-self.p - 1)
-        hessian = self.K2 - self.a * force * np.outer(s, s) + (4 * self.p * (self.p + 1) * lift / r2) * np.outer(phi, phi)
-        hessian[np.diag_indices(len(phi))] += force * self.delta2 / root**3 - 2 * self.p * lift + 12 * self.gamma * phi * phi
+        hessian = (
+            self.K2
+            - self.a * force * np.outer(s, s)
+            + (4 * self.p * (self.p + 1) * lift / r2) * np.outer(phi, phi)
+        )
+        hessian[np.diag_indices(len(phi))] += (
+            force * self.delta2 / root**3 - 2 * self.p * lift + 12 * self.gamma * phi * phi
+        )
         return hessian
 
 
@@ -66,7 +89,9 @@ def scipy_trial(potential, start):
     """One trial: where it ended, and how."""
     tolerance = PHYSICS.search.grad_tol
     for method in ("hybr", "lm"):
-        end = scipy.optimize.root(potential.gradient, start, jac=potential.hessian, method=method, tol=1e-12).x
+        end = scipy.optimize.root(
+            potential.gradient, start, jac=potential.hessian, method=method, tol=1e-12
+        ).x
         if np.linalg.norm(potential.gradient(end)) <= tolerance * (1 + abs(potential.value(end))):
             return Outcome.CONVERGED, end
 
@@ -80,11 +105,19 @@ def scipy_trial(potential, start):
     try:
         options = {"gtol": 1e-9, "maxiter": 300}
         end = scipy.optimize.minimize(
-            potential.value, start, jac=potential.gradient, hess=potential.hessian, method="trust-exact", callback=watch, options=options
+            potential.value,
+            start,
+            jac=potential.gradient,
+            hess=potential.hessian,
+            method="trust-exact",
+            callback=watch,
+            options=options,
         ).x
     except Escaped:
         return Outcome.ESCAPED, start
-    good = np.linalg.norm(potential.gradient(end)) <= 10 * tolerance * (1 + abs(potential.value(end)))
+    good = np.linalg.norm(potential.gradient(end)) <= 10 * tolerance * (
+        1 + abs(potential.value(end))
+    )
     return (Outcome.CONVERGED if good else Outcome.FAILED), end
 
 
@@ -101,7 +134,9 @@ def scipy_labels(n, ids):
         outcome[trial], end = scipy_trial(potential, start)
         if outcome[trial] == Outcome.CONVERGED:
             value[trial] = potential.value(end)
-            index = hessian_index(np.linalg.eigvalsh(potential.hessian(end)), PHYSICS.search.hess_eps)
+            index = hessian_index(
+                np.linalg.eigvalsh(potential.hessian(end)), PHYSICS.search.hess_eps
+            )
             label[trial] = critical_point_labels(index, np.array(potential.gamma < 0))
     restart = draw_vacua(outcome.reshape(shape), value.reshape(shape))
     return np.take_along_axis(label.reshape(shape), restart[:, :, None], axis=2)[:, 0, 0], outcome
@@ -117,7 +152,9 @@ def our_search(n, ids):
 
 
 def floor_seconds(n, found):
-    """Time of one solve for each step taken and one eigvalsh for each critical point, stack by stack."""
+    """Time of one solve for each step taken and one eigvalsh for each critical point, stack by
+    stack.
+    """
     matrices = found.fluxes.potential.hessian(np.zeros((len(found.fluxes.potential), n)))
     steps = np.sort(found.trials.n_iterations)[::-1]
     converged = int((found.trials.outcome == Outcome.CONVERGED).sum())
@@ -171,9 +208,16 @@ def measure(n):
 
 def main():
     """Print the table."""
-    print("   n   ours ms  SciPy ms  floor ms  SciPy/ours  ours/floor  converged %: ours  SciPy  failed %  same label %")
+    print(
+        "   n   ours ms  SciPy ms  floor ms  SciPy/ours  ours/floor  converged %: ours  SciPy  "
+        "failed %  same label %"
+    )
     for n in [int(x) for x in sys.argv[1:]] or GEOMETRIES:
-        print("{:4d} {:9.3f} {:9.2f} {:9.3f} {:11.0f} {:11.2f} {:18.1f} {:6.1f} {:9.2f} {:13.0f}".format(*measure(n)), flush=True)
+        print(
+            "{:4d} {:9.3f} {:9.2f} {:9.3f} {:11.0f} {:11.2f} {:18.1f} {:6.1f} {:9.2f} "
+            "{:13.0f}".format(*measure(n)),
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -2,9 +2,10 @@
 
     python benchmarks/shard.py results/shards/fth6d/30000-39999.parquet
 
-Labels a shard of a finished run in a process of its own, as the pipeline does, and sums up the processor time of its parts. *Search* is the
-Newton steps with their spectra; around it and the barriers are the start of the process with its imports, random streams and couplings,
-reading, labels, and writing.
+Labels a shard of a finished run in a process of its own, as the pipeline does, and sums up the
+processor time of its parts. *Search* is the Newton steps with their spectra; around it and the
+barriers are the start of the process with its imports, random streams and couplings, reading,
+labels, and writing.
 """
 
 import json
@@ -18,12 +19,12 @@ from functools import wraps
 from pathlib import Path
 
 PARTS = {
-    "search": ("vacuagym.search.geometries", ("search",)),
-    "streams and couplings": ("vacuagym.search.geometries", ("draw_fluxes", "draw_starts")),
-    "barriers": ("vacuagym.search.geometries", ("_barriers",)),
+    "search": ("vacuagym.theories.toy.labelling", ("search",)),
+    "streams and couplings": ("vacuagym.theories.toy.labelling", ("draw_fluxes", "draw_starts")),
+    "barriers": ("vacuagym.theories.toy.labelling", ("_barriers",)),
     "a batch in all": ("vacuagym.stages.label", ("label_geometries",)),
     "columns": ("vacuagym.stages.label", ("_table", "_stream_keys")),
-    "writing": ("vacuagym.parquet.TableWriter", ("write", "close")),
+    "writing": ("vacuagym.tables.parquet.TableWriter", ("write", "close")),
 }
 
 
@@ -33,7 +34,7 @@ def child(shard: str, settings: str) -> None:
 
     hide_pandas()
     import vacuagym.stages.label as stage
-    from vacuagym.limits import BATCH_MB
+    from vacuagym.runtime.memory import BATCH_MB
 
     spent: Counter[str] = Counter(start=time.process_time())
 
@@ -49,13 +50,22 @@ def child(shard: str, settings: str) -> None:
         return measured
 
     for part, (where, names) in PARTS.items():
-        module, _, owner = where.rpartition(".") if where[where.rfind(".") + 1].isupper() else (where, "", "")
+        module, _, owner = (
+            where.rpartition(".") if where[where.rfind(".") + 1].isupper() else (where, "", "")
+        )
         target = getattr(sys.modules[module], owner) if owner else sys.modules[module]
         for name in names:
             if hasattr(target, name):
                 setattr(target, name, timed(part, getattr(target, name)))
     with tempfile.TemporaryDirectory() as folder:
-        stage.label(Path(shard), json.loads(settings), "benchmark", BATCH_MB, None, Path(folder) / "labels.parquet")
+        stage.label(
+            Path(shard),
+            json.loads(settings),
+            "benchmark",
+            BATCH_MB,
+            None,
+            Path(folder) / "labels.parquet",
+        )
     print(json.dumps(spent))
 
 
@@ -65,7 +75,9 @@ def main(shard: str) -> None:
 
     settings = json.dumps(physics_sections(checked_config({})))
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run([sys.executable, __file__, shard, settings], stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, __file__, shard, settings], stdout=subprocess.PIPE, text=True, check=True
+    )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     total = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     spent = json.loads(done.stdout.splitlines()[-1])
@@ -75,7 +87,10 @@ def main(shard: str) -> None:
     print(done.stdout.splitlines()[-2])
     for part, seconds in sorted(spent.items(), key=lambda each: -each[1]):
         print(f"{part:<24}{seconds:8.2f} s {100 * seconds / total:6.1f} %")
-    print(f"{'in all':<24}{total:8.2f} s; around the search {100 * (1 - (spent['search'] + spent['barriers']) / total):.1f} %")
+    print(
+        f"{'in all':<24}{total:8.2f} s; around the search "
+        f"{100 * (1 - (spent['search'] + spent['barriers']) / total):.1f} %"
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
-"""A feature table with giant object columns, of which the pipeline must read none: written here, then run under `measure.py`.
+"""A feature table with giant object columns, of which the pipeline must read none: written here,
+then run under `measure.py`.
 
-    python benchmarks/wide_table.py /tmp/wide                  # 300,000 rows, 4 GB uncompressed, then the pipeline on it
-    python benchmarks/wide_table.py /tmp/wide --rows 20000     # a smaller one
+    python benchmarks/wide_table.py /tmp/wide                  # 300,000 rows, 4 GB uncompressed,
+    then the pipeline on it python benchmarks/wide_table.py /tmp/wide --rows 20000     # a smaller
+    one
 
 Ids are shuffled over the whole table, so every shard has rows in every row group: the worst order.
 """
@@ -11,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import vacuagym.parquet  # noqa: F401  (one thread, system allocator)
+import vacuagym.tables.parquet  # noqa: F401  (one thread, system allocator)
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -31,15 +33,22 @@ def write(path: Path, rows: int) -> int:
     writer = None
     for start in range(0, rows, ROW_GROUP):
         count = min(ROW_GROUP, rows - start)
-        columns = {"object_id": pa.array(ids[start : start + count]), "h21": pa.array(moduli[start : start + count])}
+        columns = {
+            "object_id": pa.array(ids[start : start + count]),
+            "h21": pa.array(moduli[start : start + count]),
+        }
         for column in range(TEXTS):
             columns[f"text_{column}"] = text.take(pa.array(rng.integers(0, len(text), count)))
         for column in range(LISTS):
             numbers = pa.array(rng.integers(-9, 10, count * LIST_LENGTH))
-            columns[f"matrix_{column}"] = pa.FixedSizeListArray.from_arrays(numbers, LIST_LENGTH).cast(pa.list_(pa.int64()))
+            columns[f"matrix_{column}"] = pa.FixedSizeListArray.from_arrays(
+                numbers, LIST_LENGTH
+            ).cast(pa.list_(pa.int64()))
         table = pa.table(columns)
         size += table.nbytes
-        writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd", use_dictionary=False)
+        writer = writer or pq.ParquetWriter(
+            path, table.schema, compression="zstd", use_dictionary=False
+        )
         writer.write_table(table, row_group_size=ROW_GROUP)
     writer.close()
     return size
@@ -54,13 +63,29 @@ def main() -> None:
     options.folder.mkdir(parents=True, exist_ok=True)
     table = options.folder / "wide.parquet"
     size = write(table, options.rows)
-    print(f"{table}: {options.rows} rows, {size / 1e9:.2f} GB uncompressed, {table.stat().st_size / 1e9:.2f} GB on disk", flush=True)
+    print(
+        f"{table}: {options.rows} rows, {size / 1e9:.2f} GB uncompressed, "
+        f"{table.stat().st_size / 1e9:.2f} GB on disk",
+        flush=True,
+    )
     entry = "{source: table, path: wide.parquet, id: object_id, moduli: h21}"
-    (options.folder / "wide.yaml").write_text(f"datasets:\n  fth6d: null\n  wide: {entry}\n", encoding="utf-8")
+    (options.folder / "wide.yaml").write_text(
+        f"datasets:\n  fth6d: null\n  wide: {entry}\n", encoding="utf-8"
+    )
     root = Path(__file__).resolve().parent.parent
-    run = [sys.executable, "-m", "snakemake", "--snakefile", str(root / "Snakefile"), "--cores", "2"]
+    run = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--snakefile",
+        str(root / "Snakefile"),
+        "--cores",
+        "2",
+    ]
     run += ["--resources", "mem_mb=12000", "--configfile", "wide.yaml"]
-    subprocess.run([sys.executable, str(root / "benchmarks/measure.py"), *run], cwd=options.folder, check=True)
+    subprocess.run(
+        [sys.executable, str(root / "benchmarks/measure.py"), *run], cwd=options.folder, check=True
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""A headless Chromium, driven over a pipe by its DevTools protocol: what a page loads, logs, shows and prints."""
+"""A headless Chromium, driven over a pipe by its DevTools protocol: what a page loads, logs, shows
+and prints.
+"""
 
 import base64
 import json
@@ -8,10 +10,24 @@ import subprocess
 import time
 from pathlib import Path
 
-PROGRAM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+PROGRAM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
 _FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--remote-debugging-pipe"),
+    *(
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+    ),
+    *(
+        "--disable-component-update",
+        "--disable-sync",
+        "--disable-dev-shm-usage",
+        "--remote-debugging-pipe",
+    ),
 )
 _PATIENCE = 60.0
 
@@ -22,9 +38,20 @@ class Chromium:
     def __init__(self, profile: Path):
         from_browser, browser_out = os.pipe()
         browser_in, to_browser = os.pipe()
-        shell = f'exec 3<&{browser_in} 4>&{browser_out}; exec "$0" "$@"'  # the protocol's file descriptors are 3 and 4
-        command = ["bash", "-c", shell, PROGRAM, *_FLAGS, f"--user-data-dir={profile}", "about:blank"]
-        self._process = subprocess.Popen(command, pass_fds=(browser_in, browser_out), stderr=subprocess.DEVNULL)
+        # the protocol's file descriptors are 3 and 4
+        shell = f'exec 3<&{browser_in} 4>&{browser_out}; exec "$0" "$@"'
+        command = [
+            "bash",
+            "-c",
+            shell,
+            PROGRAM,
+            *_FLAGS,
+            f"--user-data-dir={profile}",
+            "about:blank",
+        ]
+        self._process = subprocess.Popen(
+            command, pass_fds=(browser_in, browser_out), stderr=subprocess.DEVNULL
+        )
         os.close(browser_in)
         os.close(browser_out)
         self._from, self._to = from_browser, to_browser
@@ -32,8 +59,14 @@ class Chromium:
         self.events: list[dict] = []
         self.requests: list[str] = []
         self.console: list[dict] = []
-        target = next(t for t in self._when(lambda: self.call("Target.getTargets")["targetInfos"]) if t["type"] == "page")
-        self._session = self.call("Target.attachToTarget", targetId=target["targetId"], flatten=True)["sessionId"]
+        target = next(
+            t
+            for t in self._when(lambda: self.call("Target.getTargets")["targetInfos"])
+            if t["type"] == "page"
+        )
+        self._session = self.call(
+            "Target.attachToTarget", targetId=target["targetId"], flatten=True
+        )["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
 
@@ -50,7 +83,9 @@ class Chromium:
         """One command of the protocol and its result."""
         self._count += 1
         number = self._count
-        message = {"id": number, "method": method, "params": parameters} | ({"sessionId": self._session} if self._session else {})
+        message = {"id": number, "method": method, "params": parameters} | (
+            {"sessionId": self._session} if self._session else {}
+        )
         os.write(self._to, json.dumps(message).encode() + b"\0")
         while (answer := self._read()).get("id") != number:
             pass
@@ -59,7 +94,13 @@ class Chromium:
 
     def open(self, path: Path, width: int = 1200, height: int = 900) -> None:
         """Show a file in a window of this size, loaded completely."""
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=width < 600,
+        )
         self.events.clear()
         self.call("Page.navigate", url=path.absolute().as_uri())
         while not any(event["method"] == "Page.loadEventFired" for event in self.events):
@@ -67,15 +108,23 @@ class Chromium:
 
     def evaluate(self, expression: str):
         """The value of a JavaScript expression in the page."""
-        return self.call("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
+        return self.call("Runtime.evaluate", expression=expression, returnByValue=True)[
+            "result"
+        ].get("value")
 
     def screenshot(self, path: Path) -> None:
         """Write a picture of the whole page."""
-        path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", captureBeyondViewport=True)["data"]))
+        path.write_bytes(
+            base64.b64decode(
+                self.call("Page.captureScreenshot", captureBeyondViewport=True)["data"]
+            )
+        )
 
     def pdf(self) -> bytes:
         """The page as it is printed."""
-        return base64.b64decode(self.call("Page.printToPDF", printBackground=True, preferCSSPageSize=True)["data"])
+        return base64.b64decode(
+            self.call("Page.printToPDF", printBackground=True, preferCSSPageSize=True)["data"]
+        )
 
     def _read(self) -> dict:
         while b"\0" not in self._rest:
@@ -88,7 +137,11 @@ class Chromium:
             self.events.append(message)
             if message["method"] == "Network.requestWillBeSent":
                 self.requests.append(message["params"]["request"]["url"])
-            elif message["method"] in ("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown"):
+            elif message["method"] in (
+                "Log.entryAdded",
+                "Runtime.consoleAPICalled",
+                "Runtime.exceptionThrown",
+            ):
                 self.console.append(message["params"])
         return message
 

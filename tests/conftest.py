@@ -15,22 +15,25 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from vacuagym.checks import Thresholds
+from vacuagym.checks.check import Thresholds
 from vacuagym.config import checked_config, digest, physics_sections
-from vacuagym.feature_tables import FeatureTable
-from vacuagym.fingerprint import LABEL_CODE, code_fingerprint
-from vacuagym.fold_rules import SplitShares
-from vacuagym.parquet import METADATA_KEY
-from vacuagym.planning import Plan
+from vacuagym.orchestration.code_fingerprint import code_fingerprint
+from vacuagym.splits.rules import SplitShares
 from vacuagym.stages.label import label
-from vacuagym.stages.merge import label_file, merge
+from vacuagym.stages.merge import merge
 from vacuagym.stages.plan import plan
 from vacuagym.stages.shard import shard
 from vacuagym.stages.split import split
 from vacuagym.stages.validate import Inputs, validate
+from vacuagym.tables.feature_table import FeatureTable
+from vacuagym.tables.parquet import METADATA_KEY
+from vacuagym.tables.plan import Plan, label_file
 
 ROWS = 60  # of the labelled run
-SLOW = ("--config", "search={n_restarts: 1000}")  # a run that is still at its labels whenever a test looks
+SLOW = (
+    "--config",
+    "search={n_restarts: 1000}",
+)  # a run that is still at its labels whenever a test looks
 OF_A_POINT = (  # the columns that describe a critical point
     "potential_value",
     "grad_norm",
@@ -57,19 +60,41 @@ class Workspace:
 
     def table(self, name: str, ids, moduli=None, **columns) -> Path:
         """Write a feature table with columns id, moduli and any others."""
-        data = {"id": pa.array(ids)} | ({} if moduli is None else {"moduli": pa.array(moduli)}) | columns
+        data = (
+            {"id": pa.array(ids)}
+            | ({} if moduli is None else {"moduli": pa.array(moduli)})
+            | columns
+        )
         pq.write_table(pa.table(data), self.folder / name)
         return self.folder / name
 
     def configure(self, datasets: dict, **settings) -> None:
-        """Write the configuration file that every run of this workspace adds; the embedded data set is left out unless it is named."""
+        """Write the configuration file that every run of this workspace adds; the embedded data
+        set is left out unless it is named.
+        """
         config = {"datasets": {"fth6d": None, **datasets}, **settings}
         (self.folder / "mine.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
 
     def command(self, *arguments: str, cores: int = 2, target: str | None = None) -> list[str]:
         """The command line of a run, of everything or of what makes one target."""
-        call = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", str(cores)]
-        return [*call, *([target] if target else []), "--resources", "mem_mb=12000", "--configfile", "mine.yaml", *arguments]
+        call = [
+            sys.executable,
+            "-m",
+            "snakemake",
+            "--snakefile",
+            str(ROOT / "Snakefile"),
+            "--cores",
+            str(cores),
+        ]
+        return [
+            *call,
+            *([target] if target else []),
+            "--resources",
+            "mem_mb=12000",
+            "--configfile",
+            "mine.yaml",
+            *arguments,
+        ]
 
     def snakemake(
         self,
@@ -79,7 +104,9 @@ class Workspace:
         environment: Mapping[str, str] | None = None,
         target: str | None = None,
     ) -> subprocess.CompletedProcess:
-        """Run the workflow to its end, with these environment variables besides; stdout and stderr together in ``stdout``."""
+        """Run the workflow to its end, with these environment variables besides; stdout and stderr
+        together in ``stdout``.
+        """
         done = subprocess.run(
             self.command(*arguments, cores=cores, target=target),
             cwd=self.folder,
@@ -109,7 +136,10 @@ class Workspace:
 
     def files(self, pattern: str) -> list[str]:
         """Names of the files under results/ that match a pattern."""
-        return sorted(str(path.relative_to(self.folder / "results")) for path in (self.folder / "results").glob(pattern))
+        return sorted(
+            str(path.relative_to(self.folder / "results"))
+            for path in (self.folder / "results").glob(pattern)
+        )
 
 
 @pytest.fixture
@@ -118,7 +148,9 @@ def workspace(tmp_path) -> Workspace:
 
 
 def prepare_two_sources(workspace: Workspace) -> Workspace:
-    """A table of 240 rows in two namespaces whose ids repeat, shuffled, with missing counts, in shards of 50 ids."""
+    """A table of 240 rows in two namespaces whose ids repeat, shuffled, with missing counts, in
+    shards of 50 ids.
+    """
     rng = np.random.default_rng(7)
     order = rng.permutation(240)
     moduli = rng.integers(0, 6, 240).astype(float)
@@ -127,7 +159,15 @@ def prepare_two_sources(workspace: Workspace) -> Workspace:
     sources = np.repeat(["w5.ip.gz", "w44.ip.gz"], 120)[order]
     workspace.table("t.parquet", ids, moduli[order], source=pa.array(sources))
     workspace.configure(
-        {"t": {"source": "table", "path": "t.parquet", "id": "id", "namespace": "source", "moduli": "moduli"}},
+        {
+            "t": {
+                "source": "table",
+                "path": "t.parquet",
+                "id": "id",
+                "namespace": "source",
+                "moduli": "moduli",
+            }
+        },
         shard_size=50,
     )
     return workspace
@@ -155,8 +195,15 @@ def finished(run_of_two_sources, workspace) -> Workspace:
 
 @pytest.fixture
 def slow_run(two_sources) -> Iterator[subprocess.Popen]:
-    """A run of that table in the background that is at its labels, and is killed at the latest when the test ends."""
-    run = subprocess.Popen(two_sources.command(*SLOW), cwd=two_sources.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    """A run of that table in the background that is at its labels, and is killed at the latest
+    when the test ends.
+    """
+    run = subprocess.Popen(
+        two_sources.command(*SLOW),
+        cwd=two_sources.folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         deadline = time.monotonic() + 60
         while not (two_sources.folder / "logs/label").exists() and time.monotonic() < deadline:
@@ -169,15 +216,23 @@ def slow_run(two_sources) -> Iterator[subprocess.Popen]:
 
 @pytest.fixture
 def run(tmp_path, monkeypatch) -> Path:
-    """A folder with a configuration, a table in two namespaces (one with colons), and its labels."""
+    """A configuration, a table in two namespaces (one with colons), and its labels."""
     monkeypatch.chdir(tmp_path)
     sources = np.where(np.arange(ROWS) % 2, "w5.ip.gz", "a:b:1")
     moduli = pa.array([None if i % 10 == 0 else i % 8 for i in range(ROWS)], pa.int64())
-    pq.write_table(pa.table({"id": np.arange(ROWS) - 5, "h": moduli, "source": sources}), "t.parquet")
-    entry = {"source": "table", "path": "t.parquet", "id": "id", "namespace": "source", "moduli": "h"}
+    pq.write_table(
+        pa.table({"id": np.arange(ROWS) - 5, "h": moduli, "source": sources}), "t.parquet"
+    )
+    entry = {
+        "source": "table",
+        "path": "t.parquet",
+        "id": "id",
+        "namespace": "source",
+        "moduli": "h",
+    }
     Path("config.yaml").write_text(yaml.safe_dump({"datasets": {"t": entry}}), encoding="utf-8")
     sections = physics_sections(checked_config({"datasets": {"t": entry}}))
-    fingerprint = digest(sections, code_fingerprint(LABEL_CODE))
+    fingerprint = digest(sections, code_fingerprint("label"))
     plan("t", FeatureTable("t.parquet", "id", "source", "h"), 1000, None, Path("plan.json"))
     planned = Plan.read("plan.json")
     for piece in planned.shards:
@@ -190,37 +245,75 @@ def run(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture(scope="session")
 def labelled_run(tmp_path_factory) -> Path:
-    """A folder with the results of a run up to its checks, and feature files: data set a in two namespaces, shuffled, and data set b.
+    """A folder with the results of a run up to its checks, and feature files: data set a in two
+    namespaces, shuffled, and data set b.
 
     To be read only; whoever changes something copies it.
     """
     folder = tmp_path_factory.mktemp("labelled_run")
     order = np.random.default_rng(3).permutation(60)
     ids, sources = np.arange(60) // 2, np.where(np.arange(60) % 2, "w5.ip.gz", "a:b:1")
-    pq.write_table(pa.table({"id": ids[order], "h": order % 8, "source": pa.array(sources[order])}), folder / "a.parquet")
+    pq.write_table(
+        pa.table({"id": ids[order], "h": order % 8, "source": pa.array(sources[order])}),
+        folder / "a.parquet",
+    )
     pq.write_table(pa.table({"id": np.arange(30), "h": np.arange(30) % 5}), folder / "b.parquet")
     entries = {
-        "a": {"source": "table", "path": str(folder / "a.parquet"), "id": "id", "namespace": "source", "moduli": "h"},
+        "a": {
+            "source": "table",
+            "path": str(folder / "a.parquet"),
+            "id": "id",
+            "namespace": "source",
+            "moduli": "h",
+        },
         "b": {"source": "table", "path": str(folder / "b.parquet"), "id": "id", "moduli": "h"},
     }
     config = checked_config({"datasets": entries})
     results, plans = folder / "results", []
     for name, entry in entries.items():
-        plan(name, FeatureTable(entry["path"], "id", entry.get("namespace"), "h"), 1000, None, folder / f"{name}.json")
+        plan(
+            name,
+            FeatureTable(entry["path"], "id", entry.get("namespace"), "h"),
+            1000,
+            None,
+            folder / f"{name}.json",
+        )
         plans.append(Plan.read(folder / f"{name}.json"))
         piece = plans[-1].shards[0]
         shard(plans[-1], piece.first, folder / "shard.parquet")
-        label(folder / "shard.parquet", physics_sections(config), "0123456789ab", 16, None, label_file(results / "labels", name, piece))
+        label(
+            folder / "shard.parquet",
+            physics_sections(config),
+            "0123456789ab",
+            16,
+            None,
+            label_file(results / "labels", name, piece),
+        )
     merge(plans, results / "labels", None, results / "labels.parquet")
-    splits = [results / f"splits/{name}.parquet" for name in ("iid", "ood_complexity", "ood_dataset_a")]
+    splits = [
+        results / f"splits/{name}.parquet" for name in ("iid", "ood_complexity", "ood_dataset_a")
+    ]
     for path in splits:
         split(results / "labels.parquet", path.stem, 42, SplitShares(0.6, 0.2, 0.3), path)
     (folder / "verification.json").write_text('{"disagreements": {}}', encoding="utf-8")
-    inputs = Inputs(results / "labels.parquet", plans, splits, [], results / "labels", folder / "verification.json")
+    inputs = Inputs(
+        results / "labels.parquet",
+        plans,
+        splits,
+        [],
+        results / "labels",
+        folder / "verification.json",
+    )
     validate(inputs, Thresholds(1.0, 1.0, 1.0), results / "validation.json")
     (results / "configuration.json").write_text(json.dumps(config), encoding="utf-8")
-    rows = pq.read_table(results / "labels.parquet", columns=["key", "dataset", "namespace", "geometry_id"]).to_pylist()
-    places = [row["geometry_id"] + (1000 if row["namespace"] == "a:b:1" else 0) for row in rows if row["dataset"] == "a"]
+    rows = pq.read_table(
+        results / "labels.parquet", columns=["key", "dataset", "namespace", "geometry_id"]
+    ).to_pylist()
+    places = [
+        row["geometry_id"] + (1000 if row["namespace"] == "a:b:1" else 0)
+        for row in rows
+        if row["dataset"] == "a"
+    ]
     (results / "features").mkdir()
     of_a = {
         "key": [row["key"] for row in rows if row["dataset"] == "a"],
@@ -229,7 +322,11 @@ def labelled_run(tmp_path_factory) -> Path:
         "weights": pa.array([[place, place + 1] for place in places], pa.list_(pa.int64(), 2)),
         "kind": pa.array([f"k{place % 3}" for place in places]).dictionary_encode(),
     }
-    of_b = {"key": [f"b:{i}" for i in range(30)], "euler": np.arange(30) + 0.5, "only_b": np.arange(30) % 2 == 0}
+    of_b = {
+        "key": [f"b:{i}" for i in range(30)],
+        "euler": np.arange(30) + 0.5,
+        "only_b": np.arange(30) % 2 == 0,
+    }
     pq.write_table(pa.table(of_a), results / "features/a.parquet", row_group_size=13)
     pq.write_table(pa.table(of_b), results / "features/b.parquet")
     return folder
@@ -240,8 +337,13 @@ def edit_label(column: str, row: int, value) -> str:
     table = pq.read_table("results/labels.parquet")
     rows = table.to_pylist()
     rows[row][column] = value
-    metadata = {METADATA_KEY: pq.ParquetFile("results/labels.parquet").metadata.metadata[METADATA_KEY]}
-    pq.write_table(pa.Table.from_pylist(rows, schema=table.schema.with_metadata(metadata)), "results/labels.parquet")
+    metadata = {
+        METADATA_KEY: pq.ParquetFile("results/labels.parquet").metadata.metadata[METADATA_KEY]
+    }
+    pq.write_table(
+        pa.Table.from_pylist(rows, schema=table.schema.with_metadata(metadata)),
+        "results/labels.parquet",
+    )
     return rows[row]["key"]
 
 
@@ -250,8 +352,14 @@ def first_row_with(label: str) -> int:
 
 
 def damage(path: Path, group: int = 0, column: int = 0) -> None:
-    """Alter one bit in the last page of a column of a Parquet file, by default in the first row group of the first column."""
+    """Alter one bit in the last page of a column of a Parquet file, by default in the first row
+    group of the first column.
+    """
     column = pq.ParquetFile(path).metadata.row_group(group).column(column)
     content = bytearray(path.read_bytes())
-    content[(column.dictionary_page_offset or column.data_page_offset) + column.total_compressed_size - 2] ^= 4
+    content[
+        (column.dictionary_page_offset or column.data_page_offset)
+        + column.total_compressed_size
+        - 2
+    ] ^= 4
     path.write_bytes(content)

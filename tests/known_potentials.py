@@ -1,4 +1,6 @@
-"""Potentials whose critical points are known, the ensemble and search settings of the design, and shorthand to run the search on them."""
+"""Potentials whose critical points are known, the ensemble and search settings of the design, and
+shorthand to run the search on them.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +9,23 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vacuagym.eft.ensemble import Ensemble, ModuliMap, draw_fluxes
-from vacuagym.eft.potential import ToyPotential
-from vacuagym.eft.streams import stream_key
-from vacuagym.search.critical_points import search
-from vacuagym.search.geometries import Physics
-from vacuagym.search.stack import Outcome, SearchSettings, Trials
+from vacuagym.theories.toy.active_set import Outcome, SearchSettings, Trials
+from vacuagym.theories.toy.ensemble import Ensemble, ModuliMap, draw_fluxes
+from vacuagym.theories.toy.hybrid import search
+from vacuagym.theories.toy.labelling import Physics
+from vacuagym.theories.toy.potential import ToyPotential
+from vacuagym.theories.toy.random_streams import stream_key
 
 ENSEMBLE = Ensemble(
     regimes={"generic": 0.30, "stabilized": 0.10, "tachyonic": 0.35, "runaway": 0.25},
     flux_mass=(1.0, 3.0),
     coupling=0.8,
-    mass_shift={"generic": (0.0, 0.0), "stabilized": (0.5, 2.0), "tachyonic": (-8.0, -3.0), "runaway": (0.0, 0.0)},
+    mass_shift={
+        "generic": (0.0, 0.0),
+        "stabilized": (0.5, 2.0),
+        "tachyonic": (-8.0, -3.0),
+        "runaway": (0.0, 0.0),
+    },
     tilt=0.3,
     runaway_tilt=2.0,
     gamma=(0.1, 0.5),
@@ -40,7 +47,9 @@ SETTINGS = SearchSettings(
     root_steps=40,
     descent_steps=300,
 )
-PHYSICS = Physics(seed=42, moduli=ModuliMap("direct_cap", 2, 32), ensemble=ENSEMBLE, search=SETTINGS)
+PHYSICS = Physics(
+    seed=42, moduli=ModuliMap("direct_cap", 2, 32), ensemble=ENSEMBLE, search=SETTINGS
+)
 
 
 def settings(method: str, **changes) -> SearchSettings:
@@ -113,14 +122,18 @@ class DoubleWell(Potential):
         return (np.swapaxes(self.rotation, -1, -2) @ (y**3 - y)[..., None])[..., 0]
 
     def hessian(self, phi):
-        return np.swapaxes(self.rotation, -1, -2) @ ((3.0 * self.y(phi) ** 2 - 1.0)[..., None] * self.rotation)
+        return np.swapaxes(self.rotation, -1, -2) @ (
+            (3.0 * self.y(phi) ** 2 - 1.0)[..., None] * self.rotation
+        )
 
 
 @dataclass(frozen=True)
 class OpenedWell(Potential):
-    """Double wells that open on one side: V = Σ cᵢ (1/4 − yᵢ²/2 + max(yᵢ, 0)⁴/4), y = Qφ; ``depth`` c of the shape (B, n).
+    """Double wells that open on one side: V = Σ cᵢ (1/4 − yᵢ²/2 + max(yᵢ, 0)⁴/4), y = Qφ;
+    ``depth`` c of the shape (B, n).
 
-    For yᵢ ≥ 0 this is cᵢ(yᵢ² − 1)²/4; beyond the top at yᵢ = 0 it falls for ever. The vacuum is yᵢ = 1 with the barriers cᵢ/4.
+    For yᵢ ≥ 0 this is cᵢ(yᵢ² − 1)²/4; beyond the top at yᵢ = 0 it falls for ever. The vacuum is yᵢ
+    = 1 with the barriers cᵢ/4.
     """
 
     rotation: np.ndarray
@@ -141,7 +154,10 @@ class OpenedWell(Potential):
 
     def gradient(self, phi):
         y = self.y(phi)
-        return (np.swapaxes(self.rotation, -1, -2) @ (self.depth * (np.maximum(y, 0.0) ** 3 - y))[..., None])[..., 0]
+        return (
+            np.swapaxes(self.rotation, -1, -2)
+            @ (self.depth * (np.maximum(y, 0.0) ** 3 - y))[..., None]
+        )[..., 0]
 
     def hessian(self, phi):
         modes = self.depth * (3.0 * np.maximum(self.y(phi), 0.0) ** 2 - 1.0)
@@ -153,7 +169,9 @@ class OpenedWell(Potential):
 
 @dataclass(frozen=True)
 class Lines(Potential):
-    """``count`` equal systems that are a sum over their moduli of one function of one variable, given with its two derivatives."""
+    """``count`` equal systems that are a sum over their moduli of one function of one variable,
+    given with its two derivatives.
+    """
 
     f: Callable
     df: Callable
@@ -195,7 +213,9 @@ class Several(Potential):
     def _each(self, name, phi):
         if not self.members:  # what the methods of a toy system return for no system at all
             return getattr(toy_systems(phi.shape[-1], 1).take(np.array([], int)), name)(phi)
-        parts = [getattr(member, name)(phi[..., i : i + 1, :]) for i, member in enumerate(self.members)]
+        parts = [
+            getattr(member, name)(phi[..., i : i + 1, :]) for i, member in enumerate(self.members)
+        ]
         return np.concatenate(parts, axis=phi.ndim - 2)
 
     def value(self, phi):
@@ -213,7 +233,9 @@ class Several(Potential):
 
 @dataclass(frozen=True)
 class Constant(Potential):
-    """One system of a constant V, ∇V and ∇²V, whatever these are: zero, NaN, infinite or contradictory."""
+    """One system of a constant V, ∇V and ∇²V, whatever these are: zero, NaN, infinite or
+    contradictory.
+    """
 
     v: float = 0.0
     slope: float = 0.0
@@ -229,14 +251,18 @@ class Constant(Potential):
         return np.full(phi.shape, self.slope)
 
     def hessian(self, phi):
-        return np.broadcast_to(self.curvature * np.eye(phi.shape[-1]), (*phi.shape, phi.shape[-1])).copy()
+        return np.broadcast_to(
+            self.curvature * np.eye(phi.shape[-1]), (*phi.shape, phi.shape[-1])
+        ).copy()
 
 
 @dataclass(frozen=True)
 class KKLT(Potential):
-    """The KKLT potential (hep-th/0301240) of one Kähler modulus σ = ``unit``·φ, times ``scale``: ``uplift`` D of the shape (B,).
+    """The KKLT potential (hep-th/0301240) of one Kähler modulus σ = ``unit``·φ, times ``scale``:
+    ``uplift`` D of the shape (B,).
 
-    With W₀ = −1e-4, A = 1, a = 0.1 it is a sum of terms c·exp(−kσ)·σ^(−m), which gives the derivatives.
+    With W₀ = −1e-4, A = 1, a = 0.1 it is a sum of terms c·exp(−kσ)·σ^(−m), which gives the
+    derivatives.
     """
 
     uplift: np.ndarray

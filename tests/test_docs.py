@@ -1,4 +1,6 @@
-"""The documentation: its reference is what the code says, and what its pages tell a reader to type works."""
+"""The documentation: its reference is what the code says, and what its pages tell a reader to type
+works.
+"""
 
 import importlib.util
 import json
@@ -18,20 +20,26 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from vacuagym import cli, label_table
+from vacuagym.cli.examples import EXAMPLES
+from vacuagym.cli.main import main
 from vacuagym.config import SCHEMA
-from vacuagym.examples import EXAMPLES
 from vacuagym.geometry import SMOOTH_TORIC_BASES
-from vacuagym.label_meanings import MEANINGS
-from vacuagym.limits import BATCH_MB
-from vacuagym.pipeline import Pipeline
+from vacuagym.orchestration.pipeline import Pipeline
+from vacuagym.runtime.memory import BATCH_MB
+from vacuagym.tables import label_schema
+from vacuagym.theories.toy.meanings import MEANINGS
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "docs/reference"
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
 RUN = [ROOT / "README.md", *sorted(ROOT.glob("docs/how-to/*.md"))]
-# Of the run that the pages start from: enough geometries for the keys that they name, and few of them verified.
-SETTINGS = {"n_limit: null": "n_limit: 200", "least: 200": "least: 4", "per_label: 10": "per_label: 1"}
+# Of the run that the pages start from: enough geometries for the keys that they name, and few of
+# them verified.
+SETTINGS = {
+    "n_limit: null": "n_limit: 200",
+    "least: 200": "least: 4",
+    "per_label: 10": "per_label: 1",
+}
 SCRATCH = ("Snakefile", "config.yaml", "CITATION.cff", "LICENSE", "workflow", "profiles", "envs")
 
 
@@ -70,7 +78,9 @@ def schema_keys(schema, path=""):
 
 
 def comments(text):
-    """The comment at the end of each line of config.yaml by the path of its key, those of the data sets shown as examples too."""
+    """The comment at the end of each line of config.yaml by the path of its key, those of the data
+    sets shown as examples too.
+    """
     path: list[tuple[int, str]] = []
     for line in text.splitlines():
         if found := re.match(r"(?:#(?= ))?( *)(\w+):[^#]*(?:#+ (.*))?$", line):
@@ -82,7 +92,9 @@ def comments(text):
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block of a page: its language, its text, and what a comment before it says of how it ends."""
+    """A fenced block of a page: its language, its text, and what a comment before it says of how
+    it ends.
+    """
 
     language: str
     text: str
@@ -95,7 +107,12 @@ def blocks(page: Path) -> list[Block]:
     pattern = r"(?:<!-- (not run: [^>]+|exit code \d+) -->\n+)?^```(\w*)\n(.*?)^```$"
     found = re.findall(pattern, page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     return [
-        Block(language, text, mark.startswith("not run"), int((re.search(r"code (\d+)", mark) or "00")[1]))
+        Block(
+            language,
+            text,
+            mark.startswith("not run"),
+            int((re.search(r"code (\d+)", mark) or "00")[1]),
+        )
         for mark, language, text in found
     ]
 
@@ -106,7 +123,9 @@ def gist(line: str) -> str:
 
 
 class Reader:
-    """Somebody who types what a page says into a terminal and a Python session, in the folder of the pipeline."""
+    """Somebody who types what a page says into a terminal and a Python session, in the folder of
+    the pipeline.
+    """
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -125,9 +144,13 @@ class Reader:
             assert name, "a block of settings begins with the name of its file"
             (self.folder / name[1]).write_text(block.text, encoding="utf-8")
         else:
-            assert block.language == "text", f"a block in {block.language!r} is not one that a test follows"
+            assert block.language == "text", (
+                f"a block in {block.language!r} is not one that a test follows"
+            )
             seen = {gist(line) for line in self.screen.splitlines()}
-            assert [line for line in block.text.splitlines() if gist(line) not in seen] == [], self.screen
+            assert [line for line in block.text.splitlines() if gist(line) not in seen] == [], (
+                self.screen
+            )
 
     def type(self, command: str, exit_code: int = 0) -> None:
         environment = {
@@ -145,7 +168,9 @@ class Reader:
             timeout=300,
         )
         self.screen = done.stdout
-        code = done.returncode if done.returncode >= 0 else 128 - done.returncode  # killed by a signal, as a shell tells it
+        code = (
+            done.returncode if done.returncode >= 0 else 128 - done.returncode
+        )  # killed by a signal, as a shell tells it
         assert code == exit_code, f"{command}\n{done.stdout}"
 
 
@@ -186,37 +211,60 @@ class TestReference:
     def test_every_key_of_the_configuration_has_a_meaning_and_is_on_the_page(self):
         page = (REFERENCE / "configuration.md").read_text(encoding="utf-8")
         keys = dict(schema_keys(yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))))
-        assert {"seed", "datasets.source", "datasets.path", "ensemble.mass_shift.tachyonic", "memory.batch_mb"} <= set(keys)
+        assert {
+            "seed",
+            "datasets.source",
+            "datasets.path",
+            "ensemble.mass_shift.tachyonic",
+            "memory.batch_mb",
+        } <= set(keys)
         for key, part in keys.items():
             assert part.get("description", "").strip(), f"{key} has no description in {SCHEMA.name}"
-            assert f"`{key.replace('datasets.', 'datasets.NAME.')}`" in page or f"## {key}\n" in page
+            assert (
+                f"`{key.replace('datasets.', 'datasets.NAME.')}`" in page or f"## {key}\n" in page
+            )
 
     def test_comments_of_the_configuration_file_begin_the_meanings(self):
         keys = dict(schema_keys(yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))))
-        sources = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))["properties"]["datasets"]["additionalProperties"]["oneOf"]
+        sources = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))["properties"]["datasets"][
+            "additionalProperties"
+        ]["oneOf"]
         keys |= {f"datasets.fth6d.{name}": part for name, part in sources[0]["properties"].items()}
         keys |= {f"datasets.ks.{name}": part for name, part in sources[1]["properties"].items()}
         found = dict(comments((ROOT / "config.yaml").read_text(encoding="utf-8")))
         assert {"seed", "datasets.ks.namespace", "ensemble.gamma", "memory.batch_mb"} <= set(found)
-        differ = {key: text for key, text in found.items() if not keys[key]["description"].startswith(text.rstrip(",").strip())}
+        differ = {
+            key: text
+            for key, text in found.items()
+            if not keys[key]["description"].startswith(text.rstrip(",").strip())
+        }
         assert differ == {}
 
     def test_columns_are_null_where_the_reference_says_so_and_nowhere_else(self, run):
         labels = pq.read_table(run / "results/labels.parquet")
-        for column in label_table.COLUMNS:
+        for column in label_schema.COLUMNS:
             values = labels[column.name]
             assert column.null or not values.null_count, column.name
             if column.null == "no critical point":
                 assert pc.is_valid(values).equals(labels["minimization_success"]), column.name
             elif column.null == "not metastable":
-                assert pc.is_valid(values).equals(pc.equal(labels["stability"].cast("string"), "metastable"))
+                assert pc.is_valid(values).equals(
+                    pc.equal(labels["stability"].cast("string"), "metastable")
+                )
 
     def test_declared_memory_is_that_of_the_workflow(self):
         page = (REFERENCE / "memory.md").read_text(encoding="utf-8")
         head = page.partition(f"`memory.batch_mb` {BATCH_MB}:")[2].splitlines()
-        wide = Pipeline({"moduli": {"max": 256}, "search": {"n_samples": 10, "n_restarts": 10, "field_range": 200}})
+        wide = Pipeline(
+            {
+                "moduli": {"max": 256},
+                "search": {"n_samples": 10, "n_restarts": 10, "field_range": 200},
+            }
+        )
         row = next(line for line in head if line.startswith("| **256**"))
-        assert row.split("|")[head[2].split("|").index(" 100 ")].strip() == str(wide.label_memory_mb())
+        assert row.split("|")[head[2].split("|").index(" 100 ")].strip() == str(
+            wide.label_memory_mb()
+        )
         assert f"{Pipeline({}).geometry_memory_mb()}" in page
 
 
@@ -225,7 +273,7 @@ class TestCommands:
         assert set(EXAMPLES) == set(reference().subcommands())
         for name, example in EXAMPLES.items():
             with pytest.raises(SystemExit):
-                cli.main([name, "--help"])
+                main.main([name, "--help"])
             assert capsys.readouterr().out.endswith(f"\nexample: {example}\n")
             assert example.startswith(f"vacuagym {name}")
 
@@ -253,11 +301,18 @@ class TestLabels:
         page = (ROOT / "README.md").read_text(encoding="utf-8")
         rows = "".join(f"| {label} | {meaning} |\n" for label, meaning in MEANINGS.items())
         assert f"| label | meaning |\n|---|---|\n{rows}\n" in page
-        assert list(MEANINGS) == list(label_table.LABELS)
+        assert list(MEANINGS) == list(label_schema.LABELS)
 
     def test_the_table_of_the_first_screen_is_of_the_default_run_and_adds_up(self):
-        table = (ROOT / "README.md").read_text(encoding="utf-8").partition(f"{tables().BEGIN}\n\n")[2].partition("\n\n")[0]
-        rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+        table = (
+            (ROOT / "README.md")
+            .read_text(encoding="utf-8")
+            .partition(f"{tables().BEGIN}\n\n")[2]
+            .partition("\n\n")[0]
+        )
+        rows = [
+            [cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()
+        ]
         counts = {row[0]: [int(cell.replace(",", "")) for cell in row[1:]] for row in rows[2:]}
         assert counts["all"][0] == SMOOTH_TORIC_BASES
         assert all(row[0] == sum(row[1:]) for row in counts.values())
@@ -265,13 +320,17 @@ class TestLabels:
             parts = [row for name, row in counts.items() if name.startswith(kind)]
             assert [sum(column) for column in zip(*parts, strict=True)] == counts["all"]
 
-    def test_the_script_measures_a_run_and_replaces_what_the_pages_say(self, finished, tmp_path, monkeypatch):
+    def test_the_script_measures_a_run_and_replaces_what_the_pages_say(
+        self, finished, tmp_path, monkeypatch
+    ):
         module = tables()
         monkeypatch.setattr(module, "SAMPLE", 2)
         monkeypatch.setattr(module, "STARTS", 3)
         for name in ("README.md", "docs/physics.md"):
             (tmp_path / name).parent.mkdir(exist_ok=True)
-            (tmp_path / name).write_text(f"before\n{module.BEGIN}\nold\n{module.END}\nafter\n", encoding="utf-8")
+            (tmp_path / name).write_text(
+                f"before\n{module.BEGIN}\nold\n{module.END}\nafter\n", encoding="utf-8"
+            )
         module.make(finished / "results", tmp_path)
         figures = json.loads((finished / "results/validation.json").read_text())["labels"]["fth6d"]
         page = (tmp_path / "README.md").read_text(encoding="utf-8")
@@ -295,24 +354,43 @@ class TestLabels:
             assert "ks" not in loaded.get("split_groups", {}), text
         for path in (ROOT / "config.yaml", SCHEMA, *PAGES):
             assert not re.search(r"\bks: *\[", path.read_text(encoding="utf-8")), path
-        for path in (ROOT / "config.yaml", ROOT / "README.md", ROOT / "docs/how-to/own-data.md", ROOT / "docs/how-to/using-the-labels.md"):
-            assert re.search(r"public ks\s+table", path.read_text(encoding="utf-8")), f"{path} says why not"
+        for path in (
+            ROOT / "config.yaml",
+            ROOT / "README.md",
+            ROOT / "docs/how-to/own-data.md",
+            ROOT / "docs/how-to/using-the-labels.md",
+        ):
+            assert re.search(r"public ks\s+table", path.read_text(encoding="utf-8")), (
+                f"{path} says why not"
+            )
 
 
 def test_links_lead_somewhere():
-    links = [(page, link) for page in PAGES for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))]
+    links = [
+        (page, link)
+        for page in PAGES
+        for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
+    ]
     assert len(links) > len(PAGES)
     for page, link in links:
         path, _, anchor = link.partition("#")
         target = page.parent / path if path else page
         assert "://" in link or target.exists(), f"{page}: {link}"
         if anchor and "://" not in link:
-            headings = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), flags=re.MULTILINE)
-            assert anchor in {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}, f"{page}: {link}"
+            headings = re.findall(
+                r"^#+ (.*)$", target.read_text(encoding="utf-8"), flags=re.MULTILINE
+            )
+            assert anchor in {
+                re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings
+            }, f"{page}: {link}"
 
 
 def test_machines_of_the_memory_page_have_room_for_as_many_jobs_as_it_says():
-    rows = re.findall(r"^\| (\d+) GB .* mem_mb=(\d+)` \| (\d+) \|$", (ROOT / "docs/how-to/memory.md").read_text(encoding="utf-8"), re.M)
+    rows = re.findall(
+        r"^\| (\d+) GB .* mem_mb=(\d+)` \| (\d+) \|$",
+        (ROOT / "docs/how-to/memory.md").read_text(encoding="utf-8"),
+        re.M,
+    )
     assert [int(installed) for installed, _, _ in rows] == [8, 16, 32]
     for installed, granted, jobs in rows:
         assert int(granted) <= 0.82 * 1024 * int(installed)
@@ -320,12 +398,25 @@ def test_machines_of_the_memory_page_have_room_for_as_many_jobs_as_it_says():
 
 
 def test_every_column_of_the_labels_has_one_place_among_inputs_and_targets():
-    page = (ROOT / "docs/how-to/using-the-labels.md").read_text(encoding="utf-8").partition("| columns |")[2].partition("\n\n")[0]
-    named = [name for line in page.splitlines()[2:] for name in re.findall(r"`([^`]+)`", line.split("|")[1])]
-    for column in label_table.COLUMNS:
+    page = (
+        (ROOT / "docs/how-to/using-the-labels.md")
+        .read_text(encoding="utf-8")
+        .partition("| columns |")[2]
+        .partition("\n\n")[0]
+    )
+    named = [
+        name
+        for line in page.splitlines()[2:]
+        for name in re.findall(r"`([^`]+)`", line.split("|")[1])
+    ]
+    for column in label_schema.COLUMNS:
         assert sum(fnmatchcase(column.name, name) for name in named) == 1, column.name
 
 
 def test_the_index_names_every_page():
     index = (ROOT / "docs/README.md").read_text(encoding="utf-8")
-    assert [str(page) for page in PAGES[1:] if page.name != "README.md" and f"({page.relative_to(ROOT / 'docs')})" not in index] == []
+    assert [
+        str(page)
+        for page in PAGES[1:]
+        if page.name != "README.md" and f"({page.relative_to(ROOT / 'docs')})" not in index
+    ] == []

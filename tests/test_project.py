@@ -1,4 +1,6 @@
-"""The project as a whole: pins that agree, files without addresses, documents that say what the code does."""
+"""The project as a whole: pins that agree, files without addresses, documents that say what the
+code does.
+"""
 
 import re
 import subprocess
@@ -8,13 +10,15 @@ import pytest
 import yaml
 
 from conftest import OF_A_POINT, ROOT
-from vacuagym.label_table import COLUMNS
+from vacuagym.tables.label_schema import COLUMNS
 
 LOCKS = ("requirements.lock", "requirements-test.lock")
 
 
 def _tracked() -> list[Path]:
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     return [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
 
 
@@ -53,12 +57,21 @@ def test_the_conda_environment_has_the_versions_of_the_lock():
 
 def test_results_and_logs_stay_out_of_version_control():
     tracked = {str(path.relative_to(ROOT)) for path in _tracked()}
-    assert {name for name in tracked if name.startswith(("results/", "logs/"))} == {"results/.gitkeep", "logs/.gitkeep"}
+    assert {name for name in tracked if name.startswith(("results/", "logs/"))} == {
+        "results/.gitkeep",
+        "logs/.gitkeep",
+    }
 
 
 def test_modules_stay_readable():
-    long = {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in _tracked() if path.suffix == ".py"}
-    assert {name: lines for name, lines in long.items() if name.startswith("workflow/") and lines > 310} == {}
+    long = {
+        str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines())
+        for path in _tracked()
+        if path.suffix == ".py"
+    }
+    assert {
+        name: lines for name, lines in long.items() if name.startswith("workflow/") and lines > 310
+    } == {}
 
 
 def test_every_column_of_the_interface_is_in_the_label_table():

@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vacuagym.charts import LABEL_COLOURS, Axes, lines, stacked_bars
-from vacuagym.explain import find_geometry
-from vacuagym.parquet import open_parquet, read_batches
-from vacuagym.search.labels import LABELS
+from vacuagym.inspection.rebuild import find_geometry
+from vacuagym.report.svg import LABEL_COLOURS, Axes, lines, stacked_bars
+from vacuagym.tables.parquet import open_parquet, read_batches
+from vacuagym.theories.toy.classes import LABELS
 
 HERE = Path(__file__).parent
 BOXES = (

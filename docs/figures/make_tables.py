@@ -19,14 +19,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from vacuagym.eft.ensemble import draw_fluxes
-from vacuagym.eft.streams import stream_key
-from vacuagym.label_meanings import complexity_note, label_groups
-from vacuagym.label_table import LABELS
-from vacuagym.parquet import file_metadata, open_parquet
-from vacuagym.search.critical_points import search
-from vacuagym.search.geometries import Physics
-from vacuagym.search.stack import Outcome
+from vacuagym.tables.parquet import file_metadata, open_parquet
+from vacuagym.theories.toy.active_set import Outcome
+from vacuagym.theories.toy.classes import LABELS
+from vacuagym.theories.toy.ensemble import draw_fluxes
+from vacuagym.theories.toy.hybrid import search
+from vacuagym.theories.toy.labelling import Physics
+from vacuagym.theories.toy.meanings import complexity_note, label_groups
+from vacuagym.theories.toy.random_streams import stream_key
 
 ROOT = Path(__file__).parents[2]
 SAMPLE, STARTS, SHUFFLES = 300, 50, 20

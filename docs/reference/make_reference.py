@@ -1,4 +1,5 @@
-"""Write the pages of this folder from what they describe: the schema, the columns, the command line, the declared memory.
+"""Write the pages of this folder from what they describe: the schema, the columns, the command
+line, the declared memory.
 
 python docs/reference/make_reference.py
 """
@@ -11,48 +12,79 @@ from typing import Any
 import pyarrow as pa
 import yaml
 
-from vacuagym import feature_columns, label_table
-from vacuagym.cli import command_line
-from vacuagym.columns import Column
+from vacuagym.cli.main import command_line
 from vacuagym.config import SCHEMA
-from vacuagym.label_meanings import MEANINGS, OF_WHAT
-from vacuagym.limits import BATCH_MB, geometry_table_memory_mb, label_memory_mb, table_memory_mb
-from vacuagym.stages import geometry, split
+from vacuagym.runtime.memory import (
+    BATCH_MB,
+    geometry_table_memory_mb,
+    label_memory_mb,
+    table_memory_mb,
+)
+from vacuagym.tables import feature_schema, label_schema, split_schema, toric_schema
+from vacuagym.tables.columns import Column
+from vacuagym.theories.toy.meanings import MEANINGS, OF_WHAT
 
 HERE = Path(__file__).parent
 WRITTEN_BY = "*Written by `make docs`; a test compares it with the code.*"
 TABLES = (
     (
         "Label table",
-        "`results/labels.parquet`, and one file a shard under `results/labels/`. λ are Hessian eigenvalues.",
-        label_table.COLUMNS,
+        "`results/labels.parquet`, and one file a shard under `results/labels/`. λ are Hessian "
+        "eigenvalues.",
+        label_schema.COLUMNS,
     ),
-    ("Splits", "`results/splits/{split}.parquet`.", split.COLUMNS),
-    ("Toric bases", "`results/geometry/fth6d.parquet`, the feature table of the data set fth6d.", geometry.COLUMNS),
-    ("Shards", "`results/shards/{dataset}/{first}-{last}.parquet`: what a label job reads.", feature_columns.COLUMNS),
+    ("Splits", "`results/splits/{split}.parquet`.", split_schema.COLUMNS),
+    (
+        "Toric bases",
+        "`results/geometry/fth6d.parquet`, the feature table of the data set fth6d.",
+        toric_schema.COLUMNS,
+    ),
+    (
+        "Shards",
+        "`results/shards/{dataset}/{first}-{last}.parquet`: what a label job reads.",
+        feature_schema.COLUMNS,
+    ),
 )
 MODULI, TRIALS, BATCHES = (32, 64, 128, 256), (9, 36, 100, 400), (16, 64, 256, 1024)
 
 
 def pages() -> dict[str, str]:
     """The text of each page by its file name."""
-    return {"configuration.md": configuration(), "columns.md": columns(), "commands.md": commands(), "memory.md": memory()}
+    return {
+        "configuration.md": configuration(),
+        "columns.md": columns(),
+        "commands.md": commands(),
+        "memory.md": memory(),
+    }
 
 
 def configuration() -> str:
     """Every key of the configuration: values, default, meaning; a table for each section."""
     schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
-    parts = [key_table({name: part for name, part in schema["properties"].items() if part.get("type") != "object"}, schema)]
+    parts = [
+        key_table(
+            {
+                name: part
+                for name, part in schema["properties"].items()
+                if part.get("type") != "object"
+            },
+            schema,
+        )
+    ]
     for name, part in schema["properties"].items():
         if part.get("type") == "object":
             parts += [f"## {name}", sentence(part["description"])]
             parts += [key_table(below(part, name), schema)] * ("properties" in part)
             for source in named(part):
                 kind = source["properties"]["source"]
-                parts += [f"With `source: {kind['const']}`:", key_table(below(source, f"{name}.NAME"), schema)]
+                parts += [
+                    f"With `source: {kind['const']}`:",
+                    key_table(below(source, f"{name}.NAME"), schema),
+                ]
     return page(
         "Configuration",
-        "Put what you change into a file of your own and add it with `--configfile`, or change a single key with `--config seed=7`."
+        "Put what you change into a file of your own and add it with `--configfile`, or change a "
+        "single key with `--config seed=7`."
         " Unknown keys and impossible values are refused, by name, before any work starts.",
         *parts,
     )
@@ -60,7 +92,11 @@ def configuration() -> str:
 
 def named(part: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The kinds of entries of a section whose keys are names."""
-    return part["additionalProperties"].get("oneOf", []) if isinstance(part["additionalProperties"], dict) else []
+    return (
+        part["additionalProperties"].get("oneOf", [])
+        if isinstance(part["additionalProperties"], dict)
+        else []
+    )
 
 
 def below(part: Mapping[str, Any], path: str) -> dict[str, Mapping[str, Any]]:
@@ -73,7 +109,10 @@ def below(part: Mapping[str, Any], path: str) -> dict[str, Mapping[str, Any]]:
 
 def key_table(parts: Mapping[str, Mapping[str, Any]], schema: Mapping[str, Any]) -> str:
     """Keys with what may stand for them."""
-    rows = [[f"`{key}`", values(part, schema), default(part), part["description"]] for key, part in parts.items()]
+    rows = [
+        [f"`{key}`", values(part, schema), default(part), part["description"]]
+        for key, part in parts.items()
+    ]
     return table(("key", "values", "default", "meaning"), rows)
 
 
@@ -100,23 +139,44 @@ def default(part: Mapping[str, Any]) -> str:
     """The default of a key; sections have those of their keys."""
     if "const" in part or part.get("type") == "object":
         return ""
-    return f"`{yaml.safe_dump(part['default'], default_flow_style=True).splitlines()[0]}`" if "default" in part else "required"
+    return (
+        f"`{yaml.safe_dump(part['default'], default_flow_style=True).splitlines()[0]}`"
+        if "default" in part
+        else "required"
+    )
 
 
 def columns() -> str:
     """Every column of every table that the pipeline writes."""
-    parts = [part for title, text, described in TABLES for part in (f"## {title}", text, column_table(described))]
-    labels = ["## Labels", OF_WHAT, table(("label", "meaning"), [[f"`{name}`", meaning] for name, meaning in MEANINGS.items()])]
-    return page("Columns", "Columns are never null but where the last column of these tables says so.", *parts, *labels)
+    parts = [
+        part
+        for title, text, described in TABLES
+        for part in (f"## {title}", text, column_table(described))
+    ]
+    labels = [
+        "## Labels",
+        OF_WHAT,
+        table(("label", "meaning"), [[f"`{name}`", meaning] for name, meaning in MEANINGS.items()]),
+    ]
+    return page(
+        "Columns",
+        "Columns are never null but where the last column of these tables says so.",
+        *parts,
+        *labels,
+    )
 
 
 def column_table(described: Iterable[Column]) -> str:
-    """Name, type, meaning and nulls of the columns of a table; categories stand with the meaning."""
+    """Name, type, meaning (with the categories) and nulls of the columns of a table."""
     rows = []
     for column in described:
         of = f": {', '.join(column.categories)}" if column.categories else ""
         kind = column.type
-        name = f"{kind.value_type}, dictionary of {kind.index_type}" if pa.types.is_dictionary(kind) else str(kind).replace("element: ", "")
+        name = (
+            f"{kind.value_type}, dictionary of {kind.index_type}"
+            if pa.types.is_dictionary(kind)
+            else str(kind).replace("element: ", "")
+        )
         rows.append([f"`{column.name}`", name, column.meaning + of, column.null])
     return table(("column", "Arrow type", "meaning", "null where"), rows)
 
@@ -124,19 +184,33 @@ def column_table(described: Iterable[Column]) -> str:
 def commands() -> str:
     """Every subcommand with its options and its example; the options that all jobs have, once."""
     stages = subcommands()
-    options = {name: {option.dest: option for option in parser._actions if option.dest != "help"} for name, parser in stages.items()}
+    options = {
+        name: {option.dest: option for option in parser._actions if option.dest != "help"}
+        for name, parser in stages.items()
+    }
     jobs = {name: found for name, found in options.items() if "log" in found}
     common = set.intersection(*(set(found) for found in jobs.values())) - {"output"}
     people = " and ".join(name for name in options if name not in jobs)
-    parts = ["## Options of every job", f"Of all commands but {people}.", option_table(jobs["geometry"][name] for name in sorted(common))]
+    parts = [
+        "## Options of every job",
+        f"Of all commands but {people}.",
+        option_table(jobs["geometry"][name] for name in sorted(common)),
+    ]
     for name, parser in stages.items():
         own = [option for dest, option in options[name].items() if dest not in common]
         example = (parser.epilog or "").removeprefix("example: ")
-        parts += [f"## vacuagym {name}", sentence(parser.description), option_table(own), f"```sh\n{example}\n```"]
+        parts += [
+            f"## vacuagym {name}",
+            sentence(parser.description),
+            option_table(own),
+            f"```sh\n{example}\n```",
+        ]
     return page(
         "Commands",
-        "Each rule of the workflow runs one of these; the first line of a file under `logs/` is the command that repeats the job. The"
-        " examples work as typed in a folder in which the default data set has been labelled; some start from a file that the example of"
+        "Each rule of the workflow runs one of these; the first line of a file under `logs/` is "
+        "the command that repeats the job. The"
+        " examples work as typed in a folder in which the default data set has been labelled; "
+        "some start from a file that the example of"
         " plan or of shard has written. `vacuagym STAGE --help` says the same.",
         *parts,
     )
@@ -144,12 +218,19 @@ def commands() -> str:
 
 def subcommands() -> Mapping[str, argparse.ArgumentParser]:
     """The parsers of all subcommands by name."""
-    return next(action for action in command_line()._actions if isinstance(action, argparse._SubParsersAction)).choices
+    return next(
+        action
+        for action in command_line()._actions
+        if isinstance(action, argparse._SubParsersAction)
+    ).choices
 
 
 def option_table(options: Iterable[argparse.Action]) -> str:
     """Options with their meanings."""
-    rows = [[usage(option), "required" if option.required else "", option.help % vars(option)] for option in options]
+    rows = [
+        [usage(option), "required" if option.required else "", option.help % vars(option)]
+        for option in options
+    ]
     return table(("option", "", "meaning"), rows)
 
 
@@ -157,7 +238,11 @@ def usage(option: argparse.Action) -> str:
     """An option as it is typed."""
     if not option.option_strings:
         return f"`{option.metavar}`"
-    value = "" if option.nargs == 0 else f" {option.metavar or option.dest.upper()}{' …' if option.nargs in ('+', '*') else ''}"
+    value = (
+        ""
+        if option.nargs == 0
+        else f" {option.metavar or option.dest.upper()}{' …' if option.nargs in ('+', '*') else ''}"
+    )
     return f"`{option.option_strings[-1]}{f' [{value.strip()}]' if option.nargs == '?' else value}`"
 
 
@@ -165,19 +250,31 @@ def memory() -> str:
     """What each job declares, and what the configuration makes of it for a label job."""
     jobs = [
         ["label", "as below", "moduli.max, search.n_samples, search.n_restarts, memory.batch_mb"],
-        ["merge", f"{table_memory_mb()} + a label job", "the same: a label file that is damaged is made again by a child process"],
+        [
+            "merge",
+            f"{table_memory_mb()} + a label job",
+            "the same: a label file that is damaged is made again by a child process",
+        ],
         ["geometry", str(geometry_table_memory_mb()), "nothing"],
         ["all others", str(table_memory_mb()), "nothing"],
     ]
-    by_trials = [[f"**{n}**", *(str(label_memory_mb(n, trials, BATCH_MB)) for trials in TRIALS)] for n in MODULI]
-    by_batch = [[f"**{n}**", *(str(label_memory_mb(n, TRIALS[0], batch)) for batch in BATCHES)] for n in MODULI]
+    by_trials = [
+        [f"**{n}**", *(str(label_memory_mb(n, trials, BATCH_MB)) for trials in TRIALS)]
+        for n in MODULI
+    ]
+    by_batch = [
+        [f"**{n}**", *(str(label_memory_mb(n, TRIALS[0], batch)) for batch in BATCHES)]
+        for n in MODULI
+    ]
     return page(
         "Memory",
-        "MB that a job declares to Snakemake and is held to. No number depends on the number of rows. How to choose: [the"
+        "MB that a job declares to Snakemake and is held to. No number depends on the number of "
+        "rows. How to choose: [the"
         " how-to](../how-to/memory.md).",
         table(("job", "declares", "depends on"), jobs),
         "## Label job",
-        f"By `moduli.max` (rows) and trials, n_samples · n_restarts (columns), with `memory.batch_mb` {BATCH_MB}:",
+        "By `moduli.max` (rows) and trials, n_samples · n_restarts (columns), with "
+        f"`memory.batch_mb` {BATCH_MB}:",
         table(("", *map(str, TRIALS)), by_trials),
         f"By `moduli.max` (rows) and `memory.batch_mb` (columns), with {TRIALS[0]} trials:",
         table(("", *map(str, BATCHES)), by_batch),
@@ -197,7 +294,11 @@ def page(title: str, *parts: str) -> str:
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     """A table; the bars of absolute values are escaped."""
     head = list(head)
-    lines = [head, ["---"] * len(head), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
+    lines = [
+        head,
+        ["---"] * len(head),
+        *([cell.replace("|", "\\|") for cell in row] for row in rows),
+    ]
     return "\n".join(f"| {' | '.join(line)} |".replace("|  |", "| |") for line in lines)
 
 

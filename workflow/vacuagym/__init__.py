@@ -1,8 +1,9 @@
 """Stability labels for the geometries of string compactifications.
 
-Importing the package caps the BLAS and OpenMP threads of this process at one, unless the caller has set them: a label job is one
-worker, and the number of workers is Snakemake's to choose. The caps work only if they are set before NumPy is imported, which is
-why they stand here and not in the modules that compute.
+Importing the package caps the BLAS and OpenMP threads of this process at one, unless the caller
+has set them: a label job is one worker, and the number of workers is Snakemake's to choose. The
+caps work only if they are set before NumPy is imported, which is why they stand here and not in
+the modules that compute.
 """
 
 import os
@@ -16,17 +17,23 @@ for _variable in (
     "NUMEXPR_NUM_THREADS",
 ):
     os.environ.setdefault(_variable, "1")
-# Arrow's default pools keep freed pages for themselves, which makes the peak of a job grow with its age.
+# Arrow's default pools keep freed pages for themselves, which makes the peak of a job grow with
+# its age.
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 __version__ = "0.1.0"
 
 
-_LATE = {"rebuild": "vacuagym.explain", "potentials": "vacuagym.potential_stacks"}  # by module
+_LATE = {
+    "rebuild": "vacuagym.inspection.rebuild",
+    "potentials": "vacuagym.inspection.potentials",
+}  # by module
 
 
 def __getattr__(name: str):
-    """Import what users call when it is first used: the package itself must be importable before NumPy."""
+    """Import what users call when it is first used: the package itself must be importable before
+    NumPy.
+    """
     if name in _LATE:
         from importlib import import_module
 

@@ -3,11 +3,13 @@
 import sys
 from importlib.abc import MetaPathFinder
 
-from vacuagym.cli import main
+from vacuagym.cli.main import main
 
 
 class _WithoutPandas(MetaPathFinder):
-    """Hides pandas from Arrow, which imports it at its first conversion: 30 MB and a sixth of a second for every job, and none uses it."""
+    """Hides pandas from Arrow, which imports it at its first conversion: 30 MB and a sixth of a
+    second for every job, and none uses it.
+    """
 
     def find_spec(self, fullname, path, target=None):
         if fullname == "pandas":

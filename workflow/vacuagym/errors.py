@@ -1,4 +1,6 @@
-"""The errors that users meet, each with the exit code of its kind. A message says what is wrong, where, and what to do about it."""
+"""The errors that users meet, each with the exit code of its kind. A message says what is wrong,
+where, and what to do about it.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +8,15 @@ from pathlib import Path
 
 
 def printable(text: str) -> str:
-    """Return a text as a terminal may show it: what is not printable is escaped, as are marks that change the direction of writing."""
-    return "".join(c if c.isprintable() or c in "\t\n" else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+    """Return a text as a terminal may show it: what is not printable is escaped, as are marks that
+    change the direction of writing.
+    """
+    return "".join(
+        c
+        if c.isprintable() or c in "\t\n"
+        else c.encode("unicode_escape", "surrogatepass").decode()
+        for c in text
+    )
 
 
 class VacuagymError(Exception):

@@ -11,11 +11,27 @@ from typing import Any
 
 import numpy as np
 
-from vacuagym.charts import LABEL_COLOURS, SERIES_COLOURS, Axes, decades, histogram, lines, power_of_ten, stacked_bars, stacked_rows
-from vacuagym.label_meanings import OF_WHAT, label_groups, told_by_n
-from vacuagym.label_table import LABELS
-from vacuagym.report.histograms import LINEAR, MOST_STEPS, Distributions, Histogram, from_symmetric_log, symmetric_log
-from vacuagym.search.stack import METHODS
+from vacuagym.report.histograms import (
+    LINEAR,
+    MOST_STEPS,
+    Distributions,
+    Histogram,
+    from_symmetric_log,
+    symmetric_log,
+)
+from vacuagym.report.svg import (
+    LABEL_COLOURS,
+    SERIES_COLOURS,
+    Axes,
+    decades,
+    histogram,
+    lines,
+    power_of_ten,
+    stacked_bars,
+    stacked_rows,
+)
+from vacuagym.theories.toy.classes import LABELS, METHODS
+from vacuagym.theories.toy.meanings import OF_WHAT, label_groups, told_by_n
 
 SIZE = (400, 290)  # of a picture: its text can be read where a phone shows it 330 pixels wide
 MOST_PICTURED = 12  # data sets, splits: the tables have all of them

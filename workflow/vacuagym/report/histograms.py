@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from vacuagym.label_table import LABELS
-from vacuagym.search.stack import METHODS
+from vacuagym.theories.toy.classes import LABELS, METHODS
 
 MOST_MODULI, MOST_STEPS = 256, 512
 LINEAR = 0.1  # below it the axis of the least eigenvalue is linear, above logarithmic

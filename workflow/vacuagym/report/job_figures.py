@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from vacuagym.charts import SERIES_COLOURS, histogram, stacked_bars, timeline
 from vacuagym.report.figures import SIZE, Figure, card_axes
+from vacuagym.report.svg import SERIES_COLOURS, histogram, stacked_bars, timeline
 
 MOST_BARS = 240  # shards that the timeline draws one by one; more are drawn as numbers of jobs at work
 _BINS, _GROUPS, _TABLE_ROWS = 120, 40, 200

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from vacuagym.charts import LABEL_COLOURS, SERIES_COLOURS, stacked_rows
-from vacuagym.label_meanings import complexity_note
 from vacuagym.report.figures import MOST_PICTURED, Figure, card_axes, percent, present_labels
+from vacuagym.report.svg import LABEL_COLOURS, SERIES_COLOURS, stacked_rows
+from vacuagym.theories.toy.meanings import complexity_note
 
 _FOLDS = ("train", "validation", "test")
 _FOLD_COLOURS = dict(zip(_FOLDS, ("#0072B2", "#56B4E9", "#E69F00"), strict=True))

@@ -1,7 +1,9 @@
-"""Dataset: the labels, one configuration a split, as Parquet files that the libraries of the field load in one line.
+"""Dataset: the labels, one configuration a split, as Parquet files that the libraries of the field
+load in one line.
 
-Labels, features and a split lie in the same order and are read side by side, so that nothing is held but a row group of each fold. What
-is said about the files (dataset card, Croissant description) is made elsewhere; this module writes it beside them, and SHA256SUMS last.
+Labels, features and a split lie in the same order and are read side by side, so that nothing is
+held but a row group of each fold. What is said about the files (dataset card, Croissant
+description) is made elsewhere; this module writes it beside them, and SHA256SUMS last.
 """
 
 from __future__ import annotations
@@ -18,19 +20,33 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vacuagym.croissant import croissant_text
-from vacuagym.dataset_card import card_text, license_text
 from vacuagym.errors import ConfigError, InputError, VacuagymError
-from vacuagym.fold_rules import FOLDS
-from vacuagym.label_table import SCHEMA
-from vacuagym.limits import CHUNK_BYTES, peak_memory_mb
-from vacuagym.parquet import TableWriter, file_metadata, open_parquet, read_batches, row_bytes, write_table
-from vacuagym.publication import TRAIN_SHARE, DataFile, Publication, PublishedColumn, feature_names, published_columns
-from vacuagym.published_potentials import COLUMNS as COUPLINGS
-from vacuagym.published_potentials import NEEDED, OF_LABELS, POTENTIAL, bytes_of_row, coupling_columns
-from vacuagym.side_by_side import feed
-from vacuagym.stages.merge import ROW_GROUP
-from vacuagym.whole_files import read_json, remove_abandoned, write_text
+from vacuagym.publish.card import card_text, license_text
+from vacuagym.publish.couplings import COLUMNS as COUPLINGS
+from vacuagym.publish.couplings import NEEDED, OF_LABELS, POTENTIAL, bytes_of_row, coupling_columns
+from vacuagym.publish.croissant import croissant_text
+from vacuagym.publish.metadata import (
+    TRAIN_SHARE,
+    DataFile,
+    Publication,
+    PublishedColumn,
+    feature_names,
+    published_columns,
+)
+from vacuagym.runtime.atomic_files import read_json, remove_abandoned, write_text
+from vacuagym.runtime.memory import CHUNK_BYTES, peak_memory_mb
+from vacuagym.tables.aligned import feed
+from vacuagym.tables.label_schema import SCHEMA
+from vacuagym.tables.parquet import (
+    TableWriter,
+    file_metadata,
+    open_parquet,
+    read_batches,
+    row_bytes,
+    write_table,
+)
+from vacuagym.tables.row_groups import ROW_GROUP
+from vacuagym.tables.split_schema import FOLDS
 
 FILE_ROWS = 24 * ROW_GROUP
 CHECKSUMS = "SHA256SUMS"
@@ -48,17 +64,22 @@ def dataset(
     published: str | None = None,
     potential: bool = False,
 ) -> None:
-    """Write the data set into the folder ``output``: files of an earlier one are replaced or removed, SHA256SUMS appears last.
+    """Write the data set into the folder ``output``: files of an earlier one are replaced or
+    removed, SHA256SUMS appears last.
 
-    ``features`` are files named by their data set, with the rows of that data set in the label table's order and a column ``key``;
-    ``published`` is the date that the Croissant description gives, if one is known. ``potential`` adds a configuration of that name
-    with the couplings of every row.
+    ``features`` are files named by their data set, with the rows of that data set in the label
+    table's order and a column ``key``; ``published`` is the date that the Croissant description
+    gives, if one is known. ``potential`` adds a configuration of that name with the couplings of
+    every row.
     """
     (output / CHECKSUMS).unlink(missing_ok=True)
     about = file_metadata(open_parquet(labels))
     figures = read_json(validation)
     if not figures["verdict"]["passed"]:
-        raise VacuagymError(f"{validation}: checks failed ({', '.join(figures['verdict']['failed'])}); such labels are not published")
+        raise VacuagymError(
+            f"{validation}: checks failed ({', '.join(figures['verdict']['failed'])}); such "
+            "labels are not published"
+        )
     named = _by_name(splits, "split", rf"(?!{POTENTIAL}$)[A-Za-z0-9_-]+")
     sizes = {name: file_metadata(open_parquet(path)) for name, path in named.items()}
     tables = _by_name(features, "data set", "|".join(map(re.escape, about["datasets"])))
@@ -69,36 +90,76 @@ def dataset(
     if potential:
         divided_as = "iid" if "iid" in named else next(iter(named))
         written[POTENTIAL] = named[divided_as]
-        own_columns[POTENTIAL] = (*(column for column in columns if column.name in OF_LABELS), *COUPLINGS)
-    names = {name: {fold: _file_names(name, fold, sizes[path.stem]["folds"][fold]) for fold in FOLDS} for name, path in written.items()}
-    _remove_others(output, {name for folds in names.values() for own in folds.values() for name in own})
+        own_columns[POTENTIAL] = (
+            *(column for column in columns if column.name in OF_LABELS),
+            *COUPLINGS,
+        )
+    names = {
+        name: {fold: _file_names(name, fold, sizes[path.stem]["folds"][fold]) for fold in FOLDS}
+        for name, path in written.items()
+    }
+    _remove_others(
+        output, {name for folds in names.values() for own in folds.values() for name in own}
+    )
     files: list[DataFile] = []
     for name, path in written.items():
-        metadata = {"split": name, "seed": about["seed"], "fingerprint": about["fingerprint"], "physics": about["physics"]}
-        schema = pa.schema([(column.name, column.type) for column in own_columns.get(name, columns)])
-        joined = _rows_with_potential(labels, path, schema, about) if name == POTENTIAL else _joined_rows(labels, path, tables, schema)
+        metadata = {
+            "split": name,
+            "seed": about["seed"],
+            "fingerprint": about["fingerprint"],
+            "physics": about["physics"],
+        }
+        schema = pa.schema(
+            [(column.name, column.type) for column in own_columns.get(name, columns)]
+        )
+        joined = (
+            _rows_with_potential(labels, path, schema, about)
+            if name == POTENTIAL
+            else _joined_rows(labels, path, tables, schema)
+        )
         files += _write_split(joined, schema, output, names[name], metadata)
-        print(f"{name}: {sum(f.rows for f in files if f.configuration == name)} rows, peak {peak_memory_mb():.0f} MB", flush=True)
+        print(
+            f"{name}: {sum(f.rows for f in files if f.configuration == name)} rows, peak "
+            f"{peak_memory_mb():.0f} MB",
+            flush=True,
+        )
     if not files:
-        raise VacuagymError(f"{labels}: no row is in any fold of {', '.join(named)}; there is nothing to publish")
+        raise VacuagymError(
+            f"{labels}: no row is in any fold of {', '.join(named)}; there is nothing to publish"
+        )
     settings = read_json(configuration)
-    publication = Publication(columns, tuple(files), about, sizes, figures, settings, published, own_columns)
-    texts = {"README.md": card_text(publication), "LICENSE.md": license_text(publication), "croissant.json": croissant_text(publication)}
+    publication = Publication(
+        columns, tuple(files), about, sizes, figures, settings, published, own_columns
+    )
+    texts = {
+        "README.md": card_text(publication),
+        "LICENSE.md": license_text(publication),
+        "croissant.json": croissant_text(publication),
+    }
     sums = {file.path: file.sha256 for file in files}
     for name, text in texts.items():
         write_text(output / name, text)
         sums[name] = hashlib.sha256(text.encode()).hexdigest()
-    write_text(output / CHECKSUMS, "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items())))
+    write_text(
+        output / CHECKSUMS, "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items()))
+    )
 
 
 def _by_name(paths: Sequence[Path], what: str, pattern: str) -> dict[str, Path]:
-    """Files by the names of what they hold; :class:`ConfigError` for one that is named wrongly, or named twice."""
+    """Files by the names of what they hold; :class:`ConfigError` for one that is named wrongly, or
+    named twice.
+    """
     named: dict[str, Path] = {}
     for path in paths:
         if not re.fullmatch(pattern, path.stem):
-            raise ConfigError(f"{path}: the labels have no {what} {path.stem!r}; a file is named by its {what}")
+            raise ConfigError(
+                f"{path}: the labels have no {what} {path.stem!r}; a file is named by its {what}"
+            )
         if named.setdefault(path.stem, path) != path:
-            raise ConfigError(f"{path}: another file of the {what} {path.stem!r} is {named[path.stem]}; give one of them")
+            raise ConfigError(
+                f"{path}: another file of the {what} {path.stem!r} is {named[path.stem]}; give "
+                "one of them"
+            )
     return named
 
 
@@ -109,7 +170,9 @@ def _file_names(name: str, fold: str, rows: int) -> list[str]:
 
 
 def _remove_others(output: Path, names: set[str]) -> None:
-    """Remove the data files of an earlier data set that this one does not have, and what killed writers left."""
+    """Remove the data files of an earlier data set that this one does not have, and what killed
+    writers left.
+    """
     remove_abandoned(output.glob("data/*/.*.parquet.*.tmp"))
     for path in output.glob("data/*/*-of-*.parquet"):
         if path.relative_to(output).as_posix() not in names:
@@ -128,25 +191,38 @@ def _write_split(
 ) -> list[DataFile]:
     """Write the files of one configuration, its folds side by side."""
     with ExitStack() as stack:
-        folds = [stack.enter_context(_fold_files(output, fold, names[fold], schema, metadata)) for fold in FOLDS]
+        folds = [
+            stack.enter_context(_fold_files(output, fold, names[fold], schema, metadata))
+            for fold in FOLDS
+        ]
         for rows, codes in joined:
             for code, fold in enumerate(folds):
                 fold.add(rows.filter(pa.array(codes == code)))
     return [file for fold in folds for file in fold.done]
 
 
-def _joined_rows(labels: Path, split: Path, features: Mapping[str, Path], schema: pa.Schema) -> Iterator[tuple[pa.Table, np.ndarray]]:
-    """The rows of a split with the columns of ``schema``, and their folds; :class:`InputError` where files do not belong together."""
-    joined = pa.schema([field for field in schema if field.name not in (*SCHEMA.names, TRAIN_SHARE)])
+def _joined_rows(
+    labels: Path, split: Path, features: Mapping[str, Path], schema: pa.Schema
+) -> Iterator[tuple[pa.Table, np.ndarray]]:
+    """The rows of a split with the columns of ``schema``, and their folds; :class:`InputError`
+    where files do not belong together.
+    """
+    joined = pa.schema(
+        [field for field in schema if field.name not in (*SCHEMA.names, TRAIN_SHARE)]
+    )
     files = [(open_parquet(path), path) for path in features.values()]
-    widest = max((row_bytes(file, path, feature_names(file.schema_arrow)) for file, path in files), default=1)
+    widest = max(
+        (row_bytes(file, path, feature_names(file.schema_arrow)) for file, path in files), default=1
+    )
     batch_rows = max(1, min(_BATCH_ROWS, CHUNK_BYTES // widest))
     folds = feed(split, ["key", "fold", TRAIN_SHARE], batch_rows)
     tables = {name: _Features(path, joined, batch_rows) for name, path in features.items()}
     for batch in read_batches(open_parquet(labels), labels, SCHEMA.names, batch_rows=batch_rows):
         rows = pa.Table.from_batches([batch])
         here, beside = folds.take_among(rows["key"])
-        columns = {name: rows[name] for name in SCHEMA.names} | (_features_of(rows, tables, joined) if tables else {})
+        columns = {name: rows[name] for name in SCHEMA.names} | (
+            _features_of(rows, tables, joined) if tables else {}
+        )
         rows = pa.table(columns).filter(here)
         _require_same_keys(rows["key"], beside["key"], labels, split)
         rows = rows.append_column(TRAIN_SHARE, beside[TRAIN_SHARE])
@@ -155,10 +231,16 @@ def _joined_rows(labels: Path, split: Path, features: Mapping[str, Path], schema
         _require_same_keys(pa.chunked_array([[]], pa.string()), rest.take(1)["key"], labels, path)
 
 
-def _rows_with_potential(labels: Path, split: Path, schema: pa.Schema, about: Mapping[str, Any]) -> Iterator[tuple[pa.Table, np.ndarray]]:
-    """The rows of a split with their couplings, and their folds; in batches whose potentials take :data:`CHUNK_BYTES`."""
+def _rows_with_potential(
+    labels: Path, split: Path, schema: pa.Schema, about: Mapping[str, Any]
+) -> Iterator[tuple[pa.Table, np.ndarray]]:
+    """The rows of a split with their couplings, and their folds; in batches whose potentials take
+    :data:`CHUNK_BYTES`.
+    """
     columns = list(dict.fromkeys([*OF_LABELS, *NEEDED]))
-    batch_rows = max(1, min(_BATCH_ROWS, CHUNK_BYTES // bytes_of_row(about["physics"]["moduli"]["max"])))
+    batch_rows = max(
+        1, min(_BATCH_ROWS, CHUNK_BYTES // bytes_of_row(about["physics"]["moduli"]["max"]))
+    )
     folds = feed(split, ["key", "fold"], batch_rows)
     for batch in read_batches(open_parquet(labels), labels, columns, batch_rows=batch_rows):
         rows = pa.Table.from_batches([batch])
@@ -174,7 +256,9 @@ def _fold_codes(rows: pa.Table) -> np.ndarray:
 
 
 class _Features:
-    """The columns of one data set's feature file, in the order of its rows; what it lacks of ``schema`` is null."""
+    """The columns of one data set's feature file, in the order of its rows; what it lacks of
+    ``schema`` is null.
+    """
 
     def __init__(self, path: Path, schema: pa.Schema, batch_rows: int):
         self.path = path
@@ -195,12 +279,15 @@ class _Features:
             return rows[field.name].cast(field.type)
         except pa.ArrowInvalid as error:
             raise InputError(
-                f"{self.path}: column {field.name!r} is published as {field.type}, which does not hold all of its values ({error}); "
+                f"{self.path}: column {field.name!r} is published as {field.type}, which does not "
+                f"hold all of its values ({error}); "
                 "leave it out of columns"
             ) from error
 
 
-def _features_of(rows: pa.Table, tables: Mapping[str, _Features], schema: pa.Schema) -> dict[str, pa.ChunkedArray]:
+def _features_of(
+    rows: pa.Table, tables: Mapping[str, _Features], schema: pa.Schema
+) -> dict[str, pa.ChunkedArray]:
     """The feature columns of label rows, which come data set by data set."""
     datasets = np.array(rows["dataset"].cast(pa.string()).to_pylist())
     edges = [0, *(np.flatnonzero(datasets[1:] != datasets[:-1]) + 1).tolist(), len(rows)]
@@ -208,31 +295,52 @@ def _features_of(rows: pa.Table, tables: Mapping[str, _Features], schema: pa.Sch
     for start, stop in itertools.pairwise(edges):
         table = tables.get(str(datasets[start]))
         if table is None:
-            pieces.append(pa.table([pa.nulls(stop - start, field.type) for field in schema], schema=schema))
+            pieces.append(
+                pa.table([pa.nulls(stop - start, field.type) for field in schema], schema=schema)
+            )
         else:
             pieces.append(table.take(rows["key"].slice(start, stop - start)))
     joined = pa.concat_tables(pieces)
     return {name: joined[name] for name in schema.names}
 
 
-def _require_same_keys(keys: pa.ChunkedArray, others: pa.ChunkedArray, labels: Path | str, path: Path) -> None:
+def _require_same_keys(
+    keys: pa.ChunkedArray, others: pa.ChunkedArray, labels: Path | str, path: Path
+) -> None:
     if keys.equals(others):
         return
     for key, other in itertools.zip_longest(keys.to_pylist(), others.to_pylist()):
         if key != other:
             raise InputError(
-                f"{path}: not the rows of {labels}: {other or 'no row'} where {key or 'no row'} is due; "
+                f"{path}: not the rows of {labels}: {other or 'no row'} where {key or 'no row'} "
+                "is due; "
                 "it was made from other labels: make it again"
             )
 
 
 class _FoldFiles:
-    """Gathers rows of a fold and writes them as row groups, and a new file after :data:`FILE_ROWS` rows."""
+    """Gathers rows of a fold and writes them as row groups, and a new file after :data:`FILE_ROWS`
+    rows.
+    """
 
-    def __init__(self, current: ExitStack, output: Path, fold: str, names: Sequence[str], schema: pa.Schema, metadata: Mapping[str, Any]):
+    def __init__(
+        self,
+        current: ExitStack,
+        output: Path,
+        fold: str,
+        names: Sequence[str],
+        schema: pa.Schema,
+        metadata: Mapping[str, Any],
+    ):
         self.done: list[DataFile] = []
         self._current = current
-        self._output, self._fold, self._names, self._schema, self._metadata = output, fold, list(names), schema, metadata
+        self._output, self._fold, self._names, self._schema, self._metadata = (
+            output,
+            fold,
+            list(names),
+            schema,
+            metadata,
+        )
         self._writer: TableWriter | None = None
         self._memory = 0
         self._pending = schema.empty_table()
@@ -255,10 +363,17 @@ class _FoldFiles:
     def _write_group(self) -> None:
         if self._writer is None:
             if len(self.done) == len(self._names):
-                raise InputError(f"the split {self._metadata['split']} has more rows of the fold {self._fold} than it says; make it again")
+                raise InputError(
+                    f"the split {self._metadata['split']} has more rows of the fold {self._fold} "
+                    "than it says; make it again"
+                )
             path = self._output / self._names[len(self.done)]
-            self._writer = self._current.enter_context(write_table(path, self._schema, {**self._metadata, "fold": self._fold}))
-        rows = self._pending.slice(0, min(ROW_GROUP, FILE_ROWS - self._writer.rows)).combine_chunks()
+            self._writer = self._current.enter_context(
+                write_table(path, self._schema, {**self._metadata, "fold": self._fold})
+            )
+        rows = self._pending.slice(
+            0, min(ROW_GROUP, FILE_ROWS - self._writer.rows)
+        ).combine_chunks()
         self._pending = self._pending.slice(len(rows))
         self._writer.write(rows)
         self._memory += rows.nbytes
@@ -273,15 +388,32 @@ class _FoldFiles:
         with open(path, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         name = self._metadata["split"]
-        self.done.append(DataFile(self._names[len(self.done)], name, self._fold, rows, memory, path.stat().st_size, digest))
+        self.done.append(
+            DataFile(
+                self._names[len(self.done)],
+                name,
+                self._fold,
+                rows,
+                memory,
+                path.stat().st_size,
+                digest,
+            )
+        )
 
 
 @contextmanager
-def _fold_files(output: Path, fold: str, names: Sequence[str], schema: pa.Schema, metadata: Mapping[str, Any]) -> Iterator[_FoldFiles]:
-    """Writes the files of a fold; where the block fails, the file that is being written never appears."""
+def _fold_files(
+    output: Path, fold: str, names: Sequence[str], schema: pa.Schema, metadata: Mapping[str, Any]
+) -> Iterator[_FoldFiles]:
+    """Writes the files of a fold; where the block fails, the file that is being written never
+    appears.
+    """
     with ExitStack() as current:
         files = _FoldFiles(current, output, fold, names, schema, metadata)
         yield files
         files.finish()
         if len(files.done) < len(names):
-            raise InputError(f"the split {metadata['split']} has fewer rows of the fold {fold} than it says; make it again")
+            raise InputError(
+                f"the split {metadata['split']} has fewer rows of the fold {fold} than it says; "
+                "make it again"
+            )

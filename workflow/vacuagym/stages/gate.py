@@ -1,11 +1,13 @@
-"""Gate: a run whose results do not pass their checks fails here, after everything that explains why has been written."""
+"""Gate: a run whose results do not pass their checks fails here, after everything that explains
+why has been written.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from vacuagym.errors import VacuagymError
-from vacuagym.whole_files import read_json, write_text
+from vacuagym.runtime.atomic_files import read_json, write_text
 
 
 class ChecksFailed(VacuagymError):
@@ -13,12 +15,20 @@ class ChecksFailed(VacuagymError):
 
 
 def gate(validation: Path, output: Path) -> None:
-    """Write the verdict where all checks have passed; :class:`ChecksFailed` names those that have not."""
+    """Write the verdict where all checks have passed; :class:`ChecksFailed` names those that have
+    not.
+    """
     checks = read_json(validation, lambda document: [dict(check) for check in document["checks"]])
     failed = [check for check in checks if not check["passed"]]
     if failed:
-        lines = [f"{check['name']}: found {check['found']} where {check['meaning']}{_examples(check)}" for check in failed]
-        raise ChecksFailed(f"{len(failed)} of {len(checks)} checks failed (all figures: {validation}):\n  " + "\n  ".join(lines))
+        lines = [
+            f"{check['name']}: found {check['found']} where {check['meaning']}{_examples(check)}"
+            for check in failed
+        ]
+        raise ChecksFailed(
+            f"{len(failed)} of {len(checks)} checks failed (all figures: {validation}):\n  "
+            + "\n  ".join(lines)
+        )
     write_text(output, f"passed: all {len(checks)} checks\n")
 
 

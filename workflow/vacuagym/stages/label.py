@@ -1,6 +1,8 @@
-"""Label: search the critical points of every geometry of one shard and write their labels, in the shard's order.
+"""Label: search the critical points of every geometry of one shard and write their labels, in the
+shard's order.
 
-Rows are worked on in windows of bounded size. Within a window, geometries with equal n form stacks, sized in bytes.
+Rows are worked on in windows of bounded size. Within a window, geometries with equal n form
+stacks, sized in bytes.
 """
 
 from __future__ import annotations
@@ -12,13 +14,26 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from vacuagym.eft.streams import stream_key
 from vacuagym.errors import InputError
-from vacuagym.label_table import CATEGORIES, LABELS, SCHEMA, categorical, geometry_keys, single_dataset
-from vacuagym.limits import WINDOW_BYTES, geometry_bytes, hold_to_memory, label_memory_mb, peak_memory_mb
-from vacuagym.parquet import file_metadata, open_parquet, read_batches, write_table
-from vacuagym.search.geometries import Physics, label_geometries
-from vacuagym.watchdog import beat
+from vacuagym.runtime.memory import (
+    WINDOW_BYTES,
+    geometry_bytes,
+    hold_to_memory,
+    label_memory_mb,
+    peak_memory_mb,
+)
+from vacuagym.runtime.stall import beat
+from vacuagym.tables.label_schema import (
+    CATEGORIES,
+    SCHEMA,
+    categorical,
+    geometry_keys,
+    single_dataset,
+)
+from vacuagym.tables.parquet import file_metadata, open_parquet, read_batches, write_table
+from vacuagym.theories.toy.classes import LABELS
+from vacuagym.theories.toy.labelling import Physics, label_geometries
+from vacuagym.theories.toy.random_streams import stream_key
 
 _WINDOW_ROWS = 10_000
 _ROW_BYTES = 400  # of a label row besides its lists
@@ -26,12 +41,23 @@ _LISTS = ("eigenvalues", "critical_point")
 
 
 def window_rows(most_moduli: int) -> int:
-    """Rows of a window: their labels, two lists of at most ``most_moduli`` numbers included, fit into the window's bytes."""
+    """Rows of a window: their labels, two lists of at most ``most_moduli`` numbers included, fit
+    into the window's bytes.
+    """
     return max(1, min(_WINDOW_ROWS, WINDOW_BYTES // (_ROW_BYTES + 16 * most_moduli)))
 
 
-def label(shard: Path, sections: dict[str, Any], fingerprint: str, batch_mb: int, granted_mb: int | None, output: Path) -> None:
-    """Label every row of ``shard`` by the physics of ``sections`` (the configuration's), and write the label file ``output``."""
+def label(
+    shard: Path,
+    sections: dict[str, Any],
+    fingerprint: str,
+    batch_mb: int,
+    granted_mb: int | None,
+    output: Path,
+) -> None:
+    """Label every row of ``shard`` by the physics of ``sections`` (the configuration's), and write
+    the label file ``output``.
+    """
     started = time.monotonic()
     physics = Physics.from_mapping(sections)
     hold_to_memory(label_memory_mb(physics.moduli.max, physics.trials(), batch_mb), granted_mb)
@@ -50,22 +76,36 @@ def label(shard: Path, sections: dict[str, Any], fingerprint: str, batch_mb: int
     with write_table(output, SCHEMA, metadata) as writer:
         for batch in read_batches(file, shard, file.schema_arrow.names):
             for start in range(0, len(batch), rows):
-                writer.write(_label_window(physics, about["dataset"], batch.slice(start, rows), batch_mb * 2**20))
+                writer.write(
+                    _label_window(
+                        physics, about["dataset"], batch.slice(start, rows), batch_mb * 2**20
+                    )
+                )
                 seconds = time.monotonic() - started
                 print(
-                    f"{writer.rows} of {about['rows']} rows, {writer.rows / seconds:.0f} rows/s, peak {peak_memory_mb():.0f} MB",
+                    f"{writer.rows} of {about['rows']} rows, {writer.rows / seconds:.0f} rows/s, "
+                    f"peak {peak_memory_mb():.0f} MB",
                     flush=True,
                 )
         metadata |= {"declared_mb": granted_mb, "finished": round(time.time(), 1)}
-        metadata |= {"wall_seconds": round(time.monotonic() - started, 3), "peak_mb": round(peak_memory_mb(), 1)}
+        metadata |= {
+            "wall_seconds": round(time.monotonic() - started, 3),
+            "peak_mb": round(peak_memory_mb(), 1),
+        }
 
 
-def _label_window(physics: Physics, dataset: str, window: pa.RecordBatch, batch_bytes: int) -> pa.Table:
+def _label_window(
+    physics: Physics, dataset: str, window: pa.RecordBatch, batch_bytes: int
+) -> pa.Table:
     ids = window.column("geometry_id").to_numpy()
     counts = window.column("moduli")
     missing = counts.is_null().to_numpy(zero_copy_only=False)
     n = physics.moduli(counts.fill_null(0).to_numpy(), missing)
-    namespaces = window.column("namespace").to_pylist() if "namespace" in window.schema.names else [None] * len(ids)
+    namespaces = (
+        window.column("namespace").to_pylist()
+        if "namespace" in window.schema.names
+        else [None] * len(ids)
+    )
     keys = _stream_keys(physics.seed, dataset, namespaces)
     columns: dict[str, np.ndarray] = {}
     lists = {name: np.empty((len(ids), n.max())) for name in _LISTS}
@@ -80,7 +120,9 @@ def _label_window(physics: Physics, dataset: str, window: pa.RecordBatch, batch_
                 if name in lists:
                     lists[name][rows, :size] = values
                 else:
-                    columns.setdefault(name, np.empty((len(ids), *values.shape[1:]), values.dtype))[rows] = values
+                    columns.setdefault(name, np.empty((len(ids), *values.shape[1:]), values.dtype))[
+                        rows
+                    ] = values
     identity = {
         "key": geometry_keys(dataset, namespaces, ids.tolist()),
         "dataset": single_dataset(dataset, len(ids)),
@@ -99,7 +141,9 @@ def _stream_keys(seed: int, dataset: str, namespaces: list[str | None]) -> np.nd
 
 
 def _table(columns: dict[str, Any]) -> pa.Table:
-    """The rows as a table of the label schema: codes become categories, NaN and −1 of what does not exist become null."""
+    """The rows as a table of the label schema: codes become categories, NaN and −1 of what does
+    not exist become null.
+    """
     found = columns["minimization_success"]
     for kind in ("trial", "draw"):
         counts = columns.pop(f"{kind}_counts")
@@ -121,7 +165,9 @@ def _table(columns: dict[str, Any]) -> pa.Table:
 
 
 def _list_column(padded: np.ndarray, lengths: np.ndarray, found: np.ndarray) -> pa.ListArray:
-    """Lists of the first ``lengths`` (rows,) numbers of each row of ``padded``; null where nothing was ``found``."""
+    """Lists of the first ``lengths`` (rows,) numbers of each row of ``padded``; null where nothing
+    was ``found``.
+    """
     lengths = np.where(found, lengths, 0)
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
     numbers = padded[np.arange(padded.shape[1]) < lengths[:, None]]

@@ -1,7 +1,9 @@
-"""Merge: the label files of all shards as one table, sorted by data set, namespace and id. Streams; nothing is held but a chunk.
+"""Merge: the label files of all shards as one table, sorted by data set, namespace and id.
+Streams; nothing is held but a chunk.
 
-Shards are ranges of ids across namespaces, so the rows of a namespace lie scattered over its data set's shards. They pass through an
-unnamed scratch file, cut into buckets (a large namespace, or several small ones), and are read back bucket by bucket.
+Shards are ranges of ids across namespaces, so the rows of a namespace lie scattered over its data
+set's shards. They pass through an unnamed scratch file, cut into buckets (a large namespace, or
+several small ones), and are read back bucket by bucket.
 """
 
 from __future__ import annotations
@@ -16,28 +18,31 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vacuagym.errors import DamagedFileError
-from vacuagym.label_table import CATEGORIES, SCHEMA, geometry_keys
-from vacuagym.limits import peak_memory_mb
-from vacuagym.parquet import TableWriter, column_digests, file_metadata, open_parquet, read_batches, write_table
-from vacuagym.planning import Plan, Shard
-from vacuagym.scratch import LABEL_ORDER, regrouped
-from vacuagym.stages.plan import ShardDigest
+from vacuagym.runtime.memory import peak_memory_mb
+from vacuagym.tables.label_schema import CATEGORIES, SCHEMA, geometry_keys
+from vacuagym.tables.parquet import (
+    TableWriter,
+    column_digests,
+    file_metadata,
+    open_parquet,
+    read_batches,
+    write_table,
+)
+from vacuagym.tables.plan import Plan, Shard, label_file
+from vacuagym.tables.row_groups import ROW_GROUP
+from vacuagym.tables.shard_digest import ShardDigest
+from vacuagym.tables.spill import LABEL_ORDER, regrouped
 
 BUCKET_ROWS = 4 * 8192  # of several small namespaces that are sorted together
 _MOST_PIECES = 64  # that wait for a row group to fill
-ROW_GROUP = 8192  # rows; part of the file's bytes, so the same for every shard size
-
-
-def label_file(folder: Path, dataset: str, shard: Shard) -> Path:
-    """Where the labels of a shard are."""
-    return folder / dataset / f"{shard.first}-{shard.last}.parquet"
 
 
 def merge(plans: Sequence[Plan], folder: Path, fingerprint: str | None, output: Path) -> None:
-    """Merge the label files of all planned shards, each of which is first read through and compared with its plan.
+    """Merge the label files of all planned shards, each of which is first read through and
+    compared with its plan.
 
-    :class:`DamagedFileError` names all files that are damaged, altered, or of other rows, settings or code (another ``fingerprint``,
-    if one is given).
+    :class:`DamagedFileError` names all files that are damaged, altered, or of other rows, settings
+    or code (another ``fingerprint``, if one is given).
     """
     plans = sorted(plans, key=lambda plan: plan.dataset)
     namespaces: dict[str, Counter[str]] = {plan.dataset: Counter() for plan in plans}
@@ -51,7 +56,10 @@ def merge(plans: Sequence[Plan], folder: Path, fingerprint: str | None, output: 
                 bad.append(error)
     if bad:
         others = f" and {len(bad) - 1} more label files" if len(bad) > 1 else ""
-        raise DamagedFileError(f"{str(bad[0]).rpartition('; ')[0]}{others}; remove it", *(path for error in bad for path in error.paths))
+        raise DamagedFileError(
+            f"{str(bad[0]).rpartition('; ')[0]}{others}; remove it",
+            *(path for error in bad for path in error.paths),
+        )
     names = pa.array([plan.dataset for plan in plans])
     metadata: dict = {"rows": 0, "datasets": {}}
     with write_table(output, SCHEMA, metadata) as writer:
@@ -62,27 +70,44 @@ def merge(plans: Sequence[Plan], folder: Path, fingerprint: str | None, output: 
             for batch in _by_namespace(counts, batches, output.parent) if counts else batches:
                 rows.add(batch)
             metadata["datasets"][plan.dataset] = rows.written - before
-            print(f"{plan.dataset}: {rows.written - before} rows, peak {peak_memory_mb():.0f} MB", flush=True)
+            print(
+                f"{plan.dataset}: {rows.written - before} rows, peak {peak_memory_mb():.0f} MB",
+                flush=True,
+            )
         rows.flush()
         metadata["rows"] = writer.rows
 
 
 def _read_through(plan: Plan, shard: Shard, folder: Path, fingerprint: str | None) -> Counter[str]:
-    """Read every value of a label file and compare it with the plan; :class:`DamagedFileError` if anything is not as it should be.
+    """Read every value of a label file and compare it with the plan; :class:`DamagedFileError` if
+    anything is not as it should be.
 
     Returns how many rows each namespace has, nothing where the table has none.
     """
     path = label_file(folder, plan.dataset, shard)
     file = open_parquet(path)
     about = file_metadata(file)
-    expected = {"dataset": plan.dataset, "first": shard.first, "last": shard.last, "rows": shard.rows, "digest": shard.digest}
+    expected = {
+        "dataset": plan.dataset,
+        "first": shard.first,
+        "last": shard.last,
+        "rows": shard.rows,
+        "digest": shard.digest,
+    }
     if fingerprint is not None:
         expected["fingerprint"] = fingerprint
     wrong = [key for key, value in expected.items() if about.get(key) != value]
-    whole = file.metadata.num_rows == shard.rows and file.schema_arrow.equals(SCHEMA) and column_digests(file).keys() == set(SCHEMA.names)
+    whole = (
+        file.metadata.num_rows == shard.rows
+        and file.schema_arrow.equals(SCHEMA)
+        and column_digests(file).keys() == set(SCHEMA.names)
+    )
     if wrong or not whole:
         reason = ", ".join(wrong) or "rows or columns"
-        raise DamagedFileError(f"{path}: not the labels of this shard by these settings ({reason} differ); remove it", path)
+        raise DamagedFileError(
+            f"{path}: not the labels of this shard by these settings ({reason} differ); remove it",
+            path,
+        )
     counts: Counter[str] = Counter()
     content = ShardDigest()
     for batch in read_batches(file, path, SCHEMA.names):
@@ -92,13 +117,17 @@ def _read_through(plan: Plan, shard: Shard, folder: Path, fingerprint: str | Non
         if plan.table["namespace"] is not None:
             counts.update(batch.column("namespace").to_pylist())
     if not plan.computed and content.hexdigest() != shard.digest:
-        raise DamagedFileError(f"{path}: labels of other rows than those of the shard; remove it", path)
+        raise DamagedFileError(
+            f"{path}: labels of other rows than those of the shard; remove it", path
+        )
     return counts
 
 
 def _misnamed(batch: pa.RecordBatch, dataset: str) -> str | None:
     """Return what is wrong with the keys and categories of a batch, None if nothing is."""
-    keys = geometry_keys(dataset, batch.column("namespace").to_pylist(), batch.column("geometry_id").to_pylist())
+    keys = geometry_keys(
+        dataset, batch.column("namespace").to_pylist(), batch.column("geometry_id").to_pylist()
+    )
     for found, key in zip(batch.column("key").to_pylist(), keys, strict=True):
         if found != key:
             return f"the key {found!r} stands where {key!r} is due"
@@ -118,14 +147,23 @@ def _label_batches(plan: Plan, folder: Path, metadata: dict) -> Iterator[pa.Reco
         yield from read_batches(file, path, SCHEMA.names)
 
 
-def _by_namespace(counts: Counter[str], batches: Iterator[pa.RecordBatch], scratch_folder: Path) -> Iterator[pa.RecordBatch]:
-    """The rows by namespace, those of equal namespace in the order in which they came; ``counts`` says how many each has."""
+def _by_namespace(
+    counts: Counter[str], batches: Iterator[pa.RecordBatch], scratch_folder: Path
+) -> Iterator[pa.RecordBatch]:
+    """The rows by namespace, those of equal namespace in the order in which they came; ``counts``
+    says how many each has.
+    """
     buckets = _buckets(counts)
     names: list[list[str]] = [[] for _ in range(max(buckets.values()) + 1)]
     for name, bucket in buckets.items():
         names[bucket].append(name)
-    placed = ((batch, np.array([buckets[name] for name in batch.column("namespace").to_pylist()])) for batch in batches)
-    for own, pieces in zip(names, regrouped(placed, len(names), SCHEMA, scratch_folder), strict=True):
+    placed = (
+        (batch, np.array([buckets[name] for name in batch.column("namespace").to_pylist()]))
+        for batch in batches
+    )
+    for own, pieces in zip(
+        names, regrouped(placed, len(names), SCHEMA, scratch_folder), strict=True
+    ):
         if len(own) == 1:
             yield from pieces
         else:
@@ -134,7 +172,9 @@ def _by_namespace(counts: Counter[str], batches: Iterator[pa.RecordBatch], scrat
 
 
 def _buckets(counts: Counter[str]) -> dict[str, int]:
-    """A bucket for each namespace, in their order: a large namespace has its own, small ones share one that fits into memory."""
+    """A bucket for each namespace, in their order: a large namespace has its own, small ones share
+    one that fits into memory.
+    """
     buckets: dict[str, int] = {}
     bucket, rows = 0, 0
     for name in sorted(counts):
@@ -157,9 +197,13 @@ class _RowGroups:
     def add(self, batch: pa.RecordBatch) -> None:
         """Append rows, whose ``dataset`` gets the dictionary of all data sets."""
         column = SCHEMA.get_field_index("dataset")
-        codes = pc.index_in(batch.column(column).dictionary_decode(), self._datasets).cast(pa.int16())
+        codes = pc.index_in(batch.column(column).dictionary_decode(), self._datasets).cast(
+            pa.int16()
+        )
         table = pa.Table.from_batches([batch])
-        table = table.set_column(column, SCHEMA.field(column), pa.DictionaryArray.from_arrays(codes, self._datasets))
+        table = table.set_column(
+            column, SCHEMA.field(column), pa.DictionaryArray.from_arrays(codes, self._datasets)
+        )
         self._pending.append(table)
         self._rows += len(table)
         self.written += len(table)

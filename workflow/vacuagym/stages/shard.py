@@ -1,21 +1,29 @@
-"""Shard: the two or three columns of the rows in one range of ids, in order, in a file of their own."""
+"""Shard: the two or three columns of the rows in one range of ids, in order, in a file of their
+own.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from vacuagym.feature_columns import SCHEMA
-from vacuagym.feature_tables import FeatureTable, Window
-from vacuagym.parquet import write_table
-from vacuagym.planning import Plan
-from vacuagym.stages.plan import ShardDigest
+from vacuagym.tables.feature_schema import SCHEMA
+from vacuagym.tables.feature_table import FeatureTable, Window
+from vacuagym.tables.parquet import write_table
+from vacuagym.tables.plan import Plan
+from vacuagym.tables.shard_digest import ShardDigest
 
 
 def shard(plan: Plan, first: int, output: Path) -> None:
-    """Write the shard of ``plan`` that begins at ``first``; its rows must still be those that were planned."""
+    """Write the shard of ``plan`` that begins at ``first``; its rows must still be those that were
+    planned.
+    """
     planned = plan.shard(first)
     table = FeatureTable(**plan.table, id_ranges=plan.id_ranges, state=plan.state)
-    schema = SCHEMA if table.namespace is not None else SCHEMA.remove(SCHEMA.get_field_index("namespace"))
+    schema = (
+        SCHEMA
+        if table.namespace is not None
+        else SCHEMA.remove(SCHEMA.get_field_index("namespace"))
+    )
     content = ShardDigest()
     metadata = {"dataset": plan.dataset, "first": planned.first, "last": planned.last}
     within = Window(until=plan.until)
@@ -25,7 +33,9 @@ def shard(plan: Plan, first: int, output: Path) -> None:
             content.update(rows)
             writer.write(rows.select(schema.names))
         metadata |= {"rows": writer.rows, "digest": planned.digest}
-        planned_rows = writer.rows == planned.rows if plan.computed else content.hexdigest() == planned.digest
+        planned_rows = (
+            writer.rows == planned.rows if plan.computed else content.hexdigest() == planned.digest
+        )
         if not planned_rows:
             raise table.changed()
     print(f"{writer.rows} rows")

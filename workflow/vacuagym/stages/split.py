@@ -1,8 +1,10 @@
-"""Split: assign every usable geometry to a fold. Streams over the label table; a row's fold depends on its own key, or group, only.
+"""Split: assign every usable geometry to a fold. Streams over the label table; a row's fold
+depends on its own key, or group, only.
 
-Folds come from a keyed hash, so that more rows, other shards or another order move nothing. Every label has the same shares up to the
-scatter of the hash: the split is stratified without counting. Out-of-distribution splits set the test fold by a property of the row, and
-the hash divides the rest. Rows labelled failed are in no fold.
+Folds come from a keyed hash, so that more rows, other shards or another order move nothing. Every
+label has the same shares up to the scatter of the hash: the split is stratified without counting.
+Out-of-distribution splits set the test fold by a property of the row, and the hash divides the
+rest. Rows labelled failed are in no fold.
 """
 
 from __future__ import annotations
@@ -19,38 +21,54 @@ from typing import BinaryIO
 import numpy as np
 import pyarrow as pa
 
-from vacuagym.columns import CATEGORY, DATASET, Column, schema_of
 from vacuagym.errors import ConfigError
-from vacuagym.feature_columns import HODGE
-from vacuagym.fold_rules import FOLDS, LEFT_OUT, TEST, TRAIN, FoldRule, Rows, SplitShares, TestGroups, fold_rule, rungs, split_hashes
-from vacuagym.parquet import write_table
-from vacuagym.usable_rows import GROUP, ROW, any_has, usable_rows
-from vacuagym.whole_files import whole_file
-
-COLUMNS = (
-    Column("key", pa.string(), "key of the geometry, as in the label table; rows labelled failed are absent"),
-    Column("dataset", DATASET, "name of its data set"),
-    Column("geometry_id", pa.int64(), "id of the geometry in its table"),
-    Column("fold", CATEGORY, "fold of the geometry in this split", FOLDS),
-    Column("train_share", pa.int8(), "smallest of 1, 10 and 100 percent of the training fold, nested, with the row", null="not training"),
+from vacuagym.runtime.atomic_files import whole_file
+from vacuagym.splits.rows import GROUP, ROW, any_has, usable_rows
+from vacuagym.splits.rules import (
+    LEFT_OUT,
+    TEST,
+    TRAIN,
+    FoldRule,
+    Rows,
+    SplitShares,
+    TestGroups,
+    fold_rule,
+    rungs,
+    split_hashes,
 )
-SCHEMA = schema_of(COLUMNS)
+from vacuagym.tables.feature_schema import HODGE
+from vacuagym.tables.parquet import write_table
+from vacuagym.tables.split_schema import FOLDS, SCHEMA
+
 _COLUMNS = ("key", "dataset", "namespace", "geometry_id", "moduli", "stability")
 _LISTS = ("train", "val", "test")  # what the folds are called in the lists of row numbers
 
 
 def split(
-    labels: Path, name: str, seed: int, shares: SplitShares, output: Path, features: Sequence[Path] = (), index: Path | None = None
+    labels: Path,
+    name: str,
+    seed: int,
+    shares: SplitShares,
+    output: Path,
+    features: Sequence[Path] = (),
+    index: Path | None = None,
 ) -> None:
-    """Write the split ``name`` of the label table, and to ``index`` the row numbers of its folds as lists in JSON.
+    """Write the split ``name`` of the label table, and to ``index`` the row numbers of its folds
+    as lists in JSON.
 
-    ``features`` are the feature files of all data sets, or none: then no Hodge numbers and no groups are known.
+    ``features`` are the feature files of all data sets, or none: then no Hodge numbers and no
+    groups are known.
     """
     if name == "ood_hodge" and not any_has(features, *HODGE):
-        raise ConfigError("there is no split 'ood_hodge': no feature file has Hodge numbers; name their columns as `hodge` of the data set")
+        raise ConfigError(
+            "there is no split 'ood_hodge': no feature file has Hodge numbers; name their columns "
+            "as `hodge` of the data set"
+        )
     rows = partial(usable_rows, labels, features, _COLUMNS)
     rule = fold_rule(name, shares, rows)
-    test_groups = _test_groups(rule, rows) if rule.test is not None and any_has(features, GROUP) else None
+    test_groups = (
+        _test_groups(rule, rows) if rule.test is not None and any_has(features, GROUP) else None
+    )
     metadata: dict = {"split": name, "seed": seed, "shares": asdict(shares), **rule.about}
     counts = np.zeros(len(FOLDS) + 1, int)
     with ExitStack() as files:
@@ -64,7 +82,10 @@ def split(
                 lists.add(batch.column(ROW).to_numpy(), folds)
         metadata["folds"] = dict(zip(FOLDS, counts[:-1].tolist(), strict=True))
         metadata["left_out"] = int(counts[LEFT_OUT])
-    print(", ".join(f"{fold} {count}" for fold, count in metadata["folds"].items()) + f", left out {counts[LEFT_OUT]}")
+    print(
+        ", ".join(f"{fold} {count}" for fold, count in metadata["folds"].items())
+        + f", left out {counts[LEFT_OUT]}"
+    )
 
 
 def _test_groups(rule: FoldRule, rows: Rows) -> TestGroups:
@@ -77,20 +98,34 @@ def _test_groups(rule: FoldRule, rows: Rows) -> TestGroups:
 
 def _table(batch: pa.RecordBatch, folds: np.ndarray, shares: np.ndarray) -> pa.Table:
     taken = pa.array(folds != LEFT_OUT)
-    fold = pa.DictionaryArray.from_arrays(pa.array(folds, pa.int8(), mask=folds == LEFT_OUT), pa.array(FOLDS))
+    fold = pa.DictionaryArray.from_arrays(
+        pa.array(folds, pa.int8(), mask=folds == LEFT_OUT), pa.array(FOLDS)
+    )
     share = pa.array(shares, pa.int8(), mask=folds != TRAIN)
-    columns = [batch.column("key"), batch.column("dataset"), batch.column("geometry_id"), fold, share]
+    columns = [
+        batch.column("key"),
+        batch.column("dataset"),
+        batch.column("geometry_id"),
+        fold,
+        share,
+    ]
     return pa.Table.from_arrays(columns, schema=SCHEMA).filter(taken)
 
 
 @contextmanager
 def _row_lists(path: Path) -> Iterator[_RowLists]:
-    """Write ``path`` when the block ends: {"train": […], "val": […], "test": […]}, row numbers of the label table."""
+    """Write ``path`` when the block ends: {"train": […], "val": […], "test": […]}, row numbers of
+    the label table.
+    """
     with ExitStack() as files:
-        lists = _RowLists([files.enter_context(tempfile.TemporaryFile(dir=path.parent)) for _ in FOLDS])
+        lists = _RowLists(
+            [files.enter_context(tempfile.TemporaryFile(dir=path.parent)) for _ in FOLDS]
+        )
         yield lists
         with whole_file(path) as output:
-            for opening, name, numbers in zip(("{", ",\n", ",\n"), _LISTS, lists.files, strict=True):
+            for opening, name, numbers in zip(
+                ("{", ",\n", ",\n"), _LISTS, lists.files, strict=True
+            ):
                 numbers.seek(0)
                 output.write(f'{opening}"{name}": ['.encode())
                 shutil.copyfileobj(numbers, output)
@@ -109,4 +144,6 @@ class _RowLists:
         for fold, file in enumerate(self.files):
             numbers = rows[folds == fold].tolist()
             if numbers:
-                file.write((", " if file.tell() else "").encode() + ", ".join(map(str, numbers)).encode())
+                file.write(
+                    (", " if file.tell() else "").encode() + ", ".join(map(str, numbers)).encode()
+                )

@@ -1,43 +1,32 @@
-"""Validate: stream once over labels and splits and write what they are worth, as figures and as checks with a verdict.
+"""Validate: stream once over labels and splits and write what they are worth, as figures and as
+checks with a verdict.
 
-The checks are of the files, row by row, and know nothing of how the rows were made. The baseline says what the number of moduli alone
-predicts, so that nobody takes that for learning.
+The checks are of the files, row by row, and know nothing of how the rows were made. The baseline
+says what the number of moduli alone predicts, so that nobody takes that for learning.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-
-from vacuagym.checks import ENOUGH, Check, Thresholds
-from vacuagym.eft.regimes import REGIMES
-from vacuagym.label_table import LABELS
-from vacuagym.limits import peak_memory_mb
-from vacuagym.parquet import file_metadata, open_parquet, read_batches
-from vacuagym.planning import Plan
-from vacuagym.split_checks import MOST_MODULI, check_split
-from vacuagym.stages.merge import label_file
-from vacuagym.whole_files import read_json, write_text
-
-_FAILED = LABELS.index("failed")
-_SIGNS = ("negative", "zero", "positive")  # of γ
-_NUMBERS = ("potential_value", "grad_norm", "min_eigenvalue", "max_eigenvalue", "phi_norm")
-_COLUMNS = (
-    *("key", "dataset", "namespace", "geometry_id", "n_moduli", "stability", "minimization_success", *_NUMBERS),
-    *("n_negative", "n_positive", "n_flat", "gamma", "barrier_height", "regime"),
-    *(f"{kind}_{label}" for kind in ("trials", "draws") for label in LABELS),
-)
+from vacuagym.checks.check import Check, Thresholds
+from vacuagym.checks.label_checks import check_labels
+from vacuagym.checks.split_checks import check_split
+from vacuagym.runtime.atomic_files import read_json, write_text
+from vacuagym.runtime.memory import peak_memory_mb
+from vacuagym.tables.parquet import file_metadata, open_parquet
+from vacuagym.tables.plan import Plan, label_file
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a run has made: the label table, the plans and files it comes from, features and splits, and the second derivation."""
+    """What a run has made: the label table, the plans and files it comes from, features and
+    splits, and the second derivation.
+    """
 
     labels: Path
     plans: Sequence[Plan]
@@ -51,142 +40,42 @@ def validate(inputs: Inputs, thresholds: Thresholds, output: Path) -> None:
     """Write the figures and checks of a run; the verdict is for :func:`gate` to act on."""
     labels, plans = inputs.labels, inputs.plans
     physics = file_metadata(open_parquet(labels))["physics"]
-    checks = _row_checks()
-    tables = {name: _Counts() for name in sorted(plan.dataset for plan in plans)}
-    for batch in _in_order(labels, checks["order"]):
-        _check_rows(batch, physics["search"], checks)
-        _count(batch, tables)
-    counts = {name: table.by_n for name, table in tables.items()}
-    label_figures = {name: table.figures() for name, table in tables.items()}
-    document: dict[str, Any] = {"labels": label_figures, "splits": {}, "memory": _memory_figures(plans, inputs.label_files)}
     planned = {plan.dataset: sum(shard.rows for shard in plan.shards) for plan in plans}
-    found = {name: int(table.sum()) for name, table in counts.items()}
-    every = list(checks.values())
-    every.append(Check("coverage", "rows of each data set = rows of its plan", found == planned, found))
-    every += _balance_checks(counts, thresholds)
+    label_figures, every = check_labels(labels, planned, physics["search"], thresholds)
+    document: dict[str, Any] = {
+        "labels": label_figures,
+        "splits": {},
+        "memory": _memory_figures(plans, inputs.label_files),
+    }
+    found = {name: figures["rows"] for name, figures in label_figures.items()}
+    every.append(
+        Check("coverage", "rows of each data set = rows of its plan", found == planned, found)
+    )
     for path in inputs.splits:
         figures, split_checks = check_split(path, labels, inputs.features, thresholds)
         document["splits"][path.stem] = figures
         every += split_checks
     document["verification"] = read_json(inputs.verification)
     differing = document["verification"]["disagreements"]
-    every.append(Check("verification", "labels derived a second time agree", not differing, len(differing), list(differing)[:5]))
-    failed = [check.name for check in every if not check.passed]
-    document |= {"checks": [asdict(check) for check in every], "verdict": {"passed": not failed, "failed": failed}}
-    write_text(output, json.dumps(document, indent=1) + "\n")
-    print(f"{len(every)} checks, failed: {', '.join(failed) or 'none'}; peak {peak_memory_mb():.0f} MB")
-
-
-def _row_checks() -> dict[str, Check]:
-    meanings = {
-        "order": "rows are sorted by data set, namespace, id, and no key occurs twice",
-        "finite": "V, |∇V|, the extreme eigenvalues and |φ| of every critical point are finite numbers",
-        "gradient": "|∇V| ≤ grad_tol (1 + |V|) at every critical point",
-        "index": "negative + positive + flat eigenvalues = n",
-        "signs": "the label agrees with the signs of the Hessian eigenvalues and of γ",
-        "trials": "the trials of each row add up to draws × restarts",
-        "draws": "the draws of each row add up to n_samples",
-        "barriers": "metastable vacua, and only they, have a barrier height, and it is not negative",
-    }
-    return {name: Check(name, meaning) for name, meaning in meanings.items()}
-
-
-def _in_order(labels: Path, check: Check) -> Iterator[pa.RecordBatch]:
-    """The batches of the label table; compares each row with the one before it."""
-    before: tuple | None = None
-    for batch in read_batches(open_parquet(labels), labels, _COLUMNS):
-        places = zip(
-            batch.column("dataset").dictionary_decode().to_pylist(),
-            [name or "" for name in batch.column("namespace").to_pylist()],
-            batch.column("geometry_id").to_pylist(),
-            strict=True,
+    every.append(
+        Check(
+            "verification",
+            "labels derived a second time agree",
+            not differing,
+            len(differing),
+            list(differing)[:5],
         )
-        wrong = np.zeros(len(batch), bool)
-        for row, place in enumerate(places):
-            wrong[row] = before is not None and place <= before
-            before = place
-        check.note(wrong, batch.column("key"))
-        yield batch
-
-
-def _check_rows(batch: pa.RecordBatch, search: Mapping[str, Any], checks: Mapping[str, Check]) -> None:
-    keys = batch.column("key")
-    column = {name: batch.column(name).to_numpy(zero_copy_only=False) for name in _COLUMNS[4:] if name not in ("stability", "regime")}
-    column |= {name: column[name].astype(float) for name in (*_NUMBERS, "n_negative", "n_positive", "n_flat", "barrier_height")}
-    label = np.array(LABELS)[batch.column("stability").indices.to_numpy()]
-    found = column["minimization_success"].astype(bool)
-    checks["finite"].note(found & ~np.all([np.isfinite(column[name]) for name in _NUMBERS], axis=0), keys)
-    limit = search["grad_tol"] * (1.0 + np.abs(column["potential_value"])) * (1.0 + 1e-12)
-    checks["gradient"].note(found & ~(column["grad_norm"] <= limit), keys)
-    negative, positive, flat = (column[f"n_{sign}"] for sign in ("negative", "positive", "flat"))
-    checks["index"].note(found & (negative + positive + flat != column["n_moduli"]), keys)
-    minimum = (negative == 0) & (flat == 0)
-    by_signs = np.select(
-        [~found, minimum & (column["gamma"] < 0), minimum, (negative > 0) & (positive > 0), (positive == 0) & (flat == 0)],
-        ["none", "metastable", "stable", "saddle", "unstable"],
-        "marginal",
     )
-    missed = ~found & np.isin(label, ("runaway", "failed"))
-    unstable_direction = (label == "metastable") & (by_signs == "stable") & (column["gamma"] == 0)
-    checks["signs"].note(~((label == by_signs) | missed | unstable_direction), keys)
-    for kind, total in (("trials", search["n_samples"] * search["n_restarts"]), ("draws", search["n_samples"])):
-        checks[kind].note(sum(column[f"{kind}_{name}"] for name in LABELS) != total, keys)
-    barrier = column["barrier_height"]
-    checks["barriers"].note(np.where(label == "metastable", ~(barrier >= 0.0), ~np.isnan(barrier)), keys)
-
-
-class _Counts:
-    """How many rows of a data set have each label: by n, by regime and by sign of γ."""
-
-    def __init__(self) -> None:
-        self.by_n = np.zeros((MOST_MODULI + 1, len(LABELS)), np.int64)
-        self.by_regime = np.zeros((len(REGIMES), len(LABELS)), np.int64)
-        self.by_gamma = np.zeros((len(_SIGNS), len(LABELS)), np.int64)
-
-    def figures(self) -> dict[str, Any]:
-        """Return the counts by their names, and how much of a label n tells."""
-        sizes = np.flatnonzero(self.by_n.sum(axis=1))
-        return {
-            "rows": int(self.by_n.sum()),
-            "by_label": _named(self.by_n.sum(axis=0)),
-            "by_n": {int(n): _named(self.by_n[n]) for n in sizes},
-            "by_regime": {name: _named(row) for name, row in zip(REGIMES, self.by_regime, strict=True)},
-            "by_gamma": {name: _named(row) for name, row in zip(_SIGNS, self.by_gamma, strict=True)},
-            "bits": label_bits(self.by_n[sizes]),
-        }
-
-
-def _named(row: np.ndarray) -> dict[str, int]:
-    return dict(zip(LABELS, row.tolist(), strict=True))
-
-
-def _count(batch: pa.RecordBatch, tables: Mapping[str, _Counts]) -> None:
-    datasets = np.array(batch.column("dataset").dictionary_decode().to_pylist())
-    n, code = batch.column("n_moduli").to_numpy(), batch.column("stability").indices.to_numpy()
-    regime = batch.column("regime").indices.to_numpy()
-    sign = np.sign(batch.column("gamma").to_numpy()).astype(int) + 1
-    for name in np.unique(datasets):
-        here, table = datasets == name, tables[str(name)]
-        for counts, group in ((table.by_n, n), (table.by_regime, regime), (table.by_gamma, sign)):
-            np.add.at(counts, (group[here], code[here]), 1)
-
-
-def label_bits(by_n: np.ndarray) -> dict[str, float]:
-    """Return the entropy of a label and its mutual information with n, in bits, from counts (n, labels), no row of which is zero.
-
-    ``chance`` is what the counts would show on average if n told nothing (Miller and Madow).
-    """
-    total = max(1, by_n.sum())
-    labels = np.count_nonzero(by_n.sum(axis=0))
-    chance = max(0, len(by_n) - 1) * max(0, labels - 1) / (2 * total * np.log(2))
-    entropy = _entropy(by_n.sum(axis=0) / total)
-    mutual = entropy + _entropy(by_n.sum(axis=1) / total) - _entropy(by_n.ravel() / total)
-    return {name: round(float(bits), 6) for name, bits in (("label", entropy), ("label_and_n", max(0.0, mutual)), ("chance", chance))}
-
-
-def _entropy(shares: np.ndarray) -> float:
-    shares = shares[shares > 0]
-    return float(-(shares * np.log2(shares)).sum())
+    failed = [check.name for check in every if not check.passed]
+    document |= {
+        "checks": [asdict(check) for check in every],
+        "verdict": {"passed": not failed, "failed": failed},
+    }
+    write_text(output, json.dumps(document, indent=1) + "\n")
+    print(
+        f"{len(every)} checks, failed: {', '.join(failed) or 'none'}; peak {peak_memory_mb():.0f} "
+        "MB"
+    )
 
 
 def _memory_figures(plans: Sequence[Plan], folder: Path) -> list[dict[str, Any]]:
@@ -195,19 +84,9 @@ def _memory_figures(plans: Sequence[Plan], folder: Path) -> list[dict[str, Any]]
     for plan in plans:
         for shard in plan.shards:
             about = file_metadata(open_parquet(label_file(folder, plan.dataset, shard)))
-            taken = {key: about[key] for key in ("rows", "declared_mb", "peak_mb", "wall_seconds", "finished")}
+            taken = {
+                key: about[key]
+                for key in ("rows", "declared_mb", "peak_mb", "wall_seconds", "finished")
+            }
             figures.append({"dataset": plan.dataset, "first": shard.first, **taken})
     return figures
-
-
-def _balance_checks(counts: Mapping[str, np.ndarray], thresholds: Thresholds) -> Iterator[Check]:
-    for name, table in counts.items():
-        rows, failed = int(table.sum()), int(table[:, _FAILED].sum())
-        allowed = max(1, int(thresholds.failed_share * rows))  # one row of a small table says little, but all of them do
-        meaning = f"at most {thresholds.failed_share:g} of the rows failed, or one row of few"
-        yield Check(f"failures of {name}", meaning, failed <= allowed and failed < rows, round(failed / rows, 6))
-        if rows < ENOUGH:
-            continue
-        largest = round(float(table.sum(axis=0).max() / rows), 6)
-        meaning = f"no label has more than {thresholds.largest_class:g} of the rows"
-        yield Check(f"balance of {name}", meaning, largest <= thresholds.largest_class, largest)

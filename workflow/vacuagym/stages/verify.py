@@ -1,7 +1,8 @@
-"""Verify: derive a random sample of labels a second time, by other code, and fail on the first figure that disagrees.
+"""Verify: derive a random sample of labels a second time, by other code, and fail on the first
+figure that disagrees.
 
-The sample is drawn by a keyed hash, so it is the same for the same labels; it is a share of all rows, at least a number of them, and
-some of every label, however rare.
+The sample is drawn by a keyed hash, so it is the same for the same labels; it is a share of all
+rows, at least a number of them, and some of every label, however rare.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from vacuagym.checks.independent import disagreements
 from vacuagym.errors import VacuagymError
-from vacuagym.label_table import SCHEMA
-from vacuagym.limits import peak_memory_mb
-from vacuagym.parquet import file_metadata, open_parquet, read_batches
-from vacuagym.row_hashes import row_hashes
-from vacuagym.second_opinion import disagreements
-from vacuagym.watchdog import beat
-from vacuagym.whole_files import write_text
+from vacuagym.runtime.atomic_files import write_text
+from vacuagym.runtime.memory import peak_memory_mb
+from vacuagym.runtime.stall import beat
+from vacuagym.splits.hashing import row_hashes
+from vacuagym.tables.label_schema import SCHEMA
+from vacuagym.tables.parquet import file_metadata, open_parquet, read_batches
 
 _COLUMNS = ("dataset", "namespace", "geometry_id", "stability")
 
@@ -32,7 +33,9 @@ class LabelDisagreement(VacuagymError):
 
 @dataclass(frozen=True)
 class SampleSize:
-    """How many rows are verified: a ``share`` of all, but no fewer than ``least``, and ``per_label`` of every label in each data set."""
+    """How many rows are verified: a ``share`` of all, but no fewer than ``least``, and
+    ``per_label`` of every label in each data set.
+    """
 
     share: float
     least: int
@@ -40,7 +43,8 @@ class SampleSize:
 
 
 def verify(labels: Path, size: SampleSize, output: Path, record_only: bool = False) -> None:
-    """Verify a sample of the label table and write the figures; :class:`LabelDisagreement` names the rows that differ, if any.
+    """Verify a sample of the label table and write the figures; :class:`LabelDisagreement` names
+    the rows that differ, if any.
 
     With ``record_only`` the differences are only written, for the gate of a run to judge.
     """
@@ -56,20 +60,34 @@ def verify(labels: Path, size: SampleSize, output: Path, record_only: bool = Fal
             found[row["key"]] = differences
         done = sum(counts.values())
         if done % 50 == 0 or done == len(chosen):
-            print(f"{done} of {len(chosen)} verified, {len(found)} disagree, peak {peak_memory_mb():.0f} MB", flush=True)
-    figures = {"rows": file.metadata.num_rows, "verified": sum(counts.values()), "disagreements": found, "by_label": counts, **asdict(size)}
+            print(
+                f"{done} of {len(chosen)} verified, {len(found)} disagree, peak "
+                f"{peak_memory_mb():.0f} MB",
+                flush=True,
+            )
+    figures = {
+        "rows": file.metadata.num_rows,
+        "verified": sum(counts.values()),
+        "disagreements": found,
+        "by_label": counts,
+        **asdict(size),
+    }
     write_text(output, json.dumps(figures, indent=1, sort_keys=True) + "\n")
     if found and not record_only:
-        shown = [f"{key}: {'; '.join(text[:500] for text in texts)}" for key, texts in list(found.items())[:5]]
+        shown = [
+            f"{key}: {'; '.join(text[:500] for text in texts)}"
+            for key, texts in list(found.items())[:5]
+        ]
         raise LabelDisagreement(
-            f"{len(found)} of {sum(counts.values())} labels disagree with their second derivation:\n  "
+            f"{len(found)} of {sum(counts.values())} labels disagree with their second "
+            "derivation:\n  "
             + "\n  ".join(shown)
             + "\n  look closer with: vacuagym explain KEY --precise"
         )
 
 
 def _sample(labels: Path, size: SampleSize, seed: int) -> set[int]:
-    """Row numbers of the sample: those of lowest hash, of all rows and of each (data set, label)."""
+    """Return the rows of lowest hash: of all rows, and of each (data set, label)."""
     wanted = max(size.least, round(size.share * open_parquet(labels).metadata.num_rows))
     overall: list[tuple[float, int]] = []
     strata: dict[tuple[str, str], list[tuple[float, int]]] = {}
@@ -78,9 +96,13 @@ def _sample(labels: Path, size: SampleSize, seed: int) -> set[int]:
         hashes = row_hashes(seed, "verify", batch).tolist()
         datasets = batch.column("dataset").dictionary_decode().to_pylist()
         names = batch.column("stability").dictionary_decode().to_pylist()
-        for offset, (fraction, dataset, name) in enumerate(zip(hashes, datasets, names, strict=True)):
+        for offset, (fraction, dataset, name) in enumerate(
+            zip(hashes, datasets, names, strict=True)
+        ):
             _keep_lowest(overall, wanted, fraction, start + offset)
-            _keep_lowest(strata.setdefault((dataset, name), []), size.per_label, fraction, start + offset)
+            _keep_lowest(
+                strata.setdefault((dataset, name), []), size.per_label, fraction, start + offset
+            )
         start += len(batch)
     return {row for heap in (overall, *strata.values()) for _, row in heap}
 
@@ -94,7 +116,9 @@ def _keep_lowest(heap: list[tuple[float, int]], count: int, fraction: float, row
 
 
 def _rows(labels: Path, chosen: set[int]) -> Iterator[dict[str, Any]]:
-    """The chosen rows in the table's order, as dictionaries; reads only the row groups that hold some."""
+    """The chosen rows in the table's order, as dictionaries; reads only the row groups that hold
+    some.
+    """
     file = open_parquet(labels)
     order = sorted(chosen)
     start = 0

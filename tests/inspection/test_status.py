@@ -1,0 +1,149 @@
+"""What `vacuagym status` says before, during and after a run."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from conftest import ROOT
+
+
+def _status(workspace, *arguments: str) -> str:
+    done = workspace.vacuagym("status", *arguments)
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def _line(status: str, dataset: str) -> list[str]:
+    return next(line for line in status.splitlines() if line.startswith(dataset)).split()
+
+
+def test_before_anything_has_run(two_sources):
+    assert "nothing has run in" in _status(two_sources)
+    assert sorted(path.name for path in two_sources.folder.iterdir()) == [
+        "mine.yaml",
+        "t.parquet",
+    ], "it changes nothing"
+
+
+def test_after_a_run_and_after_a_change(two_sources):
+    two_sources.snakemake()
+    status = _status(two_sources)
+    assert _line(status, "t ")[1:8] == ["3", "3", "0", "0", "0", "0", "240"]
+    assert "labels: all done; the table is results/labels.parquet" in status
+    assert "all done; look at results/report.html" in status
+    (two_sources.folder / "results/verification.json").unlink()
+    status = _status(two_sources)
+    assert "missing: results/verification.json" in status
+    assert "next: snakemake --cores 2 --resources mem_mb=12000 does what is missing" in status
+    (two_sources.folder / "results/labels/t/0-49.parquet").unlink()
+    assert _line(_status(two_sources), "t ")[1:5] == ["3", "2", "0", "1"]
+    two_sources.snakemake("--config", "seed=7", "--until", "shard")
+    status = _status(two_sources)
+    assert _line(status, "t ")[6] == "2", "labels of another seed are stale"
+    assert "next: snakemake --cores 2" in status
+
+
+def test_a_power_cut_may_have_torn_the_plan_and_the_settings(two_sources):
+    two_sources.snakemake("--until", "shard")
+    (plan,) = (two_sources.folder / "results/plans").iterdir()
+    for content in (b"", b'{"shards": [', b"\xff\x00"):
+        plan.write_bytes(content)
+        assert "t                not planned yet" in _status(two_sources)
+    assert "Job stats" in two_sources.snakemake("--dry-run").stdout
+    (two_sources.folder / "results/configuration.json").write_bytes(b'{"datasets": ')
+    assert "results/configuration.json is not whole" in _status(two_sources)
+
+
+def test_a_failed_shard_is_named(two_sources):
+    two_sources.snakemake("--set-resources", "label:mem_mb=100", check=False)
+    status = _status(two_sources)
+    assert _line(status, "t ")[1:6] == ["3", "0", "0", "0", "3"]
+    assert "failed: logs/label/t/0-49.log" in status
+
+
+def test_during_a_run_it_names_the_holder(two_sources, slow_run):
+    status = _status(two_sources)
+    assert f"run: pid {slow_run.pid} on " in status
+    assert int(_line(status, "t ")[3]) >= 1
+    slow_run.kill()
+    slow_run.wait()
+    assert "run: none at work" in _status(two_sources)
+
+
+def test_what_an_earlier_run_logged_is_not_what_the_present_one_does(two_sources):
+    """Of three shards one has failed and one was under way when an earlier run was killed; the
+    present run has not come to any.
+    """
+    folder = two_sources.folder
+    two_sources.snakemake("--until", "shard")
+    logs = folder / "logs/label/t"
+    logs.mkdir(parents=True)
+    (logs / "0-49.log").write_text(
+        "# command: python -P -m vacuagym label\nerror: results/shards/t/0-49.parquet: damaged\n"
+    )
+    (logs / "50-99.log").write_text("# command: python -P -m vacuagym label\n")
+    assert _line(_status(two_sources), "t ")[1:6] == ["3", "0", "0", "2", "1"], (
+        "no run is at work: the last one's failures count"
+    )
+    with run_lock_held_by_another(folder):
+        status = _status(two_sources)
+        assert "run: pid " in status
+        assert _line(status, "t ")[1:6] == ["3", "0", "0", "3", "0"]
+        (logs / "0-49.log").write_text("# command: python -P -m vacuagym label\n")
+        (logs / "50-99.log").write_text("error: results/shards/t/50-99.parquet: damaged\n")
+        assert _line(_status(two_sources), "t ")[1:6] == ["3", "0", "1", "1", "1"]
+
+
+@contextlib.contextmanager
+def run_lock_held_by_another(folder):
+    """A process that has started a run in a folder and does nothing yet."""
+    code = (
+        "from vacuagym.orchestration.lock import hold_run_lock; hold_run_lock(); "
+        "print(flush=True); input()"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow")}
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        holder.stdout.readline()
+        yield
+        holder.communicate("\n")
+
+
+def test_an_interrupted_run_names_what_is_missing_and_reports_no_failed_job(two_sources):
+    run = subprocess.Popen(
+        two_sources.command("--config", "verify={share: 1.0}", "search={n_restarts: 20}"),
+        cwd=two_sources.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        process_group=0,
+    )
+    deadline = time.monotonic() + 90
+    while (
+        not (two_sources.folder / "logs/verify/labels.log").exists() and time.monotonic() < deadline
+    ):
+        time.sleep(0.02)
+    time.sleep(0.5)
+    during = _status(two_sources)
+    assert "verify" in during
+    os.killpg(run.pid, signal.SIGINT)
+    said, _ = run.communicate(timeout=60)
+    assert "job failed" not in said, said
+    assert "run the same command again to continue" in said
+    status = _status(two_sources)
+    assert "labels: all done" in status
+    assert "results/verification.json" in status
+    assert "next: snakemake" in status
+
+
+def test_a_partial_target_ends_as_done(two_sources):
+    assert "done: " in two_sources.snakemake("--until", "label").stdout.splitlines()[-1]

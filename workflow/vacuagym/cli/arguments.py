@@ -1,0 +1,74 @@
+"""The subcommands of ``vacuagym``, a module for each phase: parsing only. A stage's modules are
+imported when it runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from vacuagym.errors import ConfigError
+
+Command = Callable[[argparse.Namespace], None]
+
+
+def stage(stages, name: str, command: Command, text: str) -> argparse.ArgumentParser:
+    """Add a subcommand that is a job, with the options of every job."""
+    parser = stages.add_parser(name, help=text, description=text, allow_abbrev=False)
+    parser.set_defaults(command=command)
+    parser.add_argument(
+        "--log", type=Path, help="write all output to this file (default: the terminal)"
+    )
+    parser.add_argument(
+        "--mem-mb",
+        type=positive,
+        help="memory set aside for this job in MB, held to; exit code 4 if it needs more",
+    )
+    parser.add_argument(
+        "--stall-minutes",
+        type=float,
+        help="end a job that makes no progress for so long (default: never)",
+    )
+    return parser
+
+
+def tool(stages, name: str, command: Command, text: str) -> argparse.ArgumentParser:
+    """Add a subcommand for people: no job, so nothing of a job's options."""
+    parser = stages.add_parser(name, help=text, description=text, allow_abbrev=False)
+    parser.set_defaults(command=command, log=None, mem_mb=None, stall_minutes=None)
+    return parser
+
+
+def positive(text: str) -> int:
+    """A whole number above zero, as the type of an option."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not positive")
+    return number
+
+
+def add_feature_columns(parser: argparse.ArgumentParser) -> None:
+    """Add the options that name columns of a feature table for splits and data set."""
+    parser.add_argument("--h11", help="column of the Hodge number h11; may hold nulls")
+    parser.add_argument("--h21", help="column of the Hodge number h21; may hold nulls")
+    parser.add_argument(
+        "--column",
+        action="append",
+        default=[],
+        help="column that goes into the data set; may be repeated",
+    )
+    parser.add_argument(
+        "--group",
+        action="append",
+        default=[],
+        help="column that tells which rows are the same geometry; may be repeated",
+    )
+
+
+def hodge_columns(options: argparse.Namespace) -> list[str]:
+    """The columns of h11 and h21, or none."""
+    names = [name for name in (options.h11, options.h21) if name is not None]
+    if len(names) == 1:
+        raise ConfigError("--h11 and --h21 belong together; give both, or neither")
+    return names

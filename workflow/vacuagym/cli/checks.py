@@ -1,0 +1,187 @@
+"""The subcommands that check what a run has made, and tell."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from vacuagym.cli.arguments import stage
+from vacuagym.runtime.memory import hold_to_memory, table_memory_mb
+
+
+def add_verify(stages) -> None:
+    """Add ``vacuagym verify``."""
+
+    def run(options: argparse.Namespace) -> None:
+        from vacuagym.stages.verify import SampleSize, verify
+
+        hold_to_memory(table_memory_mb(), options.mem_mb)
+        size = SampleSize(options.share, options.least, options.per_label)
+        verify(options.labels, size, options.output, options.record_only)
+
+    parser = stage(
+        stages, "verify", run, "derive a random sample of the labels a second time, by other code"
+    )
+    parser.add_argument(
+        "--labels",
+        type=Path,
+        default=Path("results/labels.parquet"),
+        help="label table (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--share",
+        type=float,
+        default=0.001,
+        help="share of the rows to verify (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--least", type=int, default=200, help="verify at least so many rows (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--per-label",
+        type=int,
+        default=10,
+        help="and so many of each label of each data set (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--record-only",
+        action="store_true",
+        help="do not fail on a disagreement, only write it down",
+    )
+    parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
+
+
+def add_validate(stages) -> None:
+    """Add ``vacuagym validate``."""
+
+    def run(options: argparse.Namespace) -> None:
+        from vacuagym.checks.check import Thresholds
+        from vacuagym.stages.validate import Inputs, validate
+        from vacuagym.tables.plan import Plan
+
+        hold_to_memory(table_memory_mb(), options.mem_mb)
+        thresholds = Thresholds(options.largest_class, options.failed_share, options.fold_tolerance)
+        plans = [Plan.read(path) for path in options.plans]
+        inputs = Inputs(
+            options.labels,
+            plans,
+            options.splits,
+            options.features,
+            options.label_files,
+            options.verification,
+        )
+        validate(inputs, thresholds, options.output)
+
+    parser = stage(
+        stages,
+        "validate",
+        run,
+        "check every row of the labels and splits, and measure what predicting from n alone scores",
+    )
+    parser.add_argument(
+        "--labels",
+        type=Path,
+        default=Path("results/labels.parquet"),
+        help="label table (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--plans",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="plans of the data sets (vacuagym plan)",
+    )
+    parser.add_argument(
+        "--splits", type=Path, nargs="+", required=True, help="split files (vacuagym split)"
+    )
+    parser.add_argument(
+        "--features",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="feature files of all data sets (vacuagym features)",
+    )
+    parser.add_argument(
+        "--label-files",
+        type=Path,
+        default=Path("results/labels"),
+        help="folder of the label files (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--verification",
+        type=Path,
+        default=Path("results/verification.json"),
+        help="figures of vacuagym verify",
+    )
+    parser.add_argument(
+        "--largest-class",
+        type=float,
+        default=0.95,
+        help="most that one label may have of a data set (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--failed-share",
+        type=float,
+        default=0.001,
+        help="most rows that may have failed (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--fold-tolerance",
+        type=float,
+        default=0.02,
+        help="of the shares of iid's folds (default: %(default)s)",
+    )
+    parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
+
+
+def add_report(stages) -> None:
+    """Add ``vacuagym report``."""
+
+    def run(options: argparse.Namespace) -> None:
+        from vacuagym.stages.report import report
+
+        hold_to_memory(table_memory_mb(), options.mem_mb)
+        report(options.labels, options.validation, options.configuration, options.output)
+
+    parser = stage(
+        stages, "report", run, "write the page that shows a run: verdict, figures, checks, settings"
+    )
+    parser.add_argument(
+        "--labels",
+        type=Path,
+        default=Path("results/labels.parquet"),
+        help="label table (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--validation",
+        type=Path,
+        default=Path("results/validation.json"),
+        help="figures of vacuagym validate",
+    )
+    parser.add_argument(
+        "--configuration",
+        type=Path,
+        default=Path("results/configuration.json"),
+        help="settings that a run records",
+    )
+    parser.add_argument("--output", type=Path, required=True, help="HTML file to write")
+
+
+def add_gate(stages) -> None:
+    """Add ``vacuagym gate``."""
+
+    def run(options: argparse.Namespace) -> None:
+        from vacuagym.stages.gate import gate
+
+        gate(options.validation, options.output)
+
+    parser = stage(stages, "gate", run, "fail if a check of the results has failed")
+    parser.add_argument(
+        "--validation",
+        type=Path,
+        default=Path("results/validation.json"),
+        help="figures of vacuagym validate",
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, help="text file to write if all is well"
+    )

@@ -1,0 +1,29 @@
+"""One command line for each subcommand: it ends the subcommand's ``--help``, and works as typed
+after a run of the default data set.
+
+Those below plan, shard and label start from the files that the ones above them have written.
+"""
+
+EXAMPLES = {
+    "geometry": "vacuagym geometry --limit=1000 --output=bases.parquet",
+    "plan": "vacuagym plan --dataset=fth6d --table=results/geometry/fth6d.parquet --id=base_id "
+    "--moduli=T --output=plan.json",
+    "columns": "vacuagym columns --plan=plan.json --first=0 --last=1 --column=T "
+    "--output=columns.json",
+    "shard": "vacuagym shard --plan=plan.json --first=0 --output=shard.parquet",
+    "label": "vacuagym label --shard=shard.parquet --physics=results/configuration.json "
+    "--output=labels.parquet",
+    "merge": "vacuagym merge --plans results/plans/*.json --output=merged.parquet",
+    "features": "vacuagym features --plan=plan.json --h11=h11 --h21=h21 --column=T "
+    "--output=features.parquet",
+    "split": "vacuagym split --name=iid --train=0.8 --validation=0.1 --output=iid.parquet",
+    "verify": "vacuagym verify --least=50 --output=verification.json",
+    "validate": "vacuagym validate --plans plan.json --splits results/splits/*.parquet "
+    "--output=validation.json",
+    "report": "vacuagym report --output=report.html",
+    "dataset": "vacuagym dataset --splits results/splits/*.parquet --features "
+    "results/features/*.parquet --output=dataset",
+    "gate": "vacuagym gate --output=verdict.txt",
+    "explain": "vacuagym explain fth6d:123 --precise",
+    "status": "vacuagym status",
+}

@@ -1,0 +1,195 @@
+"""The subcommands that make what is trained on: features, splits, and the data set to publish."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from vacuagym.cli.arguments import add_feature_columns, hodge_columns, stage
+from vacuagym.runtime.memory import hold_to_memory, table_memory_mb
+
+
+def add_features(stages) -> None:
+    """Add ``vacuagym features``."""
+
+    def run(options: argparse.Namespace) -> None:
+        from vacuagym.stages.features import features
+        from vacuagym.tables.feature_schema import Wanted
+        from vacuagym.tables.plan import Plan
+
+        hold_to_memory(table_memory_mb(), options.mem_mb)
+        plan = Plan.read(options.plan)
+        wanted = Wanted(hodge_columns(options), options.group, options.column)
+        features(plan, options.labels, wanted, options.output, options.checked)
+
+    parser = stage(
+        stages,
+        "features",
+        run,
+        "bring what splits and the data set need of a feature table into the order of the labels",
+    )
+    parser.add_argument(
+        "--plan", type=Path, required=True, help="plan of the data set (vacuagym plan)"
+    )
+    parser.add_argument(
+        "--labels",
+        type=Path,
+        default=Path("results/labels.parquet"),
+        help="label table (default: %(default)s)",
+    )
+    add_feature_columns(parser)
+    parser.add_argument(
+        "--checked",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="what vacuagym columns has found; the values must be the same",
+    )
+    parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
+
+
+def add_split(stages) -> None:
+    """Add ``vacuagym split``."""
+
+    def run(options: argparse.Namespace) -> None:
+        from vacuagym.splits.rules import SplitShares
+        from vacuagym.stages.split import split
+
+        hold_to_memory(table_memory_mb(), options.mem_mb)
+        shares = SplitShares(
+            options.train, options.validation, options.complexity_share, options.hodge_share
+        )
+        split(
+            options.labels,
+            options.name,
+            options.seed,
+            shares,
+            options.output,
+            options.features,
+            options.index,
+        )
+
+    parser = stage(stages, "split", run, "assign every usable geometry to a fold of one split")
+    parser.add_argument(
+        "--labels",
+        type=Path,
+        default=Path("results/labels.parquet"),
+        help="label table (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--name", required=True, help="iid, ood_complexity, ood_hodge, or ood_dataset_NAME"
+    )
+    parser.add_argument(
+        "--features",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="feature files of all data sets (vacuagym features)",
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=42,
+        help="key of the hash that assigns folds (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--train",
+        type=float,
+        default=0.70,
+        help="share of the training fold (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--validation",
+        type=float,
+        default=0.15,
+        help="share of the validation fold (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--complexity-share",
+        type=float,
+        default=0.30,
+        help="share of ood_complexity's test fold (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--hodge-share",
+        type=float,
+        default=0.30,
+        help="share of ood_hodge's test fold (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--index",
+        type=Path,
+        help="JSON file to write besides: the row numbers of train, val and test",
+    )
+    parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
+
+
+def add_dataset(stages) -> None:
+    """Add ``vacuagym dataset``."""
+
+    def run(options: argparse.Namespace) -> None:
+        from vacuagym.stages.dataset import dataset
+
+        hold_to_memory(table_memory_mb(), options.mem_mb)
+        figures = (options.validation, options.configuration)
+        dataset(
+            options.labels,
+            options.splits,
+            options.features,
+            *figures,
+            options.output,
+            options.published,
+            options.potential,
+        )
+
+    parser = stage(
+        stages,
+        "dataset",
+        run,
+        "write labels, splits and features as a data set that other libraries load in one line",
+    )
+    parser.add_argument(
+        "--labels",
+        type=Path,
+        default=Path("results/labels.parquet"),
+        help="label table (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--splits",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="split files (vacuagym split): one configuration each",
+    )
+    parser.add_argument(
+        "--features",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="files of feature columns, named by their data set",
+    )
+    parser.add_argument(
+        "--validation",
+        type=Path,
+        default=Path("results/validation.json"),
+        help="figures of vacuagym validate",
+    )
+    parser.add_argument(
+        "--configuration",
+        type=Path,
+        default=Path("results/configuration.json"),
+        help="the settings of the run",
+    )
+    parser.add_argument(
+        "--potential",
+        action="store_true",
+        help="add a configuration with the couplings of every row",
+    )
+    parser.add_argument(
+        "--published",
+        metavar="YYYY-MM-DD",
+        help="date of publication, for the Croissant description (default: none)",
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, help="folder to write; its SHA256SUMS appears last"
+    )

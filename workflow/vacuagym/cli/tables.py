@@ -1,0 +1,153 @@
+"""The subcommands that make tables and cut them into shards."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from vacuagym.cli.arguments import add_feature_columns, hodge_columns, positive, stage
+from vacuagym.runtime.memory import hold_to_memory, table_memory_mb
+
+_BESIDE = '["DATASET", "TABLE", "COLUMN"] or, of the toric bases, ["DATASET", null, "COLUMN"]'
+
+
+def add_geometry(stages) -> None:
+    """Add ``vacuagym geometry``."""
+
+    def run(options: argparse.Namespace) -> None:
+        from vacuagym.stages.geometry import geometry
+
+        geometry(options.limit, options.mem_mb, options.output)
+
+    parser = stage(
+        stages,
+        "geometry",
+        run,
+        "enumerate the smooth toric bases of 6D F-theory models into a feature table",
+    )
+    parser.add_argument(
+        "--limit",
+        type=positive,
+        help="stop after so many bases, those with the fewest rays (default: all 61,539)",
+    )
+    parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
+
+
+def add_plan(stages) -> None:
+    """Add ``vacuagym plan``."""
+
+    def run(options: argparse.Namespace) -> None:
+        from vacuagym.stages.plan import plan
+        from vacuagym.tables.feature_table import FeatureTable
+
+        hold_to_memory(table_memory_mb(), options.mem_mb)
+        table = FeatureTable(
+            options.table,
+            options.id,
+            options.namespace,
+            options.moduli,
+            hodge=hodge_columns(options),
+        )
+        columns = options.column, options.group, options.beside
+        plan(options.dataset, table, options.shard_size, options.n_limit, options.output, *columns)
+
+    parser = stage(
+        stages, "plan", run, "check a feature table and find the shards that hold its rows"
+    )
+    parser.add_argument("--dataset", required=True, help="name of the data set")
+    parser.add_argument("--table", type=Path, required=True, help="Parquet feature table")
+    parser.add_argument("--id", required=True, help="integer column that identifies a row")
+    parser.add_argument("--namespace", help="column that, with the id, makes a row unique")
+    parser.add_argument("--moduli", help="column of moduli counts; may hold nulls")
+    add_feature_columns(parser)
+    _add_beside(parser)
+    parser.add_argument(
+        "--shard-size", type=positive, default=10_000, help="ids per shard (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--n-limit",
+        type=positive,
+        help="take the rows with the lowest ids only, so many (default: all)",
+    )
+    parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
+
+
+def _add_beside(parser: argparse.ArgumentParser) -> None:
+    text = (
+        "column of another data set that a --column is published with, and whose type must fit: "
+        f"{_BESIDE}; may be repeated"
+    )
+    parser.add_argument(
+        "--beside", metavar="JSON", type=_column_beside, action="append", default=[], help=text
+    )
+
+
+def _column_beside(text: str) -> tuple[str, str | None, str]:
+    try:
+        match json.loads(text):
+            case [str(dataset), str() | None as table, str(column)]:
+                return dataset, table, column
+    except (ValueError, RecursionError):
+        pass
+    raise argparse.ArgumentTypeError(f"{text} is not {_BESIDE}")
+
+
+def add_columns(stages) -> None:
+    """Add ``vacuagym columns``."""
+
+    def run(options: argparse.Namespace) -> None:
+        from vacuagym.stages.columns import columns
+        from vacuagym.tables.feature_schema import Wanted
+        from vacuagym.tables.plan import Plan
+
+        hold_to_memory(table_memory_mb(), options.mem_mb)
+        wanted = Wanted(hodge_columns(options), options.group, options.column)
+        groups = options.first, options.last
+        columns(
+            Plan.read(options.plan),
+            groups,
+            wanted,
+            options.output,
+            options.beside,
+            options.fingerprint,
+        )
+
+    parser = stage(
+        stages,
+        "columns",
+        run,
+        "read every value of the named columns of a feature table, and refuse those that cannot "
+        "be used",
+    )
+    parser.add_argument(
+        "--plan", type=Path, required=True, help="plan of the data set (vacuagym plan)"
+    )
+    parser.add_argument("--first", type=int, required=True, help="first row group to read")
+    parser.add_argument("--last", type=int, required=True, help="last row group to read")
+    add_feature_columns(parser)
+    _add_beside(parser)
+    parser.add_argument(
+        "--fingerprint", help="fingerprint of table, settings and code to write into the output"
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, help="JSON file to write: a digest for each row group"
+    )
+
+
+def add_shard(stages) -> None:
+    """Add ``vacuagym shard``."""
+
+    def run(options: argparse.Namespace) -> None:
+        from vacuagym.stages.shard import shard
+        from vacuagym.tables.plan import Plan
+
+        hold_to_memory(table_memory_mb(), options.mem_mb)
+        shard(Plan.read(options.plan), options.first, options.output)
+
+    parser = stage(stages, "shard", run, "cut the rows of one range of ids out of a feature table")
+    parser.add_argument(
+        "--plan", type=Path, required=True, help="plan of the data set (vacuagym plan)"
+    )
+    parser.add_argument("--first", type=int, required=True, help="first id of the shard")
+    parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")

@@ -1,1 +1,0 @@
-"""The toy effective field theory: random streams, the ensemble of couplings, the potential. Arrays only, no files."""

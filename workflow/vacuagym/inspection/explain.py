@@ -1,0 +1,157 @@
+"""Explain: print how a label came about, from the key up, and where a second derivation differs
+from the table.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from vacuagym.checks.independent import disagreements, redraw
+from vacuagym.config import load_config
+from vacuagym.errors import InputError, VacuagymError
+from vacuagym.inspection.rebuild import Geometry, find_geometry
+from vacuagym.paths import CONFIGURATION
+from vacuagym.runtime.atomic_files import read_json
+from vacuagym.theories.toy.active_set import Outcome
+from vacuagym.theories.toy.classes import LABELS, METHODS
+from vacuagym.theories.toy.ensemble import REGIMES
+from vacuagym.theories.toy.labelling import Physics, SearchedGeometries, search_geometries
+from vacuagym.theories.toy.random_streams import stream_key
+
+
+def explain(key: str, config: Path, labels: Path, precise: bool) -> None:
+    """Print the trials of a geometry, its label, and every difference; :class:`VacuagymError` if
+    the table differs.
+    """
+    geometry, changes = find_geometry(key, config, labels)
+    for change in changes:
+        print(f"note: {change}; explained is the label")
+    if geometry.row is None:
+        limit = _limit(config)
+        why = (
+            ""
+            if limit is None
+            else f": the last run had n_limit {limit}, and labels the {limit} lowest ids of a "
+            "data set only"
+        )
+        print(f"note: {key} has no label yet{why}; this is what it would get")
+    physics = Physics.from_mapping(geometry.sections)
+    streams = (
+        stream_key(physics.seed, geometry.dataset, geometry.namespace)[None],
+        np.array([geometry.number]),
+    )
+    found = search_geometries(physics, geometry.n, *streams)
+    print(
+        f"{key}: n = {geometry.n}, seed {physics.seed}, {physics.search.n_samples} draws x "
+        f"{physics.search.n_restarts} restarts"
+    )
+    _print_trials(found)
+    label = LABELS[found.draw_labels[0, found.sample[0]]]
+    print(
+        f"label: {label}, the vacuum of draw {found.sample[0]}, restart "
+        f"{found.restart[0, found.sample[0]]}"
+    )
+    if geometry.row is None:
+        return
+    differences = disagreements(geometry.row, geometry.sections)
+    if label != geometry.row["stability"]:
+        differences.insert(
+            0, f"stability: {geometry.row['stability']} in the table, {label} searched again"
+        )
+    if precise and geometry.row["minimization_success"]:
+        differences += _precisely(geometry)
+    if differences:
+        raise VacuagymError(
+            f"{key}: the table differs from its second derivation:\n  " + "\n  ".join(differences)
+        )
+    print(
+        "the table agrees: couplings drawn again, critical point polished and spectrum taken by "
+        "other code"
+    )
+
+
+def _limit(config: Path) -> int | None:
+    """Return n_limit of the last run in this folder, or of the configuration where nothing has
+    run.
+    """
+    try:
+        return read_json(CONFIGURATION, lambda settings: settings["n_limit"])
+    except (OSError, InputError):
+        return load_config(config)["n_limit"]
+
+
+def _print_trials(found: SearchedGeometries) -> None:
+    _, draws, restarts = found.labels.shape
+    trials = found.trials
+    print(
+        "draw restart  regime     ended     by      steps              V  |grad V| least "
+        "eigenvalue  label"
+    )
+    for trial in range(draws * restarts):
+        draw, restart = divmod(trial, restarts)
+        mark = "*" if found.restart[0, draw] == restart else " "
+        who = f"{draw:>4} {restart:>6}{mark}  {REGIMES[found.fluxes.regime[draw]]:<10}"
+        how = (
+            f"{Outcome(trials.outcome[trial]).name.lower():<9} {METHODS[trials.method[trial]]:<7} "
+            f"{trials.n_iterations[trial]:>5}"
+        )
+        what = (
+            f"{trials.value[trial]:>14.8g} {trials.grad_norm[trial]:>9.1e} "
+            f"{found.trials.spectrum[trial, 0]:>16.8g}"
+        )
+        print(f"{who} {how} {what}  {LABELS[found.labels[0, draw, restart]]}")
+    print("* the vacuum of its draw")
+
+
+def _precisely(geometry: Geometry) -> list[str]:
+    """Compare the row with the critical point and spectrum at 50 digits."""
+    import mpmath as mp
+
+    from vacuagym.checks.high_precision import polish
+
+    row = geometry.row
+    system = redraw(
+        geometry.sections,
+        geometry.dataset,
+        geometry.namespace,
+        geometry.number,
+        geometry.n,
+        row["sample_idx"],
+    )
+    vacuum = polish(system, row["critical_point"])
+    print(
+        f"at 50 digits: V = {mp.nstr(vacuum.value, 30)}, |grad V| = {mp.nstr(vacuum.grad_norm, 3)}"
+    )
+    print(
+        f"              least eigenvalue {mp.nstr(vacuum.eigenvalues[0], 30)}, moved by "
+        f"{mp.nstr(vacuum.moved, 3)}"
+    )
+    scale = max(1.0, *(abs(float(x)) for x in vacuum.eigenvalues))
+    eps = geometry.sections["search"]["hess_eps"] * scale
+    counts = {
+        "n_negative": sum(x < -eps for x in vacuum.eigenvalues),
+        "n_positive": sum(x > eps for x in vacuum.eigenvalues),
+        "n_flat": sum(abs(x) <= eps for x in vacuum.eigenvalues),
+    }
+    exact = {
+        "potential_value": float(vacuum.value),
+        "min_eigenvalue": float(vacuum.eigenvalues[0]),
+        "moved": float(vacuum.moved),
+    }
+    differences = [
+        f"{name}: {row[name]} in the table, {count} at 50 digits"
+        for name, count in counts.items()
+        if row[name] != count
+    ]
+    tolerances = {
+        "potential_value": 1e-9 * (1 + abs(exact["potential_value"])),
+        "min_eigenvalue": 1e-6 * scale,
+    }
+    for name, tolerance in tolerances.items():
+        if abs(row[name] - exact[name]) > tolerance:
+            differences.append(f"{name}: {row[name]} in the table, {exact[name]} at 50 digits")
+    if exact["moved"] > 1e-5 * (1 + row["phi_norm"]):
+        differences.append(f"critical_point: the nearest one is {exact['moved']:.3g} away")
+    return differences

@@ -1,0 +1,235 @@
+"""Status: how far a run is, read from its files; changes nothing, and works during a run, after a
+crash and before the first one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vacuagym.errors import ConfigError, InputError, VacuagymError
+from vacuagym.orchestration.lock import holder, started
+from vacuagym.orchestration.pipeline import Pipeline
+from vacuagym.orchestration.stale_files import ASIDE
+from vacuagym.paths import (
+    CONFIGURATION,
+    DATASET,
+    FEATURES,
+    LABEL_TABLE,
+    LABELS,
+    REPORT,
+    SPLIT,
+    VALIDATION,
+    VERDICT,
+    VERIFICATION,
+)
+from vacuagym.runtime.atomic_files import read_json
+from vacuagym.runtime.log_tail import last_lines
+from vacuagym.tables.parquet import file_metadata, open_parquet
+
+_RULES = {  # by what they make, where that has another name
+    "labels": "merge",
+    "splits": "split",
+    "verification": "verify",
+    "validation": "validate",
+    "verdict": "gate",
+    "SHA256SUMS": "dataset",
+}
+COMMAND = "snakemake --cores 2 --resources mem_mb=12000"
+
+
+@dataclass
+class DatasetStatus:
+    """The shards of one data set by what has become of them, and what the finished ones took."""
+
+    name: str
+    planned: bool = False
+    done: int = 0
+    stale: int = 0  # by other settings, code or rows: will be made again
+    running: int = 0
+    failed: list[str] = field(default_factory=list)  # their logs
+    waiting: int = 0
+    rows_done: int = 0
+    rows: int = 0
+    seconds: float = 0.0  # of all finished jobs together
+    peak_mb: float = 0.0
+
+
+def dataset_status(pipeline: Pipeline, name: str, since: float | None) -> DatasetStatus:
+    """Look at every planned shard of a data set; ``since`` is when the run at work has begun, None
+    if there is none.
+
+    What logs from before that time say is not of this run.
+    """
+    status = DatasetStatus(name)
+    plan = pipeline.known_plan(name)
+    if plan is None:
+        return status
+    status.planned = True
+    for shard in plan.shards:
+        status.rows += shard.rows
+        path = Path(LABELS.format(dataset=name, first=shard.first, last=shard.last))
+        log = Path(f"logs/label/{name}/{path.stem}.log")
+        about = _label_metadata(path)
+        if about.get("digest") == shard.digest and about.get("fingerprint") == pipeline.fingerprint:
+            status.done += 1
+            status.rows_done += shard.rows
+            status.seconds += about["wall_seconds"]
+            status.peak_mb = max(status.peak_mb, about["peak_mb"])
+        elif since is None and (about or path.with_name(ASIDE.format(path.name)).exists()):
+            status.stale += 1
+        elif since is not None and not _written_since(log, since):
+            status.waiting += 1
+        elif _failed(log):
+            status.failed.append(str(log))
+        elif since is not None and not path.exists():
+            status.running += 1
+        else:
+            status.waiting += 1
+    return status
+
+
+def print_status() -> None:
+    """Print how far the last run in this folder is, by the settings that it recorded: a line for
+    each data set, and the whole.
+    """
+    try:
+        pipeline = read_json(
+            CONFIGURATION, lambda config: Pipeline({"seed": config["seed"], **config})
+        )
+    except FileNotFoundError:
+        print(f"nothing has run in {Path.cwd()} yet; start with: {COMMAND}")
+        return
+    except (InputError, ConfigError):
+        print(f"{CONFIGURATION} is not whole; make it again with: {COMMAND}")
+        return
+    who = holder()
+    print(f"run: {who}" if who else "run: none at work in this folder")
+    since = started() if who else None
+    statuses = [dataset_status(pipeline, name, since) for name in pipeline.datasets]
+    print(
+        "data set         shards   done running waiting failed  stale  rows done  rows/s  peak MB"
+    )
+    for status in statuses:
+        if not status.planned:
+            print(
+                f"{status.name:<16} not planned yet: its table is being computed, or has changed "
+                "since"
+            )
+            continue
+        total = status.done + status.running + status.waiting + len(status.failed) + status.stale
+        speed = f"{status.rows_done / status.seconds:.0f}" if status.seconds else "-"
+        peak = f"{status.peak_mb:.0f}" if status.done else "-"
+        counts = (
+            f"{total:>6} {status.done:>6} {status.running:>7} {status.waiting:>7} "
+            f"{len(status.failed):>6} {status.stale:>6}"
+        )
+        print(f"{status.name:<16} {counts} {status.rows_done:>10} {speed:>7} {peak:>8}")
+    print(f"declared for each label job: {pipeline.label_memory_mb()} MB")
+    for log in [log for status in statuses for log in status.failed][:5]:
+        print(f"failed: {log}")
+    _print_outlook(statuses, pipeline, since)
+
+
+def _print_outlook(statuses: list[DatasetStatus], pipeline: Pipeline, since: float | None) -> None:
+    rows, done = sum(s.rows for s in statuses), sum(s.rows_done for s in statuses)
+    seconds = sum(s.seconds for s in statuses)
+    if since is not None and 0 < done < rows and seconds:
+        cores = max(1, sum(s.running for s in statuses))
+        left = (rows - done) * seconds / done / cores
+        print(
+            f"labels: {100 * done // rows}% of the planned rows, about {_clock(left)} left with "
+            f"{cores} at work"
+        )
+    complete = done == rows and all(s.planned for s in statuses)
+    missing = _missing(pipeline) if complete else []
+    if complete:
+        made = "" if LABEL_TABLE in missing else f"; the table is {LABEL_TABLE}"
+        print(f"labels: all done{made}")
+    if missing and since is not None:
+        print(f"then: {_at_work(missing, since) or 'waiting'}; still to come: {', '.join(missing)}")
+    elif since is None and (missing or not complete):
+        print(
+            f"missing: {', '.join(missing)}"
+            if missing
+            else "missing: labels, and all that is made from them"
+        )
+        print(f"next: {COMMAND} does what is missing")
+    elif complete:
+        print(f"all done; look at {REPORT}")
+
+
+def _missing(pipeline: Pipeline) -> list[str]:
+    """Return the results behind the labels that are not there, or older than the label table."""
+    behind = [FEATURES.format(dataset=name) for name in pipeline.datasets]
+    behind += [SPLIT.format(split=name) for name in pipeline.splits()]
+    behind += [VERIFICATION, VALIDATION, REPORT, VERDICT, DATASET]
+    table = _time(LABEL_TABLE)
+    return [path for path in (LABEL_TABLE, *behind) if _time(path) < max(table, 1.0)]
+
+
+def _at_work(missing: list[str], since: float) -> str:
+    """Return the rules of this run that have begun and whose results are missing, by their logs."""
+    rules = {
+        Path(path).parent.name
+        if Path(path).parent.name in ("features", "splits")
+        else Path(path).stem
+        for path in missing
+    }
+    names = sorted(_RULES.get(rule, rule) for rule in rules)
+    begun = [
+        name
+        for name in names
+        if any(log.stat().st_mtime >= since for log in Path("logs", name).rglob("*.log"))
+    ]
+    return ", ".join(begun) + " at work" if begun else ""
+
+
+def _time(path: str) -> float:
+    try:
+        return Path(path).stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def watch_status(seconds: float) -> None:
+    """Print the status again and again until interrupted."""
+    while True:
+        print("\033[2J\033[H" if os.isatty(1) else "", end="")
+        print(time.strftime("%H:%M:%S"))
+        print_status()
+        sys.stdout.flush()
+        time.sleep(seconds)
+
+
+def _label_metadata(path: Path) -> dict:
+    if not path.exists():
+        return {}
+    try:
+        return file_metadata(open_parquet(path))
+    except (VacuagymError, json.JSONDecodeError):
+        return {}
+
+
+def _written_since(log: Path, moment: float) -> bool:
+    try:
+        return log.stat().st_mtime >= moment
+    except OSError:
+        return False
+
+
+def _failed(log: Path) -> bool:
+    """Whether a job's log ends in an error."""
+    with suppress(OSError), open(log, "rb") as file:
+        return any(line.startswith("error: ") for line in last_lines(file, 20, 4096))
+    return False
+
+
+def _clock(seconds: float) -> str:
+    minutes = -(-int(seconds) // 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"

@@ -1,0 +1,1 @@
+"""What Snakemake's own process asks. Imports no Arrow."""

@@ -1,0 +1,97 @@
+"""Fingerprints of code: what a result must be recomputed for, and what not.
+
+The code of a stage is its module and all that it imports, found by following the imports. Comments,
+docstrings, layout and the names of modules do not count: a result outlives a move of its code.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+_ROOT = Path(__file__).parents[2]
+# Carries data and settings and does not change them: whatever it imports, no result depends on it.
+_PLUMBING = (
+    *("vacuagym.config", "vacuagym.errors", "vacuagym.paths", "vacuagym.runtime"),
+    *("vacuagym.tables.footers", "vacuagym.tables.parquet", "vacuagym.tables.plan"),
+)
+
+
+@cache
+def code_fingerprint(stage: str, wording: bool = False) -> str:
+    """Return the fingerprint of the code of a stage.
+
+    Parameters
+    ----------
+    stage : str
+        A module of ``vacuagym.stages``, such as "label".
+    wording : bool
+        Whether the meanings of columns count: they do for what shows them.
+
+    Returns
+    -------
+    str
+        12 hexadecimal digits. Another version of Python may give others.
+    """
+    meanings = sorted(_meaning(path, wording) for path in stage_files(stage))
+    digest = hashlib.blake2b("\0".join(meanings).encode(), digest_size=6)
+    return digest.hexdigest()
+
+
+def stage_files(stage: str) -> list[Path]:
+    """Return the files on which a stage depends, templates included."""
+    waiting, modules = [f"vacuagym.stages.{stage}"], set()
+    while waiting:
+        module = waiting.pop()
+        if module in modules or module.startswith(_PLUMBING):
+            continue
+        modules.add(module)
+        waiting += imported_modules(_file(module))
+    files = [_file(module) for module in sorted(modules)]
+    return files + [page for file in files if (page := file.with_suffix(".html")).exists()]
+
+
+def imported_modules(file: Path) -> Iterator[str]:
+    """Yield the modules of this package that a file imports, at its top or inside functions."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and _is_ours(node.module):
+            for name in node.names:
+                module = f"{node.module}.{name.name}"
+                yield module if _file(module).exists() else str(node.module)
+        elif isinstance(node, ast.Import):
+            yield from (name.name for name in node.names if _is_ours(name.name))
+
+
+def _is_ours(module: str | None) -> bool:
+    return (module or "").partition(".")[0] == "vacuagym"
+
+
+def _file(module: str) -> Path:
+    path = _ROOT.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def _meaning(path: Path, wording: bool) -> str:
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != ".py":
+        return text
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        _strip_words(node, wording)
+        if isinstance(node, ast.ImportFrom) and _is_ours(node.module):
+            node.module = ""
+    return ast.dump(tree)
+
+
+def _strip_words(node: ast.AST, wording: bool) -> None:
+    """Remove the docstring of a definition, and the meaning of a column unless wording counts."""
+    documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    if isinstance(node, documented) and ast.get_docstring(node) is not None:
+        node.body = node.body[1:] or [ast.Pass()]
+    is_column = isinstance(node, ast.Call) and getattr(node.func, "id", None) == "Column"
+    if isinstance(node, ast.Call) and is_column and not wording:
+        node.args = [*node.args[:2], *node.args[3:]]  # name, type, meaning, categories
+        node.keywords = [word for word in node.keywords if word.arg not in ("meaning", "null")]

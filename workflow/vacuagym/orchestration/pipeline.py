@@ -1,0 +1,422 @@
+"""What the rules ask: paths, plans, fingerprints and declared memory for one configuration.
+Snakemake's side only; no arrays here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, NoReturn
+
+from vacuagym import paths
+from vacuagym.config import canonical_json, checked_config, digest, physics_sections
+from vacuagym.errors import ConfigError, VacuagymError
+from vacuagym.geometry import SMOOTH_TORIC_BASES
+from vacuagym.orchestration.code_fingerprint import code_fingerprint
+from vacuagym.orchestration.planning import (
+    command_options,
+    computed_plan,
+    feature_columns,
+    known_plan,
+    plan_dataset,
+)
+from vacuagym.runtime import memory as limits
+from vacuagym.runtime.atomic_files import write_text
+from vacuagym.tables.column_checks import checked_content, read_checks
+from vacuagym.tables.footers import footer_metadata
+from vacuagym.tables.plan import Plan, Shard
+
+LEAST_DISK_MB = 1000
+_PROJECT = Path(__file__).parents[3]
+
+
+class Pipeline:
+    """A checked configuration and what follows from it."""
+
+    def __init__(
+        self, raw: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]] | None = None
+    ):
+        self.config = checked_config(raw, files)
+        self.datasets: dict[str, dict[str, Any]] = self.config["datasets"]
+        self.computed = [
+            name for name, entry in self.datasets.items() if entry["source"] == "toric_bases"
+        ]
+        self.given = [name for name in self.datasets if name not in self.computed]
+        self.physics = physics_sections(self.config)
+        self.fingerprint = digest(self.physics, code_fingerprint("label"))
+        self.physics_file = paths.PHYSICS.format(fingerprint=self.fingerprint)
+        self.geometry_code = code_fingerprint("geometry")
+        self.columns_code = code_fingerprint("columns")
+        self.merge_code = code_fingerprint("merge")
+        self.verify_code = code_fingerprint("verify")
+        self.validate_code = code_fingerprint("validate")
+        self.features_code = code_fingerprint("features")
+        self.dataset_code = code_fingerprint("dataset", wording=True)
+        self.split_code = code_fingerprint("split")
+        self.report_code = code_fingerprint("report")
+        self.plan = cache(self._plan)
+        self.job_options = (
+            f" --mem-mb={{resources.mem_mb}} --stall-minutes={self.config['stall_minutes']} "
+            f"--log={{log:q}}"
+        )
+
+        search = self.config["search"]
+        self._trials = search["n_samples"] * search["n_restarts"]
+
+    def _plan(self, dataset: str) -> Plan:
+        """Return the plan of a data set; make it when it is first asked for."""
+        size, limit = self.config["shard_size"], self.config["n_limit"]
+        if dataset in self.given:
+            return plan_dataset(dataset, self._table(dataset), size, limit)
+        rows = SMOOTH_TORIC_BASES if limit is None else min(limit, SMOOTH_TORIC_BASES)
+        return computed_plan(
+            dataset, self._table(dataset), ["toric_bases", self.geometry_code], rows, size
+        )
+
+    def known_plan(self, dataset: str) -> Plan | None:
+        """Return the plan of a data set; of a table of the user only if it has been made."""
+        if dataset in self.computed:
+            return self.plan(dataset)
+        return known_plan(
+            dataset, self._table(dataset), self.config["shard_size"], self.config["n_limit"]
+        )
+
+    def _table(self, dataset: str) -> dict[str, Any]:
+        entry = self.datasets[dataset]
+        if dataset in self.computed:
+            entry = {
+                **entry,
+                "path": paths.GEOMETRY.format(dataset=dataset),
+                "id": "base_id",
+                "hodge": ["h11", "h21"],
+            }
+        return {
+            **entry,
+            "group": self.config["split_groups"].get(dataset, []),
+            "beside": self._beside(dataset),
+        }
+
+    def _beside(self, dataset: str) -> list[tuple[str, str | None, str]]:
+        """Columns of other data sets that become one with columns of this one, each as data set,
+        table (None: not made yet), name.
+        """
+        own = self.datasets[dataset].get("columns", [])
+        others = ((name, entry) for name, entry in self.datasets.items() if name != dataset)
+        return [
+            (name, entry.get("path"), column)
+            for name, entry in others
+            for column in entry.get("columns", [])
+            if column in own
+        ]
+
+    def computed_table(self, dataset: str) -> list[str]:
+        """Return the table that the pipeline computes for a data set: one path, or none where the
+        user gives the table.
+
+        A table of the user is no input of a rule: its plan tells what has changed, whatever the
+        time of the file.
+        """
+        return [paths.GEOMETRY.format(dataset=dataset)] if dataset in self.computed else []
+
+    def table_of_shard(self, dataset: str, first: str, last: str) -> list[str]:
+        """Return the computed table that a shard has to be cut from: none where the shard is
+        current.
+
+        So a table that is computed anew, with more rows, makes no shard that it does not change.
+        """
+        current = self.has_current_shard(dataset, self._shard(dataset, first, last))
+        return [] if current else self.computed_table(dataset)
+
+    def shard_of_labels(self, dataset: str, first: str, last: str, touch: bool) -> list[str]:
+        """Return the shard file that a label file has to be made from: none where both are
+        current, whatever their times.
+
+        The run ends where Snakemake is asked to ``touch`` files: it would record results of other
+        settings as current.
+        """
+        if touch:
+            wrong = "--touch: it calls results current without a look at them; "
+            _end_run(f"{wrong}leave it out: a run keeps what is current by its content", 2)
+        return (
+            []
+            if self._is_labelled(dataset, first, last)
+            else [paths.SHARD.format(dataset=dataset, first=first, last=last)]
+        )
+
+    def columns_before_labels(self, dataset: str, first: str, last: str) -> list[str]:
+        """Return the checks of columns, of all data sets, that a label file has to wait for: none
+        where it is current.
+
+        Snakemake would make a label file anew after a check has run, though the check is declared
+        as ``ancient``.
+        """
+        return [] if self._is_labelled(dataset, first, last) else self.column_files()
+
+    def _is_labelled(self, dataset: str, first: str, last: str) -> bool:
+        shard = self._shard(dataset, first, last)
+        return self.has_current_shard(dataset, shard) and self.has_current_labels(dataset, shard)
+
+    def _shard(self, dataset: str, first: str, last: str) -> Shard:
+        """Return a shard by its name; the run ends where the plan has no such shard."""
+        try:
+            return self.plan(dataset).shard(int(first), int(last))
+        except VacuagymError as error:
+            _end_run(str(error), error.exit_code)
+
+    def has_current_shard(self, dataset: str, shard: Shard) -> bool:
+        """Return whether the file of a shard holds the planned rows."""
+        return (
+            footer_metadata(
+                paths.SHARD.format(dataset=dataset, first=shard.first, last=shard.last)
+            ).get("digest")
+            == shard.digest
+        )
+
+    def has_current_labels(self, dataset: str, shard: Shard, path: Path | None = None) -> bool:
+        """Return whether a label file, by default the one of the shard, is of the planned rows and
+        of these settings and code.
+        """
+        about = footer_metadata(
+            path or paths.LABELS.format(dataset=dataset, first=shard.first, last=shard.last)
+        )
+        return (about.get("digest"), about.get("fingerprint")) == (shard.digest, self.fingerprint)
+
+    def geometry_limit(self, dataset: str) -> int:
+        """Return how many rows to compute: those of the table that is there where they are enough,
+        else those of the plan.
+        """
+        found = footer_metadata(paths.GEOMETRY.format(dataset=dataset))
+        limit = found.get("limit") if found.get("source") == "toric_bases" else None
+        needed = sum(shard.rows for shard in self.plan(dataset).shards)
+        return max(needed, limit) if isinstance(limit, int) else needed
+
+    def column_files(self, *datasets: str) -> list[str]:
+        """Return the files that say that the named columns of some data sets, by default all, can
+        be used.
+        """
+        parts = [
+            (name, part) for name in datasets or self.datasets for part in self.plan(name).parts
+        ]
+        return [
+            paths.COLUMNS.format(dataset=name, first=first, last=last)
+            for name, (first, last) in parts
+        ]
+
+    def columns_fingerprint(self, dataset: str) -> str:
+        """Return the fingerprint of what a check of named columns depends on."""
+        table = self._table(dataset)
+        beside = [[name, self.plan(name).state, column] for name, _, column in table["beside"]]
+        named = [table.get(key) for key in ("path", "id", "namespace", "moduli")]
+        return digest(
+            self.columns_code,
+            self.geometry_code,
+            named,
+            feature_columns(table),
+            beside,
+            self.plan(dataset).state,
+        )
+
+    def column_options(self, dataset: str) -> str:
+        """Return what ``vacuagym columns`` is asked for, quoted for a shell."""
+        table = self._table(dataset)
+        beside = [json.dumps(column) for column in table["beside"]]
+        return shlex.join(command_options({**feature_columns(table), "beside": beside}))
+
+    def has_current_features(self, dataset: str) -> bool:
+        """Return whether a feature file, where there is one, holds the values that were checked,
+        as far as both are known.
+        """
+        found = footer_metadata(paths.FEATURES.format(dataset=dataset)).get("content")
+        try:
+            return found in (None, checked_content(read_checks(self.column_files(dataset))))
+        except FileNotFoundError:
+            return True
+
+    def plan_file(self, dataset: str) -> str:
+        """Return the file of the plan of a data set."""
+        return str(self.plan(dataset).path)
+
+    def plan_files(self) -> list[str]:
+        """Return the files of all plans."""
+        return [self.plan_file(dataset) for dataset in self.datasets]
+
+    def label_files(self, dataset: str) -> list[str]:
+        """The label files of a data set, one a shard."""
+        return [
+            paths.LABELS.format(dataset=dataset, first=shard.first, last=shard.last)
+            for shard in self.plan(dataset).shards
+        ]
+
+    def shard_digest(self, dataset: str, first: str, last: str) -> str:
+        """Return the fingerprint of the rows of a shard, by which its file and its labels are
+        current or stale.
+        """
+        return self.plan(dataset).shard(int(first), int(last)).digest
+
+    def splits(self) -> list[str]:
+        """The names of the splits; leaving one data set out as the test fold needs two."""
+        hodge = (
+            ["ood_hodge"] if any(self._table(name).get("hodge") for name in self.datasets) else []
+        )
+        apart = (
+            [f"ood_dataset_{name}" for name in sorted(self.datasets)]
+            if len(self.datasets) > 1
+            else []
+        )
+        return ["iid", "ood_complexity", *hodge, *apart]
+
+    def feature_options(self, dataset: str) -> str:
+        """What ``vacuagym features`` is asked for, quoted for a shell."""
+        return shlex.join(command_options(feature_columns(self._table(dataset))))
+
+    def section_options(self, section: str) -> str:
+        """A section of the configuration as options of the command that goes by it, quoted for a
+        shell.
+        """
+        return shlex.join(
+            command_options(
+                {key.replace("_", "-"): value for key, value in self.config[section].items()}
+            )
+        )
+
+    def label_memory_mb(self) -> int:
+        """Declared memory of a label job."""
+        return limits.label_memory_mb(
+            self.config["moduli"]["max"], self._trials, self.config["memory"]["batch_mb"]
+        )
+
+    def table_memory_mb(self) -> int:
+        """Declared memory of a job that streams over a table."""
+        return limits.table_memory_mb()
+
+    def geometry_memory_mb(self) -> int:
+        """Declared memory of a job that computes a table."""
+        return limits.geometry_table_memory_mb()
+
+    def require_machine(self, granted_mb: int | None) -> None:
+        """Refuse a machine, or a limit of ``--resources mem_mb``, that is too small for the
+        largest single job.
+        """
+        needed = max(
+            self.label_memory_mb(),
+            self.table_memory_mb(),
+            self.geometry_memory_mb() if self.computed else 0,
+        )
+        if granted_mb is not None and granted_mb < needed:
+            raise ConfigError(
+                f"--resources mem_mb={granted_mb} is less than the {needed} MB that a single job "
+                "of this configuration needs"
+            )
+        installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+        if installed < needed:
+            raise ConfigError(
+                f"this machine has {installed} MB of memory, and a single job of this "
+                f"configuration needs {needed} MB"
+            )
+
+    def require_folders(self) -> None:
+        """Refuse folders that cannot be written to, and a disk that is nearly full, before any job
+        finds out.
+        """
+        for folder in map(Path, ("results", "logs")):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                with tempfile.TemporaryFile(dir=folder):
+                    pass
+            except OSError as error:
+                raise VacuagymError(
+                    f"{folder.absolute()}: cannot be written to ({error.strerror}); free it or "
+                    "run elsewhere"
+                ) from error
+        free = shutil.disk_usage("results").free // 2**20
+        if free < LEAST_DISK_MB:
+            raise VacuagymError(
+                f"{Path.cwd()}: {free} MB are free on this disk, and a run needs {LEAST_DISK_MB} "
+                "MB; make room"
+            )
+
+    def stamp_settings(self, change: bool) -> None:
+        """Write what each result depends on besides its inputs into files that are inputs of its
+        rule, where they are absent or differ.
+
+        The physics file is named by its fingerprint: a job that is repeated by hand, or a run at
+        work, never sees other settings. So a change of settings is noticed by time alone, even if
+        Snakemake's own records are lost. Without ``change`` (a dry run, or another run at work)
+        only what is absent is written.
+        """
+        for of, content in self._stamps().items():
+            _write_where_needed(
+                Path(paths.SETTINGS.format(of=of)), canonical_json({of: content}) + "\n", change
+            )
+        _write_where_needed(Path(self.physics_file), canonical_json(self.physics) + "\n", change)
+
+    def _stamps(self) -> dict[str, Any]:
+        rows = ("source", "path", "id", "namespace", "moduli")
+        cut = [self.config["shard_size"], self.config["n_limit"]]
+        tables = {
+            name: [{key: entry.get(key) for key in rows}, *cut]
+            for name, entry in self.datasets.items()
+        }
+        return {
+            "geometry": [self.geometry_code],
+            "table": [
+                self.fingerprint,
+                self.merge_code,
+                tables,
+                {name: self.plan(name).content for name in self.datasets},
+            ],
+            "features": [
+                self.features_code,
+                {name: self.feature_options(name) for name in self.datasets},
+                {
+                    name: self.plan(name).path.name for name in self.given
+                },  # a table may be replaced by one that is older
+            ],
+            "splits": [self.config["seed"], self.config["splits"], self.split_code],
+            "verification": [self.config["verify"], self.verify_code],
+            "validation": [self.config["validation"], self.validate_code],
+            "report": [self.report_code],
+            "dataset": [
+                self.datasets,
+                self.config["splits"],
+                self.config["publish"],
+                self.dataset_code,
+                *_published_texts(),
+            ],
+        }
+
+    def record_settings(self) -> None:
+        """Put the settings of this run where ``vacuagym status`` reads them."""
+        write_text(
+            paths.CONFIGURATION, json.dumps(self.config, indent=1, ensure_ascii=False) + "\n"
+        )
+
+
+def _end_run(message: str, exit_code: int) -> NoReturn:
+    """End Snakemake's own process; an exception in an input function shows a traceback."""
+    print(f"error: {message}", file=sys.stderr)
+    raise SystemExit(exit_code)
+
+
+def _write_where_needed(path: Path, text: str, change: bool) -> None:
+    """Write a file that is absent or, with ``change``, differs."""
+    if not path.is_file() or (
+        change and path.read_text(encoding="utf-8", errors="replace") != text
+    ):
+        write_text(path, text)
+
+
+def _published_texts() -> list[str]:
+    """What the data set quotes of the project's own files."""
+    return [
+        path.read_text(encoding="utf-8")
+        for name in ("CITATION.cff", "LICENSE")
+        if (path := _PROJECT / name).exists()
+    ]

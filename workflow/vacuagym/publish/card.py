@@ -1,0 +1,335 @@
+"""The dataset card: the README.md of a published data set, below its head of YAML.
+
+Names of feature columns come from tables of others: none of them can start markup or open a table
+cell.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import vacuagym
+from vacuagym.config import PHYSICS_SECTIONS
+from vacuagym.errors import printable
+from vacuagym.publish.card_header import head_text
+from vacuagym.publish.metadata import Publication, PublishedColumn
+from vacuagym.tables.split_schema import FOLDS
+from vacuagym.theories.toy.classes import LABELS
+from vacuagym.theories.toy.meanings import MEANINGS, OF_WHAT, complexity_note, label_groups
+
+_PROJECT = Path(__file__).parents[3]
+_EXAMPLES = {
+    "datasets": """
+from datasets import load_dataset
+
+folds = load_dataset("results/dataset", "NAME")
+print(folds["train"].features["stability"].names)
+print(folds["train"][0]["key"], folds["train"][0]["stability"])
+""",
+    "pandas": """
+from glob import glob
+
+import pandas as pd
+
+files = sorted(glob("results/dataset/data/NAME/train-*.parquet"))
+train = pd.read_parquet(files, columns=["key", "n_moduli", "stability"])
+print(train["stability"].value_counts(normalize=True))
+""",
+    "polars": """
+import polars as pl
+
+train = pl.scan_parquet("results/dataset/data/NAME/train-*.parquet")
+print(train.group_by("n_moduli", "stability").len().sort("n_moduli", "stability").collect())
+""",
+    "DuckDB": """
+import duckdb
+
+files = "results/dataset/data/NAME/train-*.parquet"
+columns = "n_moduli, stability, count(*) AS rows"
+print(duckdb.sql(f"SELECT {columns} FROM '{files}' GROUP BY ALL ORDER BY ALL"))
+""",
+    "PyTorch": """
+import torch
+from datasets import load_dataset
+from torch.utils.data import DataLoader
+
+train = load_dataset("results/dataset", "NAME", split="train")
+columns = train.select_columns(["n_moduli", "stability"]).with_format("torch")
+batches = DataLoader(columns, batch_size=1024, shuffle=True)
+classes = train.features["stability"].num_classes
+layers = torch.nn.Linear(1, 32), torch.nn.ReLU(), torch.nn.Linear(32, classes)
+model = torch.nn.Sequential(*layers)
+optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+for batch in batches:
+    scores = model(batch["n_moduli"][:, None].float())
+    loss = torch.nn.functional.cross_entropy(scores, batch["stability"])
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+print(loss.item())
+""",
+}
+
+
+def card_text(publication: Publication) -> str:
+    """The whole card."""
+    return "\n".join(
+        [
+            f"---\n{head_text(publication)}---\n",
+            f"# {publication.title}\n",
+            f"{description(publication)}\n",
+            _labels(publication),
+            _splits(publication),
+            _columns(publication),
+            _loading(publication),
+            _provenance(publication),
+            f"## Licence\n\n{_terms(publication)}\n",
+            f"## Citation\n\n```bibtex\n{citation(publication)}\n```\n",
+        ]
+    )
+
+
+def description(publication: Publication) -> str:
+    """What it is, in a paragraph."""
+    rows = sum(publication.about["datasets"].values())
+    return (
+        f"For each of {rows:,} geometries of string compactifications "
+        f"({', '.join(publication.about['datasets'])}): the stability of the "
+        "vacuum of one toy effective field theory, with its critical point, Hessian spectrum and "
+        "couplings, labelled by the "
+        f"VacuaGym pipeline {vacuagym.__version__}, and divided into training, validation and "
+        "test rows in "
+        f"{len(publication.divisions)} ways."
+    )
+
+
+def license_text(publication: Publication) -> str:
+    """LICENSE.md: what is under which terms, and those of the pipeline."""
+    return f"{_terms(publication)}\n\n{(_PROJECT / 'LICENSE').read_text(encoding='utf-8')}"
+
+
+def citation(publication: Publication) -> str:
+    """A BibTeX entry from CITATION.cff, with what fixes the labels: version, seed, fingerprint."""
+    about = yaml.safe_load((_PROJECT / "CITATION.cff").read_text(encoding="utf-8"))
+    authors = [
+        who.get("name") or f"{who['family-names']}, {who['given-names']}"
+        for who in about["authors"]
+    ]
+    return (
+        "@misc{vacuagym,\n"
+        f"  author = {{{' and '.join('{' + author + '}' for author in authors)}}},\n"
+        f"  title = {{{about['title']}}},\n"
+        f"  version = {{{vacuagym.__version__}}},\n"
+        f"  note = {{Labels of {', '.join(publication.about['datasets'])}; seed "
+        f"{publication.about['seed']}, "
+        f"settings {publication.about['fingerprint']}}}\n"
+        "}"
+    )
+
+
+def _labels(publication: Publication) -> str:
+    figures = publication.validation["labels"]
+    heads = ["geometries", *LABELS]
+    balance = [
+        [name, f"{about['rows']:,}", *(f"{about['by_label'][label]:,}" for label in LABELS)]
+        for name, about in figures.items()
+    ]
+    groups = [
+        [name, f"{sum(counts.values()):,}", *(f"{counts[label]:,}" for label in LABELS)]
+        for name, counts in label_groups(figures).items()
+    ]
+    bits = [
+        [name, *(f"{about['bits'][kind]:.3f}" for kind in ("label", "label_and_n", "chance"))]
+        for name, about in figures.items()
+    ]
+    return f"""## What the labels mean, and what not
+
+{OF_WHAT}
+
+The potential is V(φ) = φᵀKφ + b·φ − A exp(−a S) + D (1 + |φ|²)^(−p) + γ Σφᵢ⁴ with random
+couplings. `stability` says what the search found:
+
+{_table(["label", "meaning"], MEANINGS.items())}
+- It is a toy: the couplings are random draws. The labels say nothing about the compactification
+  itself. At equal *n* (`n_moduli`) no other property of a geometry bears on its label. Feature
+  columns cannot help a model that knows *n*.
+- A search from other starts, or by another method, gives other labels. A `saddle` at γ > 0 does
+  not say that there is no minimum. A `stable` vacuum need not be the deepest.
+- Inputs are `n_moduli`, the feature columns, and, for a model of the potential, the couplings.
+  What describes the critical point (its value, gradient, spectrum, barrier) and the counts over
+  trials and draws contain the answer.
+
+Rows of each data set by label:
+
+{_table(["data set", *heads], balance)}
+By regime and by sign of γ, over all data sets (γ > 0: V is bounded below; γ < 0: it falls
+without end in every direction):
+
+{_table(["", *heads], groups)}
+Bits of a label, and how many of them n tells. The last column is what chance alone would show,
+if n told nothing:
+
+{_table(["data set", "bits of a label", "told by n", "by chance"], bits)}"""
+
+
+def _splits(publication: Publication) -> str:
+    rows = []
+    for name in publication.divisions:
+        about, figures = publication.splits[name], publication.validation["splits"].get(name, {})
+        baseline = figures.get("baseline") or {}
+        sizes = {
+            fold: sum(file.rows for file in files)
+            for fold, files in publication.folds(name).items()
+        }
+        scores = [
+            f"{baseline[score]:.3f}" if score in baseline else ""
+            for score in ("accuracy", "balanced_accuracy", "log_loss")
+        ]
+        test_fold = _test_fold(name, about, figures)
+        rows.append(
+            [
+                f"`{name}`",
+                *(f"{sizes.get(fold, 0):,}" for fold in FOLDS),
+                f"{about['left_out']:,}",
+                test_fold,
+                *scores,
+            ]
+        )
+    heads = [
+        "configuration",
+        *FOLDS,
+        "left out",
+        "the test fold",
+        "accuracy",
+        "balanced accuracy",
+        "log loss",
+    ]
+    return f"""## Splits
+
+Each configuration divides the same rows in another way, by a keyed hash of the row's key. It leaves
+out geometries that belong on neither side, or lack what it goes by. The scores are those of a
+baseline that knows *n* alone: the label frequencies at each *n* of the training fold, on the test
+fold.
+
+{_table(heads, rows)}
+
+Small training sets: `train_share` is 1, 10 or 100, the smallest part in percent of the training
+fold that a row belongs to. Rows with `train_share <= 10` are a tenth of it."""
+
+
+def _test_fold(name: str, about: Mapping[str, Any], figures: Mapping[str, Any]) -> str:
+    if name == "iid":
+        return "a random part"
+    if "least_moduli" in about:
+        note = complexity_note(figures["n"]) if figures else ""
+        return (
+            f"the geometries with {about['least_moduli']:,} moduli or more, before the clamp to n"
+            + (f"; {note}" if note else "")
+        )
+    if "least_hodge_sum" in about:
+        return f"the geometries with h11 + h21 ≥ {about['least_hodge_sum']}"
+    if dataset := re.fullmatch("ood_dataset_(.+)", name):
+        return f"the data set {dataset[1]}"
+    return "rows that are set apart"
+
+
+def _columns(publication: Publication) -> str:
+    text = f"## Columns\n\n{_column_table(publication.columns)}"
+    for name, columns in publication.own_columns.items():
+        text += f"""
+The configuration `{name}` has other columns, and the folds of `{publication.divisions[0]}`. It holds
+the potential of the draw that decided the label, from which the label can be learnt:
+
+{_column_table(columns)}"""
+    return text
+
+
+def _column_table(columns: Sequence[PublishedColumn]) -> str:
+    rows = [
+        [_name(column.name), str(column.type).replace("<item: ", "<"), column.meaning]
+        for column in columns
+    ]
+    return _table(["column", "type", "meaning"], rows)
+
+
+def _loading(publication: Publication) -> str:
+    default = publication.configurations[0]
+    examples = [
+        f"{library}:\n\n```python{code.replace('NAME', default)}```\n"
+        for library, code in _EXAMPLES.items()
+    ]
+    return "\n".join(
+        [
+            "## Loading\n",
+            "From the folder that holds `results/dataset`. On the Hub, the name of the repository",
+            "takes the place of that path.",
+            "`datasets` gives `stability` as a class label, the files hold its name. DuckDB ignores",
+            "case: there, `a_np` is `a_np_1`, beside `A_np`. `sha256sum -c SHA256SUMS` checks the",
+            "files.\n",
+            *examples,
+        ]
+    )
+
+
+def _provenance(publication: Publication) -> str:
+    about = publication.about
+    settings = {name: about["physics"][name] for name in PHYSICS_SECTIONS} | {
+        "splits": publication.settings["splits"]
+    }
+    return f"""## Provenance
+
+Made by the VacuaGym pipeline {vacuagym.__version__} with seed {about["seed"]}. The fingerprint of
+settings and code of the labels is `{_word(about["fingerprint"])}`. The label of a row is a function
+of its key and these settings. `vacuagym explain KEY` derives it again. The settings, as a
+configuration file:
+
+```yaml
+{yaml.safe_dump(settings, sort_keys=False, default_flow_style=None, width=120).strip()}
+```
+"""
+
+
+def _terms(publication: Publication) -> str:
+    own = (
+        "The labels and splits, and the columns that the pipeline computes itself, come under the "
+        "MIT licence of the VacuaGym pipeline."
+    )
+    if not publication.given:
+        return own
+    joined = any(
+        name in publication.given for column in publication.columns for name in column.datasets
+    )
+    columns = "ids, counts of moduli and joined columns" if joined else "ids and counts of moduli"
+    return (
+        f"{own} The {columns} of {', '.join(publication.given)} are copied from tables that the "
+        "pipeline was given: they keep the "
+        "licence of these tables, which is not known here and has to be stated by whoever "
+        "publishes this data set."
+    )
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "".join(f"| {' | '.join(_cell(cell) for cell in line)} |\n" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _name(text: str) -> str:
+    """A column's name as code where it is a plain word, else with every special character as an
+    entity.
+    """
+    if re.fullmatch(r"[A-Za-z0-9_.-]+", text):
+        return f"`{text}`"
+    return re.sub(r"[^A-Za-z0-9 ]", lambda match: f"&#{ord(match[0])};", printable(text))
+
+
+def _word(text: str) -> str:
+    return re.sub(r"[^\w .-]", "", text)

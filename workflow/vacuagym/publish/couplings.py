@@ -1,0 +1,86 @@
+"""The configuration ``potential`` of a published data set: for each row the couplings of the
+potential that its label is about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from vacuagym.publish.metadata import PublishedColumn
+
+POTENTIAL = "potential"
+OF_LABELS = ("key", "n_moduli", "stability")
+COLUMNS = (
+    PublishedColumn(
+        "K", pa.list_(pa.float64()), "upper triangle of K, row by row: n(n+1)/2 numbers"
+    ),
+    PublishedColumn("b", pa.list_(pa.float64()), "b: n numbers"),
+    *(
+        PublishedColumn(name, pa.float64(), f"{name} of the potential")
+        for name in ("A", "a", "D", "p", "gamma", "delta")
+    ),
+)
+NEEDED = (
+    "dataset",
+    "namespace",
+    "geometry_id",
+    "n_moduli",
+    "sample_idx",
+)  # columns of the label table that name a draw
+
+
+def bytes_of_row(n: int) -> int:
+    """Return the memory in bytes that the potential of a geometry with ``n`` moduli takes while it
+    is drawn.
+    """
+    return 8 * (4 * n * n + 8 * n)
+
+
+def coupling_columns(physics: Mapping[str, Any], rows: pa.Table) -> dict[str, pa.Array]:
+    """Return the columns :data:`COLUMNS` for rows of the label table with the columns
+    :data:`NEEDED`, whose settings are ``physics``.
+    """
+    from vacuagym.theories.toy.ensemble import (
+        draw_fluxes,
+    )  # here: they bring SciPy, which a data set without couplings does not need
+    from vacuagym.theories.toy.labelling import Physics
+    from vacuagym.theories.toy.random_streams import stream_key
+
+    settings = Physics.from_mapping(physics)
+    names = list(
+        zip(
+            rows["dataset"].cast(pa.string()).to_pylist(),
+            rows["namespace"].to_pylist(),
+            strict=True,
+        )
+    )
+    streams = {name: stream_key(settings.seed, *name) for name in set(names)}
+    keys = np.array([streams[name] for name in names], dtype=np.uint64).reshape(-1, 2)
+    ids, draws, sizes = (
+        rows[name].to_numpy().astype(np.int64) for name in ("geometry_id", "sample_idx", "n_moduli")
+    )
+    offsets = {
+        name: np.concatenate([[0], np.cumsum(lengths)])
+        for name, lengths in (("K", sizes * (sizes + 1) // 2), ("b", sizes))
+    }
+    flat = {name: np.empty(ends[-1]) for name, ends in offsets.items()}
+    scalars = {name: np.empty(len(rows)) for name in ("A", "a", "D", "p", "gamma", "delta")}
+    for n in np.unique(sizes):
+        own = np.flatnonzero(sizes == n)
+        potential = draw_fluxes(
+            settings.ensemble, int(n), keys[own], ids[own], draws[own]
+        ).potential
+        upper = np.triu_indices(n)
+        for name, values in (("K", potential.K[:, upper[0], upper[1]]), ("b", potential.b)):
+            flat[name][offsets[name][own][:, None] + np.arange(values.shape[1])] = values
+        for name, values in scalars.items():
+            values[own] = getattr(potential, name)
+    lists = {
+        name: pa.ListArray.from_arrays(pa.array(ends, pa.int32()), flat[name])
+        for name, ends in offsets.items()
+    }
+    return lists | {name: pa.array(values) for name, values in scalars.items()}

@@ -1,0 +1,54 @@
+"""The types that columns of several data sets are published as, found from the schemas of their
+tables alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from vacuagym.errors import ConfigError, InputError
+from vacuagym.publish.metadata import published_columns
+from vacuagym.tables.feature_table import FeatureTable
+from vacuagym.tables.parquet import open_parquet
+from vacuagym.tables.toric_schema import SCHEMA
+
+
+def published_types(
+    dataset: str,
+    table: FeatureTable,
+    columns: Sequence[str],
+    beside: Sequence[tuple[str, str | None, str]],
+) -> dict[str, pa.DataType]:
+    """Return the types that columns are published as, with those of other data sets ``beside``
+    them.
+
+    :class:`ConfigError` if one cannot be published.
+    """
+    if not columns:
+        return {}
+    if internal := [name for name in columns if name == "key" or name.startswith("_")]:
+        raise ConfigError(
+            f"{table.path}: column {internal[0]!r}: the names key and _… are taken; "
+            "rename it or leave it out"
+        )
+    paths, fields = {dataset: table.path}, {dataset: list(table.fields(columns))}
+    schemas = {path: _schema(path) for path in {path for _, path, _ in beside}}
+    for other, path, column in beside:
+        # What is missing or ambiguous in the other table, its own plan tells.
+        if column in columns and schemas[path].names.count(column) == 1:
+            paths[other] = Path(path or "")
+            fields.setdefault(other, []).append(schemas[path].field(column))
+    published = published_columns(paths, {name: pa.schema(own) for name, own in fields.items()})
+    return {column.name: column.type for column in published if column.name in columns}
+
+
+def _schema(path: str | None) -> pa.Schema:
+    if path is None:
+        return SCHEMA
+    try:
+        return open_parquet(path).schema_arrow
+    except InputError:
+        return pa.schema([])

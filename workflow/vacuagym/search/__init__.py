@@ -1,1 +1,0 @@
-"""From potentials to labels: batched solvers, classification, barriers. Arrays only, no files."""

@@ -1,0 +1,1 @@
+"""Which fold a row belongs to."""

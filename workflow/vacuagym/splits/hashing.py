@@ -1,0 +1,23 @@
+"""A number for each row that depends on its key only: what folds and samples are drawn by."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from vacuagym.theories.toy.random_streams import Purpose, stream_key, uniforms
+
+
+def row_hashes(seed: int, use: str, rows: pa.RecordBatch) -> np.ndarray:
+    """A uniform number in (0, 1) for each row, from (seed, use, data set, namespace, id), shape
+    (rows,).
+
+    ``rows`` has the columns dataset, namespace and geometry_id of the label table; ``use`` keeps
+    one use's numbers apart from another's.
+    """
+    datasets = rows.column("dataset").dictionary_decode().to_pylist()
+    places = list(zip(datasets, rows.column("namespace").to_pylist(), strict=True))
+    known = {place: stream_key(seed, use, *place) for place in set(places)}
+    keys = np.array([known[place] for place in places], dtype=np.uint64).reshape(-1, 2)
+    ids = rows.column("geometry_id").to_numpy()
+    return uniforms(keys, ids, np.zeros(len(ids), int), Purpose.FOLD, 1)[:, 0]

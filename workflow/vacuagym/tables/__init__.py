@@ -1,0 +1,1 @@
+"""Our Parquet tables: schemas, reading and writing in bounded memory."""

@@ -1,0 +1,113 @@
+"""Digests of the values of columns: equal for equal values, however the rows are cut into pieces.
+
+Pages have checksums, which a file that was written anew has too. These digests stand in the footer
+of each of our files and are computed again while the file is read, so that no altered value
+passes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+
+class ColumnDigests:
+    """Digests of some columns, fed piece by piece in the order of the rows."""
+
+    def __init__(self, names: Iterable[str]):
+        self._columns = {name: _Digest() for name in names}
+
+    def update(self, rows: pa.Table | pa.RecordBatch) -> None:
+        """Add rows that have at least these columns."""
+        for name, digest in self._columns.items():
+            column = rows.column(name)
+            for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
+                digest.update(chunk)
+
+    def hexdigests(self) -> dict[str, str]:
+        """Return the digest of each column so far, 16 hexadecimal digits."""
+        return {name: digest.hexdigest() for name, digest in self._columns.items()}
+
+    def differing(self, expected: Mapping[str, str]) -> list[str]:
+        """Return the columns whose digests are not the expected ones."""
+        return [
+            name for name, found in self.hexdigests().items() if expected.get(name, found) != found
+        ]
+
+
+class _Digest:
+    """The digest of one column: one hash for each level of nesting, since levels grow at their own
+    pace.
+    """
+
+    def __init__(self) -> None:
+        self._levels: dict[str, hashlib.blake2b] = {}
+
+    def update(self, values: pa.Array, path: str = "") -> None:
+        kind = values.type
+        if pa.types.is_dictionary(kind):
+            self.update(values.indices, f"{path}i")
+            self._levels[f"{path}d"] = hashlib.blake2b(
+                repr(values.dictionary.to_pylist()).encode(), digest_size=16
+            )
+        elif (
+            pa.types.is_list(kind)
+            or pa.types.is_large_list(kind)
+            or pa.types.is_fixed_size_list(kind)
+        ):
+            self._add(path, pc.fill_null(pc.list_value_length(values).cast(pa.int64()), -1))
+            self.update(values.flatten(), f"{path}l")
+        elif pa.types.is_struct(kind):
+            self._add(path, values.is_valid().cast(pa.uint8()))
+            for position, field in enumerate(values.flatten()):
+                self.update(field, f"{path}{position}.")
+        elif _is_text(kind):
+            self._add(path, pc.fill_null(pc.binary_length(values).cast(pa.int64()), -1))
+            whole = pc.fill_null(values.cast(pa.large_binary()), b"")
+            start, end = np.frombuffer(whole.buffers()[1], np.int64)[
+                [whole.offset, whole.offset + len(whole)]
+            ]
+            self._hash(f"{path}t").update(memoryview(whole.buffers()[2] or b"")[start:end])
+        elif pa.types.is_boolean(kind):
+            self.update(values.cast(pa.uint8()), path)
+        elif pa.types.is_primitive(kind):
+            self._add(f"{path}v", values.is_valid().cast(pa.uint8()))
+            self._add(path, values)
+        else:  # nulls, maps, and what else a table of the user may have
+            self._hash(path).update(
+                "".join(f"{value!r}\n" for value in values.to_pylist()).encode(
+                    errors="surrogatepass"
+                )
+            )
+
+    def _add(self, path: str, values: pa.Array) -> None:
+        """Add fixed-width values; what lies under a null counts as zero."""
+        width = values.type.bit_width // 8
+        raw = np.frombuffer(values.buffers()[1] or b"", np.uint8)[
+            values.offset * width : (values.offset + len(values)) * width
+        ]
+        if values.null_count:
+            raw = raw.reshape(-1, width) * values.is_valid().cast(pa.uint8()).to_numpy()[:, None]
+        self._hash(path).update(np.ascontiguousarray(raw).data)
+
+    def _hash(self, path: str) -> hashlib.blake2b:
+        return self._levels.setdefault(path, hashlib.blake2b(digest_size=16))
+
+    def hexdigest(self) -> str:
+        whole = hashlib.blake2b(digest_size=8)
+        for path, level in sorted(self._levels.items()):
+            whole.update(path.encode() + level.digest())
+        return whole.hexdigest()
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    binary = (
+        pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+        or pa.types.is_fixed_size_binary(kind)
+    )
+    return binary or pa.types.is_string(kind) or pa.types.is_large_string(kind)

@@ -1,0 +1,32 @@
+"""The fingerprint of a shard's rows."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+
+class ShardDigest:
+    """Fingerprint of a shard's rows, in order, however they are cut into pieces on the way."""
+
+    def __init__(self) -> None:
+        self._numbers = hashlib.blake2b(digest_size=16)
+        self._names = hashlib.blake2b(digest_size=16)
+
+    def update(self, rows: pa.Table) -> None:
+        """Add rows with the columns of :data:`vacuagym.tables.feature_schema.SCHEMA`."""
+        numbers = [rows["geometry_id"].to_numpy(), pc.fill_null(rows["moduli"], -1).to_numpy()]
+        self._numbers.update(np.stack(numbers, axis=1).astype("<i8").tobytes())
+        if rows["namespace"].null_count < len(rows):
+            self._names.update(
+                "".join(f"{len(name)}:{name}" for name in rows["namespace"].to_pylist()).encode()
+            )
+
+    def hexdigest(self) -> str:
+        """The fingerprint so far, 16 hexadecimal digits."""
+        return hashlib.blake2b(
+            self._numbers.digest() + self._names.digest(), digest_size=8
+        ).hexdigest()

@@ -1,0 +1,1 @@
+"""Theories: each labels a batch of geometries. Arrays only."""

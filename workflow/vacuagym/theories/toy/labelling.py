@@ -1,0 +1,188 @@
+"""The label of a geometry: draw the fluxes, search, classify, and describe the vacuum that
+decides.
+
+The one place where the ensemble and the search meet. It works on a batch of geometries with equal
+numbers of moduli and knows arrays only; reading and writing tables is the business of
+``vacuagym.stages``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vacuagym.theories.toy.active_set import Outcome, SearchSettings, Trials
+from vacuagym.theories.toy.barrier import barrier_heights
+from vacuagym.theories.toy.classes import METASTABLE
+from vacuagym.theories.toy.classification import (
+    deciding_draw,
+    draw_vacua,
+    hessian_index,
+    label_counts,
+    trial_labels,
+)
+from vacuagym.theories.toy.ensemble import Ensemble, FluxDraws, ModuliMap, draw_fluxes, draw_starts
+from vacuagym.theories.toy.hybrid import search
+
+
+@dataclass(frozen=True)
+class Physics:
+    """All that a label depends on besides the geometry's key and its count of moduli."""
+
+    seed: int
+    moduli: ModuliMap
+    ensemble: Ensemble
+    search: SearchSettings
+
+    @classmethod
+    def from_mapping(cls, sections: Mapping[str, Any]) -> Physics:
+        """From the ``seed``, ``moduli``, ``ensemble`` and ``search`` of a checked configuration."""
+        return cls(
+            sections["seed"],
+            ModuliMap(**sections["moduli"]),
+            Ensemble.from_mapping(sections["ensemble"]),
+            SearchSettings(**sections["search"]),
+        )
+
+    def trials(self) -> int:
+        """Trials of a geometry."""
+        return self.search.n_samples * self.search.n_restarts
+
+
+@dataclass(frozen=True)
+class SearchedGeometries:
+    """All trials of a batch of geometries, B geometries × S flux draws × R restarts; ``trials``
+    holds them in that order.
+    """
+
+    fluxes: FluxDraws  # B·S draws
+    trials: Trials
+    labels: np.ndarray  # (B, S, R) of each trial
+    restart: np.ndarray  # (B, S) the restart that is each draw's vacuum
+    draw_labels: np.ndarray  # (B, S)
+    sample: np.ndarray  # (B,) the draw that decides
+
+
+def search_geometries(
+    physics: Physics, n: int, keys: np.ndarray, ids: np.ndarray
+) -> SearchedGeometries:
+    """Draw, search and classify a batch of geometries with ``n`` moduli; ``keys`` (B, 2) are their
+    stream keys, ``ids`` (B,) their ids.
+    """
+    settings = physics.search
+    shape = len(ids), settings.n_samples, settings.n_restarts
+    draws = np.tile(np.arange(settings.n_samples), len(ids))
+    streams = np.repeat(keys, settings.n_samples, axis=0), np.repeat(ids, settings.n_samples), draws
+    fluxes = draw_fluxes(physics.ensemble, n, *streams)
+    starts = draw_starts(n, settings.n_restarts, settings.start_range, *streams).reshape(-1, n)
+    trials = search(
+        fluxes.potential.take(np.repeat(np.arange(len(draws)), settings.n_restarts)),
+        starts,
+        settings,
+    )
+    index = hessian_index(
+        np.where(np.isfinite(trials.spectrum), trials.spectrum, 0.0), settings.hess_eps
+    )
+    unbounded = np.repeat(fluxes.potential.unbounded_below(), settings.n_restarts)
+    labels = trial_labels(trials.outcome, index, unbounded).reshape(shape)
+    restart = draw_vacua(trials.outcome.reshape(shape), trials.value.reshape(shape))
+    draw_labels = np.take_along_axis(labels, restart[:, :, None], axis=2)[:, :, 0]
+    return SearchedGeometries(
+        fluxes, trials, labels, restart, draw_labels, deciding_draw(draw_labels)
+    )
+
+
+def label_geometries(
+    physics: Physics, n: int, keys: np.ndarray, ids: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Label a batch of geometries with ``n`` moduli; arguments as for :func:`search_geometries`.
+
+    Returns the physical columns of the label table by name: arrays of shape (B,), but
+    ``eigenvalues`` and ``critical_point`` (B, n), and ``trial_counts``, ``draw_counts`` (B,
+    labels). Quantities of a critical point are NaN (counts: −1) where the geometry has none.
+    """
+    settings = physics.search
+    found = search_geometries(physics, n, keys, ids)
+    rows = np.arange(len(ids))
+    draw = rows * settings.n_samples + found.sample
+    trial = draw * settings.n_restarts + found.restart[rows, found.sample]
+    label = found.draw_labels[rows, found.sample]
+    return {
+        "stability": label,
+        "sample_idx": found.sample,
+        "restart_idx": found.restart[rows, found.sample],
+        "trial_counts": label_counts(found.labels.reshape(len(ids), -1)),
+        "draw_counts": label_counts(found.draw_labels),
+        "barrier_height": _barriers(
+            found.fluxes, found.trials, label, draw, trial, settings.field_range
+        ),
+        **_couplings(found.fluxes, draw),
+        **_vacuum(found.trials, settings.hess_eps, trial),
+    }
+
+
+def _couplings(fluxes: FluxDraws, draw: np.ndarray) -> dict[str, np.ndarray]:
+    potential = fluxes.potential
+    return {
+        "regime": fluxes.regime[draw],
+        "mass_shift": fluxes.mass_shift[draw],
+        "gamma": potential.gamma[draw],
+        "A_np": potential.A[draw],
+        "a_np": potential.a[draw],
+        "D_up": potential.D[draw],
+        "p_up": potential.p[draw],
+    }
+
+
+def _vacuum(trials: Trials, hess_eps: float, trial: np.ndarray) -> dict[str, np.ndarray]:
+    converged = trials.outcome[trial] == Outcome.CONVERGED
+    eigenvalues = trials.spectrum[trial]
+    index = hessian_index(np.where(converged[:, None], eigenvalues, 0.0), hess_eps)
+    size = np.abs(eigenvalues)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        condition_number = size.max(axis=1) / size.min(axis=1)
+        log_abs_det = np.log(size).sum(axis=1)
+
+    def real(quantity: np.ndarray) -> np.ndarray:
+        return np.where(converged & np.isfinite(quantity), quantity, np.nan)
+
+    return {
+        "minimization_success": converged,
+        "potential_value": real(trials.value[trial]),
+        "grad_norm": real(trials.grad_norm[trial]),
+        "min_eigenvalue": eigenvalues[:, 0],
+        "max_eigenvalue": eigenvalues[:, -1],
+        "n_negative": np.where(converged, index.n_negative, -1),
+        "n_positive": np.where(converged, index.n_positive, -1),
+        "n_flat": np.where(converged, index.n_flat, -1),
+        "condition_number": real(condition_number),
+        "log_abs_det_hessian": real(log_abs_det),
+        "eigenvalues": eigenvalues,
+        "critical_point": np.where(converged[:, None], trials.phi[trial], np.nan),
+        "phi_norm": real(np.sqrt((trials.phi[trial] ** 2).sum(axis=1))),
+        "method": trials.method[trial],
+        "n_iterations": trials.n_iterations[trial],
+    }
+
+
+def _barriers(
+    fluxes: FluxDraws,
+    trials: Trials,
+    label: np.ndarray,
+    draw: np.ndarray,
+    trial: np.ndarray,
+    field_range: float,
+) -> np.ndarray:
+    """Barrier heights of the metastable vacua, NaN for every other label, (B,)."""
+    heights = np.full(len(label), np.nan)
+    metastable = np.flatnonzero(label == METASTABLE)
+    if len(metastable):
+        potential, phi = fluxes.potential.take(draw[metastable]), trials.phi[trial[metastable]]
+        _, vectors = np.linalg.eigh(potential.hessian(phi))
+        heights[metastable] = barrier_heights(
+            potential, phi, trials.value[trial[metastable]], vectors, field_range
+        )
+    return heights
