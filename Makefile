@@ -60,6 +60,7 @@ lock:
 	uv lock --upgrade
 	uv export $(EXPORT) --group setup --output-file requirements.lock
 	uv export $(EXPORT) --group setup --group test --output-file requirements-test.lock
+	uv export $(EXPORT) --group setup --group site --output-file requirements-site.lock
 	rm uv.lock
 
 clean:

@@ -1,4 +1,5 @@
-"""Draw the pictures of the documentation: the pipeline and, from a finished run, label shares, slices of V and Hessian spectra.
+"""Draw the pictures of the documentation: the pipeline and, from a finished run, label shares,
+slices of V and Hessian spectra.
 
 python docs/figures/make_figures.py            # pipeline.svg
 python docs/figures/make_figures.py results    # and label_shares.svg, from results/labels.parquet
@@ -25,24 +26,43 @@ BOXES = (
     ("labels.parquet", ("all data sets,", "sorted")),
     ("splits, report", ("and the data set", "to publish")),
 )
+FILES = ("feature tables", "labels.parquet", "splits, report")
 
 
 def pipeline_picture() -> str:
     """Boxes and arrows of the stages."""
     width, height, gap = 128, 86, 22
     total = len(BOXES) * (width + gap) - gap + 20
-    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {total} {height + 20}" role="img" font-family="sans-serif">']
-    parts += ["<title>The pipeline</title>", f'<rect width="{total}" height="{height + 20}" fill="white"/>']
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {total} {height + 20}" role="img" '
+        'font-family="sans-serif">'
+    ]
+    parts += [
+        "<title>The pipeline</title>",
+        f'<rect width="{total}" height="{height + 20}" fill="white"/>',
+    ]
     for i, (name, notes) in enumerate(BOXES):
         x = 10 + i * (width + gap)
-        fill = "#dceefb" if name in ("feature tables", "labels.parquet", "splits") else "#fdf0d5"
-        parts.append(f'<rect x="{x}" y="10" width="{width}" height="{height}" rx="8" fill="{fill}" stroke="#444"/>')
-        parts.append(f'<text x="{x + width / 2}" y="36" text-anchor="middle" font-size="14" font-weight="bold">{name}</text>')
+        fill = "#d3eae2" if name in FILES else "#f2f2f2"
+        parts.append(
+            f'<rect x="{x}" y="10" width="{width}" height="{height}" rx="8" fill="{fill}" '
+            'stroke="#444"/>'
+        )
+        parts.append(
+            f'<text x="{x + width / 2}" y="36" text-anchor="middle" font-size="14" '
+            f'font-weight="bold">{name}</text>'
+        )
         for line, note in enumerate(notes):
-            parts.append(f'<text x="{x + width / 2}" y="{58 + 16 * line}" text-anchor="middle" font-size="11">{note}</text>')
+            parts.append(
+                f'<text x="{x + width / 2}" y="{58 + 16 * line}" text-anchor="middle" '
+                f'font-size="11">{note}</text>'
+            )
         if i:
             y = 10 + height / 2
-            parts.append(f'<path d="M{x - gap + 3} {y}H{x - 8}m-5 -4l6 4l-6 4" fill="none" stroke="#444" stroke-width="1.5"/>')
+            parts.append(
+                f'<path d="M{x - gap + 3} {y}H{x - 8}m-5 -4l6 4l-6 4" fill="none" stroke="#444" '
+                'stroke-width="1.5"/>'
+            )
     return "\n".join([*parts, "</svg>"])
 
 
@@ -50,16 +70,27 @@ def label_shares(labels: Path) -> str:
     """Shares of the labels among the geometries with each number of moduli."""
     counts = np.zeros((257, len(LABELS)), int)
     for batch in read_batches(open_parquet(labels), labels, ("n_moduli", "stability")):
-        np.add.at(counts, (batch.column("n_moduli").to_numpy(), batch.column("stability").indices.to_numpy()), 1)
+        np.add.at(
+            counts,
+            (batch.column("n_moduli").to_numpy(), batch.column("stability").indices.to_numpy()),
+            1,
+        )
     sizes = np.flatnonzero(counts.sum(axis=1))
     shares = 100.0 * counts[sizes] / counts[sizes].sum(axis=1, keepdims=True)
     present = {name: shares[:, code] for code, name in enumerate(LABELS) if counts[:, code].any()}
-    axes = Axes(f"Labels of {counts.sum():,} geometries", "n, real moduli of the toy theory", "share (%)", y_range=(0.0, 100.0))
+    axes = Axes(
+        f"Labels of {counts.sum():,} geometries",
+        "n, real moduli of the toy theory",
+        "share (%)",
+        y_range=(0.0, 100.0),
+    )
     return stacked_bars(axes, [str(n) for n in sizes], present, LABEL_COLOURS)
 
 
 def slices(labels: Path) -> str:
-    """V along the softest direction through the vacuum of one small geometry of each label, from its value there."""
+    """V along the softest direction through the vacuum of one small geometry of each label, from
+    its value there.
+    """
     series = {}
     for row in first_rows(labels):
         geometry, _ = find_geometry(row["key"], "config.yaml", labels)
@@ -68,13 +99,22 @@ def slices(labels: Path) -> str:
             origin = np.array(row["critical_point"])
             direction = np.linalg.eigh(potential.hessian(origin))[1][:, 0]
         else:
-            origin, axes = np.zeros(potential.n), np.concatenate([np.eye(potential.n), -np.eye(potential.n)])
+            origin, axes = (
+                np.zeros(potential.n),
+                np.concatenate([np.eye(potential.n), -np.eye(potential.n)]),
+            )
             direction = axes[np.argmin(potential.value(8.0 * axes))]
         distances = np.linspace(-6.0, 6.0, 481)
         heights = potential.value(origin + distances[:, None] * direction) - potential.value(origin)
-        series[row["stability"]] = distances.tolist(), np.where(np.abs(heights) < 12.0, heights, np.nan).tolist()
+        series[row["stability"]] = (
+            distances.tolist(),
+            np.where(np.abs(heights) < 12.0, heights, np.nan).tolist(),
+        )
     axes = Axes(
-        "One geometry of each label", "distance from the vacuum along its softest direction", "V − V(vacuum)", y_range=(-12.0, 12.0)
+        "One geometry of each label",
+        "distance from the vacuum along its softest direction",
+        "V − V(vacuum)",
+        y_range=(-12.0, 12.0),
     )
     return lines(axes, series, LABEL_COLOURS)
 
@@ -82,7 +122,14 @@ def slices(labels: Path) -> str:
 def first_rows(labels: Path) -> list[dict]:
     """The first row of each label among the geometries with at most 4 moduli."""
     found: dict[str, dict] = {}
-    columns = ("key", "stability", "n_moduli", "minimization_success", "critical_point", "sample_idx")
+    columns = (
+        "key",
+        "stability",
+        "n_moduli",
+        "minimization_success",
+        "critical_point",
+        "sample_idx",
+    )
     for batch in read_batches(open_parquet(labels), labels, columns):
         for row in batch.filter(pc.less_equal(batch.column("n_moduli"), 4)).to_pylist():
             found.setdefault(row["stability"], row)
@@ -92,16 +139,33 @@ def first_rows(labels: Path) -> list[dict]:
 def spectra(labels: Path) -> str:
     """Densities of the Hessian eigenvalues of stable vacua and of saddles, few moduli and many."""
     bins = np.arange(-30.0, 60.5, 1.0)
-    groups = {f"{label}, n {text}": np.zeros(len(bins) - 1) for label in ("stable", "saddle") for text in ("≤ 8", "> 24")}
-    for batch in read_batches(open_parquet(labels), labels, ("stability", "n_moduli", "eigenvalues")):
-        names, n = np.array(batch.column("stability").dictionary_decode().to_pylist()), batch.column("n_moduli").to_numpy()
+    groups = {
+        f"{label}, n {text}": np.zeros(len(bins) - 1)
+        for label in ("stable", "saddle")
+        for text in ("≤ 8", "> 24")
+    }
+    for batch in read_batches(
+        open_parquet(labels), labels, ("stability", "n_moduli", "eigenvalues")
+    ):
+        names, n = (
+            np.array(batch.column("stability").dictionary_decode().to_pylist()),
+            batch.column("n_moduli").to_numpy(),
+        )
         for label in ("stable", "saddle"):
             for text, size in (("≤ 8", n <= 8), ("> 24", n > 24)):
-                values = batch.column("eigenvalues").filter(pa.array((names == label) & size)).flatten().to_numpy()
+                values = (
+                    batch.column("eigenvalues")
+                    .filter(pa.array((names == label) & size))
+                    .flatten()
+                    .to_numpy()
+                )
                 groups[f"{label}, n {text}"] += np.histogram(values, bins)[0]
     middles = ((bins[1:] + bins[:-1]) / 2).tolist()
-    series = {name: (middles, (counts / max(1.0, counts.sum())).tolist()) for name, counts in groups.items()}
-    return lines(Axes("Hessian eigenvalues at the vacua", "λ", "share per unit of λ"), series)
+    some = {name: counts for name, counts in groups.items() if counts.any()}
+    series = {name: (middles, counts / counts.sum()) for name, counts in some.items()}
+    axes = Axes("Hessian eigenvalues at the vacua", "λ", "share per unit of λ")
+    colours = {name: LABEL_COLOURS[name.split(",")[0]] for name in series}
+    return lines(axes, series, colours, dashed=[name for name in series if "≤" in name])
 
 
 def main() -> None:
@@ -109,7 +173,11 @@ def main() -> None:
     pictures = {"pipeline": pipeline_picture()}
     for results in sys.argv[1:2]:
         labels = Path(results) / "labels.parquet"
-        pictures |= {"label_shares": label_shares(labels), "slices": slices(labels), "spectra": spectra(labels)}
+        pictures |= {
+            "label_shares": label_shares(labels),
+            "slices": slices(labels),
+            "spectra": spectra(labels),
+        }
     for name, picture in pictures.items():
         (HERE / f"{name}.svg").write_text(picture + "\n", encoding="utf-8")
 

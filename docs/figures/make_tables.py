@@ -1,9 +1,10 @@
-"""Write the figures of README.md and docs/physics.md that say what the labels mean, from a finished run.
+"""Write the figures of README.md and docs/physics.md that say what the labels mean, from a
+finished run.
 
 python docs/figures/make_tables.py FOLDER       # of the run; takes some minutes
 
-Counts come from FOLDER/results/validation.json. The rest is measured here, on random samples of the labels. The text between
-the marks of each page is replaced.
+Counts come from FOLDER/results/validation.json. The rest is measured here, on random samples of
+the labels. The text between the marks of each page is replaced.
 """
 
 import json
@@ -31,12 +32,23 @@ from vacuagym.theories.toy.random_streams import stream_key
 ROOT = Path(__file__).parents[2]
 SAMPLE, STARTS, SHUFFLES = 300, 50, 20
 FEATURES = ["T", "num_nodes", "h11", "h21", "num_f", "num_g"]
-COLUMNS = ["dataset", "namespace", "geometry_id", "n_moduli", "stability", "gamma", "sample_idx", "potential_value"]
+COLUMNS = [
+    "dataset",
+    "namespace",
+    "geometry_id",
+    "n_moduli",
+    "stability",
+    "gamma",
+    "sample_idx",
+    "potential_value",
+]
 BEGIN, END = "<!-- figures of docs/figures/make_tables.py -->", "<!-- end of the figures -->"
 
 
 def label_table(figures: Mapping[str, Any]) -> str:
-    """Return the table of labels by regime and by sign of γ; ``figures`` is the section ``labels`` of the validation."""
+    """Return the table of labels by regime and by sign of γ; ``figures`` is the section ``labels``
+    of the validation.
+    """
     whole = {label: sum(about["by_label"][label] for about in figures.values()) for label in LABELS}
     shown = [label for label in LABELS if whole[label]]
     rows = [
@@ -58,15 +70,26 @@ def sample(labels: pa.Table, label: str, positive: bool) -> list[dict[str, Any]]
     return rows.take(pa.array(np.sort(chosen))).to_pylist()
 
 
-def more_starts(physics: Physics, rows: Sequence[Mapping[str, Any]], method: str, deeper: bool) -> str:
-    """Return for how many rows more starts find a minimum, or, if ``deeper``, a critical point of lower V."""
+def more_starts(
+    physics: Physics, rows: Sequence[Mapping[str, Any]], method: str, deeper: bool
+) -> str:
+    """Return for how many rows more starts find a minimum, or, if ``deeper``, a critical point of
+    lower V.
+    """
     dice, found = np.random.default_rng(1), 0
     for row in rows:
-        streams = stream_key(physics.seed, row["dataset"], row["namespace"])[None], np.array([row["geometry_id"]])
+        streams = (
+            stream_key(physics.seed, row["dataset"], row["namespace"])[None],
+            np.array([row["geometry_id"]]),
+        )
         n, reach = row["n_moduli"], physics.search.start_range
-        potential = draw_fluxes(physics.ensemble, n, *streams, np.array([row["sample_idx"]])).potential
+        potential = draw_fluxes(
+            physics.ensemble, n, *streams, np.array([row["sample_idx"]])
+        ).potential
         starts = dice.uniform(-reach, reach, (STARTS, n))
-        trials = search(potential.take(np.zeros(STARTS, int)), starts, replace(physics.search, method=method))
+        trials = search(
+            potential.take(np.zeros(STARTS, int)), starts, replace(physics.search, method=method)
+        )
         converged = trials.outcome == Outcome.CONVERGED
         if deeper:
             lower = row["potential_value"] - 1e-6 * (1 + abs(row["potential_value"]))
@@ -81,19 +104,28 @@ def information(label: np.ndarray, n: np.ndarray, feature: np.ndarray) -> float:
     total = 0.0
     for size in np.unique(n):
         here = n == size
-        parts = np.searchsorted(np.unique(np.quantile(feature[here], [0.2, 0.4, 0.6, 0.8])), feature[here], side="right")
+        parts = np.searchsorted(
+            np.unique(np.quantile(feature[here], [0.2, 0.4, 0.6, 0.8])), feature[here], side="right"
+        )
         counts = np.zeros((5, len(LABELS)))
         np.add.at(counts, (parts, label[here]), 1)
         shares = counts / counts.sum()
         with np.errstate(divide="ignore", invalid="ignore"):
-            terms = shares * np.log2(shares / (shares.sum(axis=0) * shares.sum(axis=1, keepdims=True)))
+            terms = shares * np.log2(
+                shares / (shares.sum(axis=0) * shares.sum(axis=1, keepdims=True))
+            )
         total += np.nansum(terms) * here.sum()
     return total / len(n)
 
 
 def beyond_n(labels: pa.Table, bases: pa.Table) -> dict[str, tuple[float, float, float]]:
-    """Return for each feature what it tells of a label at equal n, and mean and deviation of that for shuffled labels."""
-    label, n = labels["stability"].combine_chunks().indices.to_numpy(), labels["n_moduli"].to_numpy()
+    """Return for each feature what it tells of a label at equal n, and mean and deviation of that
+    for shuffled labels.
+    """
+    label, n = (
+        labels["stability"].combine_chunks().indices.to_numpy(),
+        labels["n_moduli"].to_numpy(),
+    )
     dice, found = np.random.default_rng(2), {}
     for name in FEATURES:
         feature = bases[name].to_numpy().astype(float)
@@ -104,14 +136,23 @@ def beyond_n(labels: pa.Table, bases: pa.Table) -> dict[str, tuple[float, float,
                 here = np.flatnonzero(n == size)
                 other[here] = label[dice.permutation(here)]
             shuffled.append(information(other, n, feature))
-        found[name] = information(label, n, feature), float(np.mean(shuffled)), float(np.std(shuffled))
+        found[name] = (
+            information(label, n, feature),
+            float(np.mean(shuffled)),
+            float(np.std(shuffled)),
+        )
     return found
 
 
 def write(page: Path, text: str) -> None:
     """Replace what stands between the marks of a page."""
     old = page.read_text(encoding="utf-8")
-    new, count = re.subn(f"({BEGIN}\n).*?({END})", lambda match: f"{match[1]}\n{text}\n\n{match[2]}", old, flags=re.DOTALL)
+    new, count = re.subn(
+        f"({BEGIN}\n).*?({END})",
+        lambda match: f"{match[1]}\n{text}\n\n{match[2]}",
+        old,
+        flags=re.DOTALL,
+    )
     if count != 1:
         raise SystemExit(f"{page}: {count} places between {BEGIN} and {END}; there must be one")
     page.write_text(new, encoding="utf-8")
@@ -132,16 +173,24 @@ def make(results: Path, folder: Path) -> None:
         ("runaway", False, "descent", "a minimum"),
     ]
     found = [
-        more_starts(physics, sample(labels, label, positive), method, deeper=label == "stable") for label, positive, method, _ in looks
+        more_starts(physics, sample(labels, label, positive), method, deeper=label == "stable")
+        for label, positive, method, _ in looks
     ]
     more = [
         [f"`{label}`, γ {'>' if positive else '<'} 0", what, method, count]
         for (label, positive, method, what), count in zip(looks, found, strict=True)
     ]
     told = beyond_n(labels, bases)
-    beyond_chance = [name for name, (bits, shuffled, deviation) in told.items() if bits - shuffled > 4 * deviation]
+    beyond_chance = [
+        name
+        for name, (bits, shuffled, deviation) in told.items()
+        if bits - shuffled > 4 * deviation
+    ]
     if beyond_chance:
-        raise SystemExit(f"{', '.join(beyond_chance)}: tells more of a label than chance; the pages say that no column does")
+        raise SystemExit(
+            f"{', '.join(beyond_chance)}: tells more of a label than chance; the pages say that "
+            "no column does"
+        )
     bits = figures["bits"]
     write(
         folder / "README.md",

@@ -190,7 +190,7 @@ def test_a_disagreement_of_the_second_derivation_fails_the_gate(checked):
 
 def test_thresholds_are_of_use_only_with_enough_rows(checked, monkeypatch):
     assert checked(largest_class=0.1)["verdict"]["passed"]
-    monkeypatch.setattr("vacuagym.stages.validate.ENOUGH", 10)
+    monkeypatch.setattr("vacuagym.checks.label_checks.ENOUGH", 10)
     assert checked(largest_class=0.1)["verdict"]["failed"] == ["balance of t"]
 
 

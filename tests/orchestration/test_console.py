@@ -26,7 +26,7 @@ rule all:
 rule longtail:
     output: "longtail.{number}"
     log: "logs/longtail.{number}.log"
-    shell: "(echo '# command: tool --number 7 >out \\"$X\\"'; seq -f 'tail line %g' 200) > {log}; exit 3"
+    shell: "(echo '# command: tool --number 7 >out \\"$X\\"'; seq -f 'line %g' 200) > {log}; exit 3"
 rule giant:
     output: "giant"
     log: "logs/giant.log"
@@ -120,7 +120,7 @@ def test_a_failure_is_told_with_its_log_and_its_command(tmp_path):
     blocks = {
         block.split()[0]: block.splitlines() for block in run.stderr.split("job failed: ")[1:]
     }
-    tail = [f"  | tail line {i}" for i in range(181, 201)]
+    tail = [f"  | line {i}" for i in range(181, 201)]
     rerun = '  run it again: tool --number 7 >out "$X"'
     expected = [
         "longtail  number=7",

@@ -340,7 +340,7 @@ def test_files_of_an_earlier_data_set_are_removed_and_others_are_not(inputs, mon
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-sys.path.insert(0, {tests!r})
+sys.path[:0] = {tests!r}
 from vacuagym.runtime import atomic_files
 import test_dataset
 real, calls = os.replace, []
@@ -358,7 +358,7 @@ test_dataset.publish()
 def test_a_killed_job_leaves_no_checksums_and_the_next_one_the_same_bytes(inputs, at):
     whole = everything(publish())
     assert len(whole) == 13
-    code = KILLED.format(tests=str(ROOT / "tests"), at=at)
+    code = KILLED.format(tests=[str(ROOT / "tests"), str(ROOT / "tests/publish")], at=at)
     path = os.pathsep.join([str(ROOT / "workflow"), str(ROOT / "tests")])
     done = subprocess.run(
         [sys.executable, "-c", code],

@@ -1,12 +1,17 @@
-"""The page of a run: its figures count what the tables hold, nothing in a name becomes markup, and a browser shows it without a request."""
+"""The page of a run: its figures count what the tables hold, nothing in a name becomes markup, and
+a browser shows it without a request.
+"""
 
 import json
 import re
 import shutil
+import subprocess
+import sys
 from html.parser import HTMLParser
 from itertools import pairwise
 from xml.etree import ElementTree
 
+import matplotlib
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -15,8 +20,8 @@ from hypothesis import strategies as st
 
 from chromium import PROGRAM, Chromium
 from conftest import ROOT, Workspace
-from vacuagym.orchestration import code_fingerprint
-from vacuagym.report.figures import label_figures, percent, scientific
+from vacuagym.orchestration import code_fingerprint as fingerprint
+from vacuagym.report.figures import label_figures, percent, point_figures, scientific
 from vacuagym.report.histograms import (
     COLUMNS,
     Distributions,
@@ -26,8 +31,9 @@ from vacuagym.report.histograms import (
     symmetric_log,
 )
 from vacuagym.report.job_figures import MOST_BARS, Job, _at_work, lanes, on_the_clock
-from vacuagym.report.page import page
+from vacuagym.report.page import figure_sections, page
 from vacuagym.report.split_figures import split_figures
+from vacuagym.report.svg import LABEL_COLOURS, SERIES_COLOURS
 from vacuagym.tables.parquet import file_metadata, open_parquet, read_batches
 from vacuagym.theories.toy.classes import LABELS, METHODS
 from vacuagym.theories.toy.meanings import OF_WHAT, told_by_n
@@ -43,9 +49,17 @@ def failed(tmp_path_factory) -> tuple[Workspace, str]:
     workspace = Workspace(tmp_path_factory.mktemp("run"))
     sources = pa.array([HOSTILE if i % 2 else "w5.ip.gz" for i in range(240)])
     workspace.table("t.parquet", np.arange(240), np.arange(240) % 7, source=sources)
-    entry = {"source": "table", "path": "t.parquet", "id": "id", "namespace": "source", "moduli": "moduli"}
+    entry = {
+        "source": "table",
+        "path": "t.parquet",
+        "id": "id",
+        "namespace": "source",
+        "moduli": "moduli",
+    }
     workspace.configure({"t": entry}, shard_size=60)
-    run = workspace.snakemake("--until", "gate", "report", "--config", "validation={largest_class: 0.2}", check=False)
+    run = workspace.snakemake(
+        "--until", "gate", "report", "--config", "validation={largest_class: 0.2}", check=False
+    )
     assert run.returncode == 1, run.stdout
     return workspace, run.stdout
 
@@ -56,7 +70,9 @@ def passed(failed) -> Workspace:
     workspace, _ = failed
     results = workspace.folder / "results"
     shutil.copy(results / "report.html", workspace.folder / "failed.html")
-    failed_report = workspace.snakemake("--config", "validation={largest_class: 0.2}", "--report", "failed-report.html")
+    failed_report = workspace.snakemake(
+        "--config", "validation={largest_class: 0.2}", "--report", "failed-report.html"
+    )
     assert "Report created" in failed_report.stdout
     assert not (results / "verdict.txt").exists()
     workspace.snakemake()
@@ -94,13 +110,19 @@ def inputs(workspace: Workspace) -> dict:
 def jobs(count: int, datasets: int = 1) -> list[dict]:
     """Records of label jobs, four at a time."""
     return [
-        {"dataset": f"d{i % datasets}", "first": 100 * i, "rows": 100, "declared_mb": 400, "peak_mb": 100.0 + i % 50}
+        {
+            "dataset": f"d{i % datasets}",
+            "first": 100 * i,
+            "rows": 100,
+            "declared_mb": 400,
+            "peak_mb": 100.0 + i % 50,
+        }
         | {"wall_seconds": 4.0, "finished": 1.8e9 + i}
         for i in range(count)
     ]
 
 
-# ------------------------------------------------------------------------------------------------------------------- counting
+# ----------------------------------------------------------------------------------------- counting
 
 
 @given(st.lists(st.lists(st.tuples(ANY, st.integers(0, 2)), max_size=20), max_size=5))
@@ -108,12 +130,20 @@ def test_every_value_is_counted_once_and_where_numpy_counts_it(batches):
     edges = np.linspace(-1.0, 1.0, 9)
     histogram = Histogram(edges, 3)
     for batch in batches:
-        histogram.add(np.array([value for value, _ in batch], float), np.array([series for _, series in batch], int))
+        histogram.add(
+            np.array([value for value, _ in batch], float),
+            np.array([series for _, series in batch], int),
+        )
     rows = [row for batch in batches for row in batch]
     assert histogram.counts.sum() + histogram.missing == len(rows)
     for series in range(3):
-        values = np.array([value for value, own in rows if own == series and not np.isnan(value)], float)
-        assert histogram.counts[series].tolist() == np.histogram(np.clip(values, -1.0, 1.0), edges)[0].tolist()
+        values = np.array(
+            [value for value, own in rows if own == series and not np.isnan(value)], float
+        )
+        assert (
+            histogram.counts[series].tolist()
+            == np.histogram(np.clip(values, -1.0, 1.0), edges)[0].tolist()
+        )
 
 
 @given(st.lists(st.floats(-0.999, 0.999), min_size=1, max_size=50), st.floats(0.0, 1.0))
@@ -121,7 +151,11 @@ def test_a_quantile_is_right_to_within_a_bin(values, share):
     histogram = Histogram(np.linspace(-1.0, 1.0, 201))
     histogram.add(np.array(values))
     quantile = histogram.quantile(share)
-    assert np.mean(np.array(values) < quantile - 0.0101) <= share <= np.mean(np.array(values) <= quantile + 0.0101)
+    assert (
+        np.mean(np.array(values) < quantile - 0.0101)
+        <= share
+        <= np.mean(np.array(values) <= quantile + 0.0101)
+    )
 
 
 @given(st.floats(-1e6, 1e6))
@@ -138,7 +172,10 @@ def test_one_pass_counts_what_a_plain_loop_over_the_rows_counts(passed):
     for row in rows:
         expected.steps[row["n_moduli"], METHODS.index(row["method"]), row["n_iterations"]] += 1
         if row["minimization_success"]:
-            label, method = (np.array([names.index(row[key])]) for names, key in ((LABELS, "stability"), (METHODS, "method")))
+            label, method = (
+                np.array([names.index(row[key])])
+                for names, key in ((LABELS, "stability"), (METHODS, "method"))
+            )
             expected.least.add(symmetric_log(np.array([row["min_eigenvalue"]])), label)
             scaled = row["grad_norm"] / (1 + abs(row["potential_value"]))
             expected.gradient.add(np.array([np.log10(scaled) if scaled else -np.inf]), method)
@@ -162,10 +199,11 @@ def test_batches_of_any_size_give_the_same_counts(passed):
     assert np.array_equal(whole.steps, pieces.steps)
 
 
-# ----------------------------------------------------------------------------------------------------------------------- time
+# --------------------------------------------------------------------------------------------- time
 
 
-SPANS = st.lists(st.tuples(st.integers(0, 5000), st.integers(1, 500)), min_size=1, max_size=40)  # start, length in seconds
+# start, length in seconds
+SPANS = st.lists(st.tuples(st.integers(0, 5000), st.integers(1, 500)), min_size=1, max_size=40)
 
 
 def records(spans) -> list[dict]:
@@ -189,7 +227,9 @@ def test_jobs_in_one_lane_never_overlap_and_lanes_are_as_few_as_jobs_at_once(spa
 @given(SPANS)
 def test_the_clock_keeps_the_length_of_every_job_and_leaves_out_long_pauses_only(spans):
     clock, pauses = on_the_clock(records(spans))
-    assert sorted(job.end - job.start for job in clock) == pytest.approx(sorted(length for _, length in spans), abs=1e-5)
+    assert sorted(job.end - job.start for job in clock) == pytest.approx(
+        sorted(length for _, length in spans), abs=1e-5
+    )
     until = 0.0
     for job in clock:
         assert job.start <= until + 60.0
@@ -205,21 +245,41 @@ def test_the_clock_keeps_the_length_of_every_job_and_leaves_out_long_pauses_only
 def test_the_numbers_at_work_add_up_to_the_time_worked(spans):
     clock = [Job("d", start, start + length) for start, length in spans]
     edges = np.linspace(0.0, max(job.end for job in clock), 17)
-    assert (_at_work(clock, edges) * np.diff(edges)).sum() == pytest.approx(sum(length for _, length in spans))
+    assert (_at_work(clock, edges) * np.diff(edges)).sum() == pytest.approx(
+        sum(length for _, length in spans)
+    )
 
 
-# ----------------------------------------------------------------------------------------------------------------------- page
+# --------------------------------------------------------------------------------------------- page
 
 
 def test_the_page_holds_every_check_data_set_split_and_figure(passed):
     given = inputs(passed)
     text = Page(page(**given)).text
-    assert all(check["name"] in text and check["meaning"] in text for check in given["document"]["checks"])
-    assert all(name in text for name in (*given["document"]["labels"], *given["document"]["splits"]))
+    assert all(
+        check["name"] in text and check["meaning"] in text for check in given["document"]["checks"]
+    )
+    assert all(
+        name in text for name in (*given["document"]["labels"], *given["document"]["splits"])
+    )
     assert f"Passed: all {len(given['document']['checks'])} checks" in text
-    for figure in ("Class shares", "Least eigenvalue", "Gradient norm", "Eigenvalue spectra", "Barrier heights", "Search effort"):
+    for figure in (
+        "Class shares",
+        "Least eigenvalue",
+        "Gradient norm",
+        "Eigenvalue spectra",
+        "Barrier heights",
+        "Search effort",
+    ):
         assert figure in text
-    for figure in ("Sizes of the folds", "Label drift", "Label balance", "Baseline", "Shards at work", "Memory of the label jobs"):
+    for figure in (
+        "Sizes of the folds",
+        "Label drift",
+        "Label balance",
+        "Baseline",
+        "Shards at work",
+        "Memory of the label jobs",
+    ):
         assert figure in text
     assert "grad_tol: 1.0e-09" in text
 
@@ -228,18 +288,26 @@ def test_every_figure_has_its_numbers_behind_it(passed):
     html = page(**inputs(passed))
     figures = re.findall("<figure>.*?</figure>", html, flags=re.DOTALL)
     assert len(figures) >= 14
-    assert all(figure.count("<svg") == figure.count("<details>") == figure.count("<table>") == 1 for figure in figures)
+    assert all(
+        figure.count("<svg") == figure.count("<details>") == figure.count("<table>") == 1
+        for figure in figures
+    )
 
 
 def test_a_failed_check_is_named_first_with_its_reason_and_rows(passed):
     given = inputs(passed)
     given["document"]["checks"][3] |= {"passed": False, "found": 2, "examples": ["t:w5.ip.gz:7"]}
-    given["document"]["verdict"] = {"passed": False, "failed": [given["document"]["checks"][3]["name"]]}
+    given["document"]["verdict"] = {
+        "passed": False,
+        "failed": [given["document"]["checks"][3]["name"]],
+    }
     text = Page(page(**given)).text
     verdict = text.index("Failed: 1 of")
     assert (
         verdict
-        < text.index("index: found 2 where negative + positive + flat eigenvalues = n; first: t:w5.ip.gz:7")
+        < text.index(
+            "index: found 2 where negative + positive + flat eigenvalues = n; first: t:w5.ip.gz:7"
+        )
         < text.index("What was run", verdict)
     )
 
@@ -250,28 +318,52 @@ def test_nothing_in_a_name_becomes_markup(passed):
     harmless = Page(page(**given))
     document["labels"][HOSTILE] = document["labels"].pop("t")
     document["splits"][HOSTILE] = document["splits"].pop("iid")
-    document["memory"] = [record | {"dataset": f"{HOSTILE}{i % 2}"} for i, record in enumerate(document["memory"])]  # two: a legend
+    # two: a legend
+    document["memory"] = [
+        record | {"dataset": f"{HOSTILE}{i % 2}"} for i, record in enumerate(document["memory"])
+    ]
     for check in document["checks"]:
-        check |= {"name": HOSTILE, "meaning": HOSTILE, "found": {HOSTILE: 1}, "passed": False, "examples": [HOSTILE]}
+        check |= {
+            "name": HOSTILE,
+            "meaning": HOSTILE,
+            "found": {HOSTILE: 1},
+            "passed": False,
+            "examples": [HOSTILE],
+        }
     document["verdict"]["passed"] = False
     given["configuration"]["datasets"] = {HOSTILE: {"path": HOSTILE, "source": "table"}}
     given["about"] |= {"fingerprint": HOSTILE}
     hostile = Page(page(**given))
-    assert {tag for tag, _ in hostile.elements} <= {tag for tag, _ in harmless.elements} | {"ul", "li", "b"}
-    assert not any(name.startswith("on") for _, attributes in hostile.elements for name in attributes)
+    assert {tag for tag, _ in hostile.elements} <= {tag for tag, _ in harmless.elements} | {
+        "ul",
+        "li",
+        "b",
+    }
+    assert not any(
+        name.startswith("on") for _, attributes in hostile.elements for name in attributes
+    )
     assert hostile.text.count(HOSTILE) > 20
 
 
 def test_the_page_asks_for_nothing_and_runs_nothing(passed):
     html = page(**inputs(passed))
     elements = Page(html).elements
-    assert {tag for tag, _ in elements}.isdisjoint({"script", "img", "iframe", "object", "embed", "audio", "video", "use", "image"})
+    assert {tag for tag, _ in elements}.isdisjoint(
+        {"script", "img", "iframe", "object", "embed", "audio", "video", "use", "image"}
+    )
     addresses = [
-        value for _, attributes in elements for name, value in attributes.items() if name in ("href", "src", "xlink:href", "action")
+        value
+        for _, attributes in elements
+        for name, value in attributes.items()
+        if name in ("href", "src", "xlink:href", "action")
     ]
     assert all(address.startswith("#") or address == "data:," for address in addresses)
     assert not re.search(r"url\(|@import", html)
-    policy = next(attributes["content"] for tag, attributes in elements if tag == "meta" and "http-equiv" in attributes)
+    policy = next(
+        attributes["content"]
+        for tag, attributes in elements
+        if tag == "meta" and "http-equiv" in attributes
+    )
     assert policy.startswith("default-src 'none'")
     assert html.endswith("</html>\n")
 
@@ -283,11 +375,22 @@ def test_pictures_are_well_formed_and_stay_inside_their_frames(passed, shards):
     for svg in re.findall("<svg.*?</svg>", page(**given), flags=re.DOTALL):
         picture = ElementTree.fromstring(svg)
         width, height = map(float, picture.attrib["viewBox"].split()[2:])
-        for mark in picture.iter(f"{SVG}rect"):
-            left, top = float(mark.get("x", 0)), float(mark.get("y", 0))
-            assert -0.1 <= left <= left + float(mark.attrib["width"]) <= width + 0.1
-            assert -0.1 <= top <= top + float(mark.attrib["height"]) <= height + 0.1
-        assert "nan" not in svg
+        marks = [mark.attrib["d"] for mark in picture.iter(f"{SVG}path")]
+        assert len(marks) > 3
+        for mark in marks:
+            numbers = list(map(float, re.findall(r"-?[\d.]+", mark)))
+            assert all(-0.1 <= x <= width + 0.1 for x in numbers[::2])
+            assert all(-0.1 <= y <= height + 0.1 for y in numbers[1::2])
+        for text in picture.iter(f"{SVG}text"):
+            assert 0.0 <= float(text.attrib["x"]) <= width
+            assert 0.0 <= float(text.attrib["y"]) <= height
+            size = float(re.search(r"font-size: ([\d.]+)px", text.attrib["style"])[1])
+            assert size * 314 / width > 11.0, "pixels on a phone"
+        assert picture.attrib["role"] == "img"
+        assert picture[0].tag == f"{SVG}title"
+        assert picture[0].text
+        assert not any("id" in part.attrib for part in picture.iter()), "a page has its ids once"
+        assert not re.search(r"\bnan\b", svg)
 
 
 def test_the_page_does_not_grow_with_the_number_of_shards(passed):
@@ -302,11 +405,19 @@ def test_the_page_does_not_grow_with_the_number_of_shards(passed):
 def test_many_data_sets_of_many_moduli_still_make_a_light_page(passed):
     given = inputs(passed)
     counts = dict.fromkeys(LABELS, 100_000)
-    figures = {"rows": 700_000 * 255, "by_label": {label: 255 * count for label, count in counts.items()}}
+    figures = {
+        "rows": 700_000 * 255,
+        "by_label": {label: 255 * count for label, count in counts.items()},
+    }
     figures |= {"by_regime": {"generic": counts}, "by_gamma": {"positive": counts}}
     figures["bits"] = {"label": 2.8, "label_and_n": 0.0, "chance": 0.0}
-    given["document"]["labels"] = {f"data-set-{i}": figures | {"by_n": {str(n): counts for n in range(2, 257)}} for i in range(40)}
-    given["document"]["splits"] = {f"ood_dataset_{i}": given["document"]["splits"]["iid"] for i in range(40)}
+    given["document"]["labels"] = {
+        f"data-set-{i}": figures | {"by_n": {str(n): counts for n in range(2, 257)}}
+        for i in range(40)
+    }
+    given["document"]["splits"] = {
+        f"ood_dataset_{i}": given["document"]["splits"]["iid"] for i in range(40)
+    }
     given["document"]["memory"] = jobs(5000, datasets=40)
     html = page(**given)
     assert len(html.encode()) < 3 * 2**20
@@ -323,14 +434,22 @@ def test_rows_that_a_split_leaves_out_are_among_the_numbers(passed):
 def test_labels_by_regime_and_sign_of_gamma_are_on_the_page_with_what_they_mean(passed):
     given = inputs(passed)
     counts = given["document"]["labels"]["t"]
-    groups = {figure.title: figure for figure in label_figures(given["document"]["labels"])}["Class shares by regime and sign of γ"]
-    for name, row in [("regime tachyonic", counts["by_regime"]["tachyonic"]), ("γ < 0", counts["by_gamma"]["negative"])]:
+    groups = {figure.title: figure for figure in label_figures(given["document"]["labels"])}[
+        "Class shares by regime and sign of γ"
+    ]
+    for name, row in [
+        ("regime tachyonic", counts["by_regime"]["tachyonic"]),
+        ("γ < 0", counts["by_gamma"]["negative"]),
+    ]:
         shown = next(cells for cells in groups.rows if cells[0] == name)
         assert shown[1] == f"{sum(row.values()):,}"
         assert shown[2:] == [f"{row[label]:,}" for label in groups.head[2:]]
     saddles = [counts["by_gamma"][sign]["saddle"] for sign in ("positive", "negative")]
     text = Page(page(**given)).text
-    assert f"Of the saddles {percent(saddles[0] / sum(saddles))} have γ > 0, where a minimum exists as well." in text
+    assert (
+        f"Of the saddles {percent(saddles[0] / sum(saddles))} have γ > 0, where a minimum exists "
+        "as well." in text
+    )
     assert OF_WHAT in text
     assert told_by_n(counts["bits"]) in text
 
@@ -342,10 +461,21 @@ def test_a_run_without_any_critical_point_or_job_has_a_page_too(passed):
         "t": {"rows": 5, "by_label": runaway, "by_n": {"2": runaway}},
         "none": {"rows": 0, "by_label": {}, "by_n": {}},
     }
-    nothing = {"by_regime": {}, "by_gamma": {}, "bits": {"label": 0.0, "label_and_n": 0.0, "chance": 0.0}}
-    given["document"]["labels"] = {name: nothing | own for name, own in given["document"]["labels"].items()}
+    nothing = {
+        "by_regime": {},
+        "by_gamma": {},
+        "bits": {"label": 0.0, "label_and_n": 0.0, "chance": 0.0},
+    }
+    given["document"]["labels"] = {
+        name: nothing | own for name, own in given["document"]["labels"].items()
+    }
     given["document"]["labels"]["t"]["by_gamma"] = {"negative": runaway}
-    empty = {"folds": dict.fromkeys(("train", "validation", "test"), 0), "left_out": 0, "drift": None, "baseline": None}
+    empty = {
+        "folds": dict.fromkeys(("train", "validation", "test"), 0),
+        "left_out": 0,
+        "drift": None,
+        "baseline": None,
+    }
     empty["by_label"] = {fold: dict.fromkeys(LABELS, 0) for fold in empty["folds"]}
     given["document"] |= {"splits": {"iid": empty}, "memory": []}
     text = Page(page(**given | {"counts": Distributions()})).text
@@ -354,12 +484,84 @@ def test_a_run_without_any_critical_point_or_job_has_a_page_too(passed):
     assert "No split has both a training and a test fold." in text
 
 
+def test_few_values_are_not_drawn_and_not_summed_up():
+    counts = Distributions()
+    counts.spectra.counts[0, 50], counts.barriers.counts[0, 100] = 29, 19
+    few = {figure.title: figure for figure in point_figures(counts, 1e-9)}
+    counts.spectra.counts[0, 50], counts.barriers.counts[0, 100] = 30, 20
+    enough = {figure.title: figure for figure in point_figures(counts, 1e-9)}
+    shown, barriers = "Eigenvalue spectra of the Hessian", "Barrier heights of metastable vacua"
+    assert few[shown].picture is None
+    assert few[shown].caption == "No label has 30 eigenvalues beside the largest: too few to draw."
+    assert enough[shown].picture
+    assert "one in twenty" not in few[barriers].caption
+    assert "one in twenty" in enough[barriers].caption
+
+
+def test_a_baseline_on_a_small_test_fold_is_shown_with_a_warning(passed):
+    splits = inputs(passed)["document"]["splits"]
+    small, name = splits["iid"] | {"folds": splits["iid"]["folds"] | {"test": 29}}, "ood_small"
+    large = {"iid": splits["iid"]}
+    for shown, warned in ((large, False), (large | {name: small}, True), ({name: small}, True)):
+        figure = split_figures(shown)[-1]
+        assert (f"too few for scores to mean anything: {name}." in figure.caption) == warned
+        assert (f"{name}: 29 test rows, too few" in figure.picture) == warned
+        judged = "n alone more accurate" in figure.caption or "n helps most" in figure.caption
+        assert judged == ("iid" in shown)
+        assert [cells[0] for cells in figure.rows] == list(shown)
+
+
+def test_the_colour_of_a_label_means_that_label_alone(passed):
+    given = inputs(passed)
+    given["document"]["memory"] = jobs(300, datasets=9)
+    of_labels = {"Labels", "Critical points"}
+    del given["configuration"]
+    for section, figures in figure_sections(**given):
+        for figure in figures:
+            picture = figure.picture.upper()
+            used = [name for name, colour in LABEL_COLOURS.items() if colour in picture]
+            of_label = section in of_labels and "Gradient norm" not in figure.title
+            of_label |= figure.title == "Label balance of the folds"
+            assert bool(used) == of_label, figure.title
+    assert not set(SERIES_COLOURS) & set(LABEL_COLOURS.values())
+
+
+def test_settings_of_matplotlib_do_not_change_a_picture(passed):
+    given = inputs(passed)
+    html = page(**given)
+    others = {"font.size": 30.0, "svg.fonttype": "path", "axes.facecolor": "red"}
+    with matplotlib.rc_context(others):
+        assert page(**given) == html
+
+
+def test_only_the_report_imports_matplotlib():
+    names = sorted(path.stem for path in (ROOT / "workflow/vacuagym/stages").glob("*.py"))
+    names.remove("report")
+    modules = [
+        "vacuagym.cli.main",
+        "vacuagym.orchestration.pipeline",
+        *(f"vacuagym.stages.{name}" for name in names),
+    ]
+    code = f"import sys, {', '.join(modules)}; assert 'matplotlib' not in sys.modules"
+    subprocess.run([sys.executable, "-P", "-c", code], check=True)
+
+
 def test_figures_are_written_as_a_reader_expects_them():
-    assert [percent(share) for share in (0.0, 1e-9, 0.0004, 0.12345, 1.0)] == ["0.0%", "< 0.1%", "< 0.1%", "12.3%", "100.0%"]
-    assert [scientific(value) for value in (1e-9, 4.1e-12, 250.0)] == ["10⁻⁹", "4.1 × 10⁻¹²", "2.5 × 10²"]
+    assert [percent(share) for share in (0.0, 1e-9, 0.0004, 0.12345, 1.0)] == [
+        "0.0%",
+        "< 0.1%",
+        "< 0.1%",
+        "12.3%",
+        "100.0%",
+    ]
+    assert [scientific(value) for value in (1e-9, 4.1e-12, 250.0)] == [
+        "10⁻⁹",
+        "4.1 × 10⁻¹²",
+        "2.5 × 10²",
+    ]
 
 
-# ----------------------------------------------------------------------------------------------------------------------- runs
+# --------------------------------------------------------------------------------------------- runs
 
 
 def test_a_failed_check_fails_the_run_with_the_reason_and_leaves_the_report(failed, passed):
@@ -368,20 +570,24 @@ def test_a_failed_check_fails_the_run_with_the_reason_and_leaves_the_report(fail
     assert "where no label has more than 0.2 of the rows" in printed
     text = Page((workspace.folder / "failed.html").read_text()).text
     assert "Failed: 1 of" in text
-    assert re.search(r"balance of t: found 0\.\d+ where no label has more than 0\.2 of the rows", text)
+    assert re.search(
+        r"balance of t: found 0\.\d+ where no label has more than 0\.2 of the rows", text
+    )
     assert "Passed: all" in Page((workspace.folder / "results/report.html").read_text()).text
 
 
-def test_another_look_of_the_page_makes_the_report_again_and_a_comment_does_not(tmp_path, monkeypatch):
+def test_another_look_of_the_page_makes_the_report_again_and_a_comment_does_not(
+    tmp_path, monkeypatch
+):
     shutil.copytree(ROOT / "workflow/vacuagym", tmp_path / "vacuagym")
-    monkeypatch.setattr(code_fingerprint, "_ROOT", tmp_path)
-    before = code_fingerprint.code_fingerprint.__wrapped__("report")
+    monkeypatch.setattr(fingerprint, "_ROOT", tmp_path)
+    before = fingerprint.code_fingerprint.__wrapped__("report")
     with open(tmp_path / "vacuagym/report/page.py", "a") as module:
         module.write("# a comment\n")
-    assert code_fingerprint.code_fingerprint.__wrapped__("report") == before
+    assert fingerprint.code_fingerprint.__wrapped__("report") == before
     with open(tmp_path / "vacuagym/report/page.html", "a") as template:
         template.write("<!-- another look -->\n")
-    assert code_fingerprint.code_fingerprint.__wrapped__("report") != before
+    assert fingerprint.code_fingerprint.__wrapped__("report") != before
 
 
 @pytest.mark.parametrize("keep", [0, -1])
@@ -394,7 +600,9 @@ def test_a_torn_report_is_made_again(passed, keep):
 
 
 def test_snakemakes_own_report_holds_the_page_with_captions_and_categories(passed):
-    settings_before = {name: (passed.folder / "results" / name).read_bytes() for name in passed.files("settings/*")}
+    settings_before = {
+        name: (passed.folder / "results" / name).read_bytes() for name in passed.files("settings/*")
+    }
     passed.snakemake("--report", "whole.html")
     text = (passed.folder / "whole.html").read_text(encoding="utf-8")
     assert "Report" in text
@@ -402,7 +610,9 @@ def test_snakemakes_own_report_holds_the_page_with_captions_and_categories(passe
     for caption in ("report", "validation", "verification", "workflow"):
         first = (ROOT / f"workflow/report/{caption}.rst").read_text(encoding="utf-8").split("\n")[0]
         assert re.sub(r"\W+", " ", first)[:40] in re.sub(r"\W+", " ", text), caption
-    assert settings_before == {name: (passed.folder / "results" / name).read_bytes() for name in passed.files("settings/*")}
+    assert settings_before == {
+        name: (passed.folder / "results" / name).read_bytes() for name in passed.files("settings/*")
+    }
     assert "nothing to be done" in passed.snakemake().stdout.lower()
 
 
@@ -414,7 +624,7 @@ def test_settings_that_are_not_what_a_run_writes_are_refused_by_name(passed):
     assert not (passed.folder / "other.html").exists()
 
 
-# -------------------------------------------------------------------------------------------------------------------- browser
+# ------------------------------------------------------------------------------------------ browser
 
 
 @pytest.fixture(scope="module")
@@ -428,7 +638,9 @@ def browser(tmp_path_factory):
 
 @pytest.mark.parametrize("width", [360, 768, 1200])
 @pytest.mark.parametrize("name", ["results/report.html", "failed.html"])
-def test_a_browser_shows_the_page_without_an_error_a_request_or_a_sideways_scroll(passed, browser, name, width):
+def test_a_browser_shows_the_page_without_an_error_a_request_or_a_sideways_scroll(
+    passed, browser, name, width
+):
     path = passed.folder / name
     browser.requests.clear()
     browser.console.clear()
@@ -439,7 +651,10 @@ def test_a_browser_shows_the_page_without_an_error_a_request_or_a_sideways_scrol
     text = browser.evaluate("document.body.innerText")
     assert ("Passed: all" if name.startswith("results") else "Failed: 1 of") in text
     assert "Least eigenvalue of the Hessian" in text
-    least = browser.evaluate("Math.min(...[...document.querySelectorAll('figure svg text')].map(t => t.getBoundingClientRect().height))")
+    least = browser.evaluate(
+        "Math.min(...[...document.querySelectorAll('figure svg text')].map(t => "
+        "t.getBoundingClientRect().height))"
+    )
     assert least >= 8, "text of the pictures can be read"
     assert browser.requests == [path.absolute().as_uri()]
     assert browser.console == []
@@ -448,8 +663,10 @@ def test_a_browser_shows_the_page_without_an_error_a_request_or_a_sideways_scrol
 def test_text_of_a_picture_is_inside_it(passed, browser):
     browser.open(passed.folder / "results/report.html")
     outside = """[...document.querySelectorAll('figure svg text')].filter(text => {
-        const inner = text.getBoundingClientRect(), outer = text.ownerSVGElement.getBoundingClientRect();
-        return inner.left < outer.left - 1 || inner.right > outer.right + 1 || inner.top < outer.top - 1 || inner.bottom > outer.bottom + 1;
+        const inner = text.getBoundingClientRect();
+        const outer = text.ownerSVGElement.getBoundingClientRect();
+        return inner.left < outer.left - 1 || inner.right > outer.right + 1 ||
+            inner.top < outer.top - 1 || inner.bottom > outer.bottom + 1;
     }).map(text => text.textContent)"""
     assert browser.evaluate(outside) == []
 

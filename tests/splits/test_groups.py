@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_splits import COUNT, SHARES, geometries, stored, taken, within_scatter
+from test_rules import COUNT, SHARES, geometries, stored, taken, within_scatter
 
 from vacuagym.checks.check import Check, Thresholds
 from vacuagym.checks.split_checks import check_split

@@ -1,5 +1,5 @@
-"""Random numbers belong to a geometry: known answers of the generator, and random_streams that never
-meet.
+"""Random numbers belong to a geometry: known answers of the generator, and streams
+that never meet.
 """
 
 import itertools

@@ -87,7 +87,8 @@ def _prepare_jobs(workflow: Any) -> None:
         [os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)]
     )
     if workflow.is_main_process:
-        os.environ |= {parent_death.PARENT: str(os.getpid()), parent_death.HOST: socket.gethostname()}
+        os.environ[parent_death.PARENT] = str(os.getpid())
+        os.environ[parent_death.HOST] = socket.gethostname()
 
 
 def _prepared(workflow: Any, config: Mapping[str, Any]) -> Pipeline:

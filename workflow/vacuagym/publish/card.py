@@ -242,8 +242,8 @@ def _columns(publication: Publication) -> str:
     text = f"## Columns\n\n{_column_table(publication.columns)}"
     for name, columns in publication.own_columns.items():
         text += f"""
-The configuration `{name}` has other columns, and the folds of `{publication.divisions[0]}`. It holds
-the potential of the draw that decided the label, from which the label can be learnt:
+The configuration `{name}` has other columns, and the folds of `{publication.divisions[0]}`. It
+holds the potential of the draw that decided the label, from which the label can be learnt:
 
 {_column_table(columns)}"""
     return text
@@ -268,9 +268,9 @@ def _loading(publication: Publication) -> str:
             "## Loading\n",
             "From the folder that holds `results/dataset`. On the Hub, the name of the repository",
             "takes the place of that path.",
-            "`datasets` gives `stability` as a class label, the files hold its name. DuckDB ignores",
-            "case: there, `a_np` is `a_np_1`, beside `A_np`. `sha256sum -c SHA256SUMS` checks the",
-            "files.\n",
+            "`datasets` gives `stability` as a class label, the files hold its name.",
+            "DuckDB ignores case: there, `a_np` is `a_np_1`, beside `A_np`.",
+            "`sha256sum -c SHA256SUMS` checks the files.\n",
             *examples,
         ]
     )

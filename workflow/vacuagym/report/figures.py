@@ -5,6 +5,7 @@ A figure is a picture, a caption that says what to conclude from it, and its num
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,16 +34,19 @@ from vacuagym.report.svg import (
 from vacuagym.theories.toy.classes import LABELS, METHODS
 from vacuagym.theories.toy.meanings import OF_WHAT, label_groups, told_by_n
 
-SIZE = (400, 290)  # of a picture: its text can be read where a phone shows it 330 pixels wide
+SIZE = (340, 290)  # of a picture: its text has 11 pixels where a phone shows it 314 pixels wide
 MOST_PICTURED = 12  # data sets, splits: the tables have all of them
-_ENOUGH = 30  # geometries of equal n, eigenvalues of a label: fewer say little
+FEW = 30  # geometries of an n, eigenvalues of a label, rows of a test fold: fewer say little
+_FEW_FOR_TAILS = 20  # values: of fewer, one in twenty is none
 _METHOD_COLOURS = dict(zip(METHODS, SERIES_COLOURS, strict=False))
 _N = "n, real moduli of the toy theory"
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture (SVG text; None where there is nothing to draw), its caption, and its numbers: a head and rows of formatted cells."""
+    """A picture (SVG text; None where there is nothing to draw), its caption, and its numbers: a
+    head and rows of formatted cells.
+    """
 
     title: str
     caption: str
@@ -77,49 +81,98 @@ def label_figures(figures: Mapping[str, Any]) -> list[Figure]:
 
     ``figures`` is the section ``labels`` of the validation.
     """
-    datasets = sorted((name for name in figures if figures[name]["rows"]), key=lambda name: -figures[name]["rows"])
+    datasets = sorted(
+        (name for name in figures if figures[name]["rows"]), key=lambda name: -figures[name]["rows"]
+    )
     if not datasets:
         return [Figure("Class shares", "There are no rows.", None)]
     shown = datasets[:MOST_PICTURED]
     totals = {name: figures[name]["by_label"] for name in datasets}
     present = present_labels(list(totals.values()))
-    shares = {label: [100.0 * totals[name][label] / figures[name]["rows"] for name in shown] for label in present}
-    axes = card_axes("Class shares of each data set", "share of the geometries (%)", "", x_range=(0.0, 100.0))
+    shares = {
+        label: [100.0 * totals[name][label] / figures[name]["rows"] for name in shown]
+        for label in present
+    }
+    axes = card_axes(
+        "Class shares of each data set", "share of the geometries (%)", "", x_range=(0.0, 100.0)
+    )
     names = [f"{name}: {figures[name]['rows']:,} geometries" for name in shown]
     rows = sum(figures[name]["rows"] for name in datasets)
     whole = {label: sum(counts[label] for counts in totals.values()) for label in present}
     most = max(whole, key=lambda label: whole[label])
     common = [label for label in present if whole[label] >= 0.05 * rows]
     caption = (
-        f"Of {rows:,} geometries {percent(whole[most] / rows)} are {most}; {len(common)} of the {len(LABELS)} labels hold 5% or more. "
+        f"Of {rows:,} geometries {percent(whole[most] / rows)} are {most}; {len(common)} of the "
+        f"{len(LABELS)} labels hold 5% or more. "
         f"{OF_WHAT}"
     )
     cells = [
         [
             name,
             f"{figures[name]['rows']:,}",
-            *(f"{totals[name][label]:,} ({percent(totals[name][label] / figures[name]['rows'])})" for label in present),
+            *(
+                f"{totals[name][label]:,} ({percent(totals[name][label] / figures[name]['rows'])})"
+                for label in present
+            ),
         ]
         for name in datasets
     ]
-    first = Figure(axes.title, caption, stacked_rows(axes, names, shares, LABEL_COLOURS), ["data set", "rows", *present], cells)
-    return [first, _groups(label_groups(figures)), *(_shares_against_n(name, figures[name]) for name in shown)]
+    first = Figure(
+        axes.title,
+        caption,
+        stacked_rows(axes, names, shares, LABEL_COLOURS),
+        ["data set", "rows", *present],
+        cells,
+    )
+    return [
+        first,
+        _groups(label_groups(figures)),
+        *(_shares_against_n(name, figures[name]) for name in shown),
+    ]
 
 
 def _groups(groups: Mapping[str, Mapping[str, int]]) -> Figure:
     rows = {name: sum(counts.values()) for name, counts in groups.items()}
     present = present_labels(list(groups.values()))
-    shares = {label: [100.0 * groups[name][label] / rows[name] for name in groups] for label in present}
-    axes = card_axes("Class shares by regime and sign of γ", "share of the geometries (%)", "", x_range=(0.0, 100.0))
-    saddles, bounded = sum(counts["saddle"] for name, counts in groups.items() if name.startswith("γ")), groups.get("γ > 0", {})
-    caption = "A saddle says where the root search stopped, and a stable vacuum need not be the deepest."
+    shares = {
+        label: [100.0 * groups[name][label] / rows[name] for name in groups] for label in present
+    }
+    axes = card_axes(
+        "Class shares by regime and sign of γ",
+        "share of the geometries (%)",
+        "",
+        x_range=(0.0, 100.0),
+    )
+    saddles, bounded = (
+        sum(counts["saddle"] for name, counts in groups.items() if name.startswith("γ")),
+        groups.get("γ > 0", {}),
+    )
+    caption = (
+        "A saddle says where the root search stopped, and a stable vacuum need not be the deepest."
+    )
     if saddles:
-        caption += f" Of the saddles {percent(bounded.get('saddle', 0) / saddles)} have γ > 0, where a minimum exists as well."
+        caption += (
+            f" Of the saddles {percent(bounded.get('saddle', 0) / saddles)} have γ > 0, where a "
+            "minimum exists as well."
+        )
     if any(counts["runaway"] for counts in groups.values()):
         caption += " A runaway has left the field range: at γ < 0 V falls without end"
-        caption += f", at γ > 0 ({bounded['runaway']:,} rows) it rises again further out." if bounded.get("runaway") else "."
-    cells = [[name, f"{rows[name]:,}", *(f"{groups[name][label]:,}" for label in present)] for name in groups]
-    return Figure(axes.title, caption, stacked_rows(axes, list(groups), shares, LABEL_COLOURS), ["", "rows", *present], cells)
+        caption += (
+            f", at γ > 0 ({bounded['runaway']:,} rows) it rises again further out."
+            if bounded.get("runaway")
+            else "."
+        )
+    cells = [
+        [name, f"{rows[name]:,}", *(f"{groups[name][label]:,}" for label in present)]
+        for name in groups
+    ]
+    return Figure(
+        axes.title,
+        caption,
+        stacked_rows(axes, list(groups), shares, LABEL_COLOURS),
+        ["", "rows", *present],
+        cells,
+    )
 
 
 def _shares_against_n(dataset: str, figures: Mapping[str, Any]) -> Figure:
@@ -130,20 +183,36 @@ def _shares_against_n(dataset: str, figures: Mapping[str, Any]) -> Figure:
     shares = {label: [100.0 * by_n[n][label] / rows[n] for n in sizes] for label in present}
     axes = card_axes(f"Class shares against n: {dataset}", _N, "share (%)", y_range=(0.0, 100.0))
     cells = [[n, f"{rows[n]:,}", *(f"{by_n[n][label]:,}" for label in present)] for n in sizes]
-    enough = [i for i, n in enumerate(sizes) if rows[n] >= _ENOUGH]
+    enough = [i for i, n in enumerate(sizes) if rows[n] >= FEW]
     if len(enough) > 1:
         low, high = enough[0], enough[-1]
         label = max(present, key=lambda name: abs(shares[name][high] - shares[name][low]))
-        change = f"{percent(shares[label][low] / 100)} at n = {sizes[low]} to {percent(shares[label][high] / 100)} at n = {sizes[high]}"
-        caption = f"The label that changes most is {label}: from {change}. {told_by_n(figures['bits'])}"
+        change = (
+            f"{percent(shares[label][low] / 100)} at n = {sizes[low]} to "
+            f"{percent(shares[label][high] / 100)} at n = {sizes[high]}"
+        )
+        caption = (
+            f"The label that changes most is {label}: from {change}. {told_by_n(figures['bits'])}"
+        )
     else:
-        caption = f"No two n have {_ENOUGH} geometries: nothing can be said of how the shares depend on n."
-    return Figure(axes.title, caption, stacked_bars(axes, sizes, shares, LABEL_COLOURS), ["n", "rows", *present], cells)
+        caption = f"No two n have {FEW} geometries: how the shares depend on n cannot be said."
+    return Figure(
+        axes.title,
+        caption,
+        stacked_bars(axes, sizes, shares, LABEL_COLOURS),
+        ["n", "rows", *present],
+        cells,
+    )
 
 
 def point_figures(counts: Distributions, grad_tol: float) -> list[Figure]:
     """Least eigenvalues, gradient norms, spectra and barriers at the critical points."""
-    return [_least_eigenvalues(counts.least), _gradients(counts.gradient, grad_tol), _spectra(counts.spectra), _barriers(counts.barriers)]
+    return [
+        _least_eigenvalues(counts.least),
+        _gradients(counts.gradient, grad_tol),
+        _spectra(counts.spectra),
+        _barriers(counts.barriers),
+    ]
 
 
 def _least_eigenvalues(counts: Histogram) -> Figure:
@@ -154,15 +223,25 @@ def _least_eigenvalues(counts: Histogram) -> Figure:
     series = _by_label(counts, here)
     values = from_symmetric_log(edges)
     axes = card_axes(
-        title, f"least λ, dimensionless (linear within ±{LINEAR:g})", "critical points", x_ticks=_symmetric_ticks(edges[0], edges[-1])
+        title,
+        f"least λ, dimensionless (linear within ±{LINEAR:g})",
+        "critical points",
+        x_ticks=_symmetric_ticks(edges[0], edges[-1]),
     )
     low, high = from_symmetric_log(np.array([counts.quantile(0.25), counts.quantile(0.75)]))
     caption = (
-        "Its sign makes the label: minima (stable, metastable) lie right of zero, saddles and maxima left of it. "
+        "Its sign makes the label: minima (stable, metastable) lie right of zero, saddles and "
+        "maxima left of it. "
         f"The middle half of all critical points lies between {low:.2g} and {high:.2g}."
     )
     rows = _bin_rows([f"{value:.3g}" for value in values], series)
-    return Figure(title, caption, histogram(axes, edges.tolist(), series, LABEL_COLOURS), ["from λ", "to λ", *series], rows)
+    return Figure(
+        title,
+        caption,
+        histogram(axes, edges.tolist(), series, LABEL_COLOURS),
+        ["from λ", "to λ", *series],
+        rows,
+    )
 
 
 def _gradients(counts: Histogram, grad_tol: float) -> Figure:
@@ -170,9 +249,12 @@ def _gradients(counts: Histogram, grad_tol: float) -> Figure:
     if not counts.counts.any():
         return Figure(title, "There are no critical points.", None)
     edges = counts.edges[here.start : here.stop + 1]
-    edges = np.append(edges, np.arange(edges[-1] + 0.25, np.log10(grad_tol) + 0.5, 0.25))  # up to the tolerance, which is to be seen
+    # up to the tolerance, which is to be seen
+    edges = np.append(edges, np.arange(edges[-1] + 0.25, np.log10(grad_tol) + 0.5, 0.25))
     series = {
-        name: np.pad(counts.counts[code, here], (0, len(edges) - 1 - (here.stop - here.start))).tolist()
+        name: np.pad(
+            counts.counts[code, here], (0, len(edges) - 1 - (here.stop - here.start))
+        ).tolist()
         for code, name in enumerate(METHODS)
     }
     series = {name: values for name, values in series.items() if any(values)}
@@ -185,11 +267,19 @@ def _gradients(counts: Histogram, grad_tol: float) -> Figure:
         rule=(float(np.log10(grad_tol)), f"grad_tol = {scientific(grad_tol)}"),
     )
     caption = (
-        f"A search ends at |∇V| ≤ grad_tol (1 + |V|), the dashed line. Half of all critical points have come below "
-        f"{scientific(10.0 ** counts.quantile(0.5))}. The first bar holds what is smaller still, zero included."
+        "A search ends at |∇V| ≤ grad_tol (1 + |V|), the dashed line. Half of all critical "
+        "points have come below "
+        f"{scientific(10.0 ** counts.quantile(0.5))}. The first bar holds what is smaller still, "
+        "zero included."
     )
     rows = _bin_rows([scientific(10.0**edge) for edge in edges], series)
-    return Figure(title, caption, histogram(axes, edges.tolist(), series, _METHOD_COLOURS), ["from", "to", *series], rows)
+    return Figure(
+        title,
+        caption,
+        histogram(axes, edges.tolist(), series, _METHOD_COLOURS),
+        ["from", "to", *series],
+        rows,
+    )
 
 
 def _spectra(counts: Histogram) -> Figure:
@@ -198,20 +288,27 @@ def _spectra(counts: Histogram) -> Figure:
     if not series:
         return Figure(title, "There are no spectra of two eigenvalues or more.", None)
     axes = card_axes(title, "λ / max|λ| of the same spectrum", "density", x_range=(-1.0, 1.0))
-    drawn = {name: _density(counts.edges, values) for name, values in series.items() if sum(values) >= _ENOUGH}
+    enough = [name for name, values in series.items() if sum(values) >= FEW]
+    head = ["from", "to", *(f"λ, {name}" for name in series)]
+    rows = _bin_rows([f"{edge:.3f}" for edge in counts.edges], series)
+    if not enough:
+        caption = f"No label has {FEW} eigenvalues beside the largest: too few to draw."
+        return Figure(title, caption, None, head, rows)
+    drawn = {name: _density(counts.edges, series[name]) for name in enough}
     caption = "Each spectrum in units of its largest eigenvalue, which is left out: it lies at ±1."
     if "saddle" in series:
         down = sum(series["saddle"][: len(counts.edges) // 2]) / sum(series["saddle"])
         caption += f" At saddles {percent(down)} of the other directions go down."
-    rows = _bin_rows([f"{edge:.3f}" for edge in counts.edges], series)
-    return Figure(title, caption, lines(axes, drawn, LABEL_COLOURS), ["from", "to", *(f"λ, {name}" for name in series)], rows)
+    return Figure(title, caption, lines(axes, drawn, LABEL_COLOURS), head, rows)
 
 
 def _density(edges: np.ndarray, counts: Sequence[int]) -> tuple[list[float], list[float]]:
     """Middles of the bins and the density there; four bins together where there are few counts."""
     together = 1 if sum(counts) >= 100 * len(counts) else 4
     edges, counts = edges[::together], np.reshape(counts, (-1, together)).sum(axis=1)
-    return ((edges[1:] + edges[:-1]) / 2).tolist(), (counts / (counts.sum() * np.diff(edges))).tolist()
+    return ((edges[1:] + edges[:-1]) / 2).tolist(), (
+        counts / (counts.sum() * np.diff(edges))
+    ).tolist()
 
 
 def _barriers(counts: Histogram) -> Figure:
@@ -222,50 +319,86 @@ def _barriers(counts: Histogram) -> Figure:
     edges = counts.edges[here.start : here.stop + 1]
     series = {"metastable": counts.counts[0, here].tolist()}
     ticks = decades(edges[0], edges[-1])
-    axes = card_axes(title, "barrier height V(top) − V(vacuum), dimensionless", "metastable vacua", x_ticks=ticks)
+    axes = card_axes(
+        title, "barrier height V(top) − V(vacuum), dimensionless", "metastable vacua", x_ticks=ticks
+    )
     half, least = (10.0 ** counts.quantile(share) for share in (0.5, 0.05))
+    tail = f", one in twenty is lower than {least:.2g}" if total >= _FEW_FOR_TAILS else ""
     caption = (
-        f"Half of the {total:,} barriers are lower than {half:.2g}, one in twenty is lower than {least:.2g}. Measured along the "
-        "Hessian's eigenvectors, so an upper bound: a curved path may pass lower."
+        f"Half of the {total:,} barriers are lower than {half:.2g}{tail}. "
+        "Measured along the Hessian's eigenvectors, so an upper bound: "
+        "a curved path may pass lower."
     )
     rows = _bin_rows([scientific(10.0**edge) for edge in edges], series)
-    return Figure(title, caption, histogram(axes, edges.tolist(), series, LABEL_COLOURS), ["from", "to", "metastable vacua"], rows)
+    return Figure(
+        title,
+        caption,
+        histogram(axes, edges.tolist(), series, LABEL_COLOURS),
+        ["from", "to", "metastable vacua"],
+        rows,
+    )
 
 
 def search_figures(steps: np.ndarray) -> list[Figure]:
-    """How long the search took and which solver ended it, against n; ``steps`` (n, methods, steps) counts geometries."""
+    """How long the search took and which solver ended it, against n; ``steps`` (n, methods, steps)
+    counts geometries.
+    """
     sizes = np.flatnonzero(steps.sum(axis=(1, 2)))
     if not len(sizes):
         return []
     below = steps.sum(axis=1).cumsum(axis=1)[sizes]
     quantiles = {
-        name: [int(np.searchsorted(row, share * row[-1])) for row in below] for name, share in (("half", 0.5), ("90%", 0.9), ("all", 1.0))
+        name: [int(np.searchsorted(row, share * row[-1])) for row in below]
+        for name, share in (("half", 0.5), ("90%", 0.9), ("all", 1.0))
     }
     few = sizes[:: -(-len(sizes) // 10)]
     axes = card_axes("Search effort", _N, "steps", x_ticks=[(int(n), str(n)) for n in few])
     drawn = {f"enough for {name}": (sizes.tolist(), values) for name, values in quantiles.items()}
     caption = (
-        f"Steps of the trial that gave the label. At n = {sizes[-1]} half of the geometries needed {quantiles['half'][-1]} or fewer, and "
-        f"the slowest of all {'at least ' if steps[:, :, MOST_STEPS].any() else ''}{max(quantiles['all'])}."
+        f"Steps of the trial that gave the label. At n = {sizes[-1]} half of the geometries "
+        f"needed {quantiles['half'][-1]} or fewer, and "
+        "the slowest of all "
+        f"{'at least ' if steps[:, :, MOST_STEPS].any() else ''}{max(quantiles['all'])}."
     )
-    rows = [[str(n), f"{below[i, -1]:,}", *(str(values[i]) for values in quantiles.values())] for i, n in enumerate(sizes)]
-    effort = Figure(axes.title, caption, lines(axes, drawn), ["n", "geometries", *(f"steps for {name}" for name in quantiles)], rows)
+    rows = [
+        [str(n), f"{below[i, -1]:,}", *(str(values[i]) for values in quantiles.values())]
+        for i, n in enumerate(sizes)
+    ]
+    effort = Figure(
+        axes.title,
+        caption,
+        lines(axes, drawn),
+        ["n", "geometries", *(f"steps for {name}" for name in quantiles)],
+        rows,
+    )
 
     ended = steps.sum(axis=2)[sizes]
-    used = {name: 100.0 * ended[:, code] / ended.sum(axis=1) for code, name in enumerate(METHODS) if ended[:, code].any()}
+    used = {
+        name: 100.0 * ended[:, code] / ended.sum(axis=1)
+        for code, name in enumerate(METHODS)
+        if ended[:, code].any()
+    }
     axes = card_axes("Solver that ended the search", _N, "share (%)", y_range=(0.0, 100.0))
     share = ended[:, METHODS.index("root")].sum() / ended.sum()
     caption = (
-        f"The root search, which finds critical points of any index, ended {percent(share)} of the trials that gave a label; the descent "
+        f"The root search, which finds critical points of any index, ended {percent(share)} of "
+        "the trials that gave a label; the descent "
         "of V took over where it had not converged, escapes included."
     )
-    rows = [[str(n), *(f"{ended[i, METHODS.index(name)]:,}" for name in used)] for i, n in enumerate(sizes)]
+    rows = [
+        [str(n), *(f"{ended[i, METHODS.index(name)]:,}" for name in used)]
+        for i, n in enumerate(sizes)
+    ]
     picture = stacked_bars(axes, [str(n) for n in sizes], used, _METHOD_COLOURS)
     return [effort, Figure(axes.title, caption, picture, ["n", *used], rows)]
 
 
 def _by_label(counts: Histogram, here: slice) -> dict[str, list[int]]:
-    return {name: counts.counts[code, here].tolist() for code, name in enumerate(LABELS) if counts.counts[code].any()}
+    return {
+        name: counts.counts[code, here].tolist()
+        for code, name in enumerate(LABELS)
+        if counts.counts[code].any()
+    }
 
 
 def _bin_rows(edges: Sequence[str], series: Mapping[str, Sequence[int]]) -> list[list[str]]:
@@ -281,8 +414,9 @@ def _bin_rows(edges: Sequence[str], series: Mapping[str, Sequence[int]]) -> list
 def _symmetric_ticks(low: float, high: float) -> list[tuple[float, str]]:
     """Zero and the powers of ten to both sides of it, as many as there is room for."""
     ticks = [(0.0, "0")] if low <= 0.0 <= high else []
-    for value in (sign * 10.0**power for power in range(-1, 7) for sign in (1, -1)):
-        u = float(symmetric_log(np.float64(value)))
-        if low <= u <= high and all(abs(u - other) > (high - low) / 12 for other, _ in ticks):
-            ticks.append((u, f"{value:g}".replace("-", "−")))
+    for power, sign in itertools.product(range(-1, 7), (1, -1)):
+        u = float(symmetric_log(np.float64(sign * 10.0**power)))
+        if low <= u <= high and all(abs(u - other) > (high - low) / 8 for other, _ in ticks):
+            size = power_of_ten(power) if power > 3 else f"{10.0**power:g}"
+            ticks.append((u, size if sign > 0 else f"−{size}"))
     return ticks

@@ -1,4 +1,6 @@
-"""Counts of what the rows of the label table hold, in fixed bins: of equal size for a thousand rows and for a billion."""
+"""Counts of what the rows of the label table hold, in fixed bins: of equal size for a thousand
+rows and for a billion.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +16,23 @@ MOST_MODULI, MOST_STEPS = 256, 512
 LINEAR = 0.1  # below it the axis of the least eigenvalue is linear, above logarithmic
 _LN10 = np.log(10.0)
 COLUMNS = (
-    *("n_moduli", "stability", "minimization_success", "potential_value", "grad_norm", "min_eigenvalue", "eigenvalues"),
+    *(
+        "n_moduli",
+        "stability",
+        "minimization_success",
+        "potential_value",
+        "grad_norm",
+        "min_eigenvalue",
+        "eigenvalues",
+    ),
     *("barrier_height", "method", "n_iterations"),
 )
 
 
 class Histogram:
-    """Counts of each series in the bins between ``edges``; what lies outside is counted in the outermost bin, NaN apart."""
+    """Counts of each series in the bins between ``edges``; what lies outside is counted in the
+    outermost bin, NaN apart.
+    """
 
     def __init__(self, edges: np.ndarray, series: int = 1):
         self.edges = edges
@@ -39,7 +51,11 @@ class Histogram:
     def occupied(self) -> slice:
         """The bins from the first to the last that is not empty; all, if all are empty."""
         filled = np.flatnonzero(self.counts.sum(axis=0))
-        return slice(int(filled[0]), int(filled[-1]) + 1) if len(filled) else slice(0, self.counts.shape[1])
+        return (
+            slice(int(filled[0]), int(filled[-1]) + 1)
+            if len(filled)
+            else slice(0, self.counts.shape[1])
+        )
 
     def quantile(self, share: float) -> float:
         """The value below which this share of all counts lies, to within a bin."""
@@ -49,12 +65,24 @@ class Histogram:
 
 @dataclass
 class Distributions:
-    """What one pass over the label table counts. Only rows with a critical point are in the histograms; :attr:`steps` has all rows."""
+    """What one pass over the label table counts. Only rows with a critical point are in the
+    histograms; :attr:`steps` has all rows.
+    """
 
-    least: Histogram = field(default_factory=lambda: Histogram(np.linspace(-7.0, 7.0, 141), len(LABELS)))  # symmetric_log, by label
-    gradient: Histogram = field(default_factory=lambda: Histogram(np.linspace(-17.0, 3.0, 81), len(METHODS)))  # log10, by method
-    spectra: Histogram = field(default_factory=lambda: Histogram(np.linspace(-1.0, 1.0, 81), len(LABELS)))  # λ / max|λ|, by label
-    barriers: Histogram = field(default_factory=lambda: Histogram(np.linspace(-12.0, 12.0, 241)))  # log10
+    # symmetric_log, by label
+    least: Histogram = field(
+        default_factory=lambda: Histogram(np.linspace(-7.0, 7.0, 141), len(LABELS))
+    )
+    # log10, by method
+    gradient: Histogram = field(
+        default_factory=lambda: Histogram(np.linspace(-17.0, 3.0, 81), len(METHODS))
+    )
+    # λ / max|λ|, by label
+    spectra: Histogram = field(
+        default_factory=lambda: Histogram(np.linspace(-1.0, 1.0, 81), len(LABELS))
+    )
+    # log10
+    barriers: Histogram = field(default_factory=lambda: Histogram(np.linspace(-12.0, 12.0, 241)))
     steps: np.ndarray = field(
         default_factory=lambda: np.zeros((MOST_MODULI + 1, len(METHODS), MOST_STEPS + 1), np.int64)
     )  # n, method, steps
@@ -75,7 +103,8 @@ def count_rows(batches: Iterable[pa.RecordBatch]) -> Distributions:
         label = found.column("stability").indices.to_numpy()
         counts.least.add(symmetric_log(column["min_eigenvalue"]), label)
         counts.gradient.add(
-            _log10(column["grad_norm"] / (1.0 + np.abs(column["potential_value"]))), found.column("method").indices.to_numpy()
+            _log10(column["grad_norm"] / (1.0 + np.abs(column["potential_value"]))),
+            found.column("method").indices.to_numpy(),
         )
         counts.barriers.add(_log10(column["barrier_height"]))
         counts.spectra.add(*_relative_eigenvalues(found.column("eigenvalues"), label))
@@ -97,8 +126,12 @@ def _log10(values: np.ndarray) -> np.ndarray:
         return np.log10(values)
 
 
-def _relative_eigenvalues(spectra: pa.ListArray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The eigenvalues of each row over its largest in magnitude, without that one itself, and the label of each."""
+def _relative_eigenvalues(
+    spectra: pa.ListArray, labels: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The eigenvalues of each row over its largest in magnitude, without that one itself, and the
+    label of each.
+    """
     lengths = np.diff(spectra.offsets.to_numpy())
     values = spectra.flatten().to_numpy()
     owner = np.repeat(np.arange(len(lengths)), lengths)

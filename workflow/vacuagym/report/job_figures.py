@@ -1,4 +1,6 @@
-"""Figures of the label jobs: when each shard was at work, and its memory, used beside declared. Bounded in the number of shards."""
+"""Figures of the label jobs: when each shard was at work, and its memory, used beside declared.
+Bounded in the number of shards.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +15,19 @@ import numpy as np
 from vacuagym.report.figures import SIZE, Figure, card_axes
 from vacuagym.report.svg import SERIES_COLOURS, histogram, stacked_bars, timeline
 
-MOST_BARS = 240  # shards that the timeline draws one by one; more are drawn as numbers of jobs at work
+# shards that the timeline draws one by one; more are drawn as numbers of jobs at work
+MOST_BARS = 240
 _BINS, _GROUPS, _TABLE_ROWS = 120, 40, 200
 _OTHERS = "others"
-_PAUSE = 60.0  # seconds without a job at work, beyond which a run was interrupted or waited for another
+# seconds without a job at work, beyond which a run was interrupted or waited for another
+_PAUSE = 60.0
 
 
 @dataclass(frozen=True)
 class Job:
-    """A label job on the clock of the page: seconds at work since the first began, pauses left out."""
+    """A label job on the clock of the page: seconds at work since the first began, pauses left
+    out.
+    """
 
     dataset: str
     start: float
@@ -35,7 +41,10 @@ def job_figures(memory: Sequence[Mapping[str, Any]]) -> list[Figure]:
 
 def on_the_clock(memory: Sequence[Mapping[str, Any]]) -> tuple[list[Job], int]:
     """The jobs in the order of their starts, and the number of pauses cut out between them."""
-    spans = sorted((record["finished"] - record["wall_seconds"], record["finished"], record["dataset"]) for record in memory)
+    spans = sorted(
+        (record["finished"] - record["wall_seconds"], record["finished"], record["dataset"])
+        for record in memory
+    )
     jobs, pauses, zero, until = [], 0, spans[0][0], spans[0][1]
     for start, end, dataset in spans:
         if start - until > _PAUSE:
@@ -64,55 +73,109 @@ def _timeline(memory: Sequence[Mapping[str, Any]]) -> Figure:
     unit, scale = ("h", 3600.0) if span > 3 * 3600 else ("min", 60.0) if span > 180 else ("s", 1.0)
     names = _named(memory)
     colours = dict(zip(dict.fromkeys(names.values()), SERIES_COLOURS, strict=False))
-    axes = card_axes("Shards at work", f"time since the first label job began ({unit})", "label jobs at work")
+    axes = card_axes(
+        "Shards at work", f"time since the first label job began ({unit})", "label jobs at work"
+    )
     if len(jobs) <= MOST_BARS:
         places = lanes(jobs)
-        bars = [(lane, job.start / scale, job.end / scale, names[job.dataset]) for lane, job in zip(places, jobs, strict=True)]
-        picture = timeline(replace(axes, size=(SIZE[0], min(SIZE[1], 110 + 45 * (1 + max(places))))), bars, colours)
+        bars = [
+            (lane, job.start / scale, job.end / scale, names[job.dataset])
+            for lane, job in zip(places, jobs, strict=True)
+        ]
+        picture = timeline(
+            replace(axes, size=(SIZE[0], min(SIZE[1], 110 + 45 * (1 + max(places))))), bars, colours
+        )
     else:
         edges = np.linspace(0.0, span / scale, _BINS + 1)
-        busy = {name: _at_work([job for job in jobs if names[job.dataset] == name], edges * scale).tolist() for name in colours}
+        busy = {
+            name: _at_work(
+                [job for job in jobs if names[job.dataset] == name], edges * scale
+            ).tolist()
+            for name in colours
+        }
         picture = histogram(axes, edges.tolist(), busy, colours)
     caption = (
-        f"{len(jobs):,} label {'jobs' if len(jobs) != 1 else 'job'} of {duration(seconds)} in all ended within {duration(span)}: "
+        f"{len(jobs):,} label {'jobs' if len(jobs) != 1 else 'job'} of {duration(seconds)} in all "
+        f"ended within {duration(span)}: "
         f"{seconds / span:.1f} at work on average."
         if span
         else f"{len(jobs):,} label jobs."
     )
     if pauses:
-        caption += f" Left out: {pauses} {'pauses' if pauses > 1 else 'pause'} of more than a minute in which no job was at work."
+        caption += (
+            f" Left out: {pauses} {'pauses' if pauses > 1 else 'pause'} of more than a minute in "
+            "which no job was at work."
+        )
     rows = [
-        [group[0]["dataset"], _shards(group), f"{_total(group, 'rows'):,}", f"{_total(group, 'wall_seconds'):,.1f}", _speed(group)]
+        [
+            group[0]["dataset"],
+            _shards(group),
+            f"{_total(group, 'rows'):,}",
+            f"{_total(group, 'wall_seconds'):,.1f}",
+            _speed(group),
+        ]
         for group in _groups(memory)
     ]
-    return Figure(axes.title, caption, picture, ["data set", "first id of the shards", "rows", "time (s)", "rows/s"], rows)
+    return Figure(
+        axes.title,
+        caption,
+        picture,
+        ["data set", "first id of the shards", "rows", "time (s)", "rows/s"],
+        rows,
+    )
 
 
 def _memory(memory: Sequence[Mapping[str, Any]]) -> Figure:
     in_time = sorted(memory, key=lambda record: record["finished"])
-    groups = [in_time[i : i + -(-len(in_time) // _GROUPS)] for i in range(0, len(in_time), -(-len(in_time) // _GROUPS))]
+    groups = [
+        in_time[i : i + -(-len(in_time) // _GROUPS)]
+        for i in range(0, len(in_time), -(-len(in_time) // _GROUPS))
+    ]
     used = [max(record["peak_mb"] for record in group) for group in groups]
     free = [
         max(0.0, (min((r["declared_mb"] for r in group if r["declared_mb"]), default=0.0)) - peak)
         for group, peak in zip(groups, used, strict=True)
     ]
-    colours = {"used, peak": "#0072B2", "declared and not used": "#B9CEDC"}
+    colours = {"used, peak": SERIES_COLOURS[0], "declared and not used": SERIES_COLOURS[2]}
     each = len(groups[0])
-    axes = card_axes("Memory of the label jobs", "shards in the order in which they ended" + (f", {each} a bar" if each > 1 else ""), "MB")
+    bars = "shards in the order of their ends" + (f", {each} a bar" if each > 1 else "")
+    axes = card_axes("Memory of the label jobs", bars, "MB")
     numbers = [str(1 + i * each) for i in range(len(groups))]
     picture = stacked_bars(axes, numbers, dict(zip(colours, (used, free), strict=True)), colours)
     most = max(memory, key=lambda record: record["peak_mb"])
-    declared = f" of the {most['declared_mb']:,} MB that were declared for it" if most["declared_mb"] else ""
-    caption = f"The largest job ({most['dataset']}, shard {most['first']:,}) used {most['peak_mb']:,.0f} MB{declared}."
+    declared = (
+        f" of the {most['declared_mb']:,} MB that were declared for it"
+        if most["declared_mb"]
+        else ""
+    )
+    caption = (
+        f"The largest job ({most['dataset']}, shard {most['first']:,}) used "
+        f"{most['peak_mb']:,.0f} MB{declared}."
+    )
     bound = [record for record in memory if record["declared_mb"]]
     beyond = sum(record["peak_mb"] > record["declared_mb"] for record in bound)
     if bound:
-        caption += f" {beyond:,} of {len(bound):,} used more than declared." if beyond else " None used more than declared."
+        caption += (
+            f" {beyond:,} of {len(bound):,} used more than declared."
+            if beyond
+            else " None used more than declared."
+        )
     rows = [
-        [group[0]["dataset"], _shards(group), f"{max(r['peak_mb'] for r in group):,.0f}", f"{max(r['declared_mb'] or 0 for r in group):,}"]
+        [
+            group[0]["dataset"],
+            _shards(group),
+            f"{max(r['peak_mb'] for r in group):,.0f}",
+            f"{max(r['declared_mb'] or 0 for r in group):,}",
+        ]
         for group in _groups(memory)
     ]
-    return Figure(axes.title, caption, picture, ["data set", "first id of the shards", "largest peak (MB)", "declared (MB)"], rows)
+    return Figure(
+        axes.title,
+        caption,
+        picture,
+        ["data set", "first id of the shards", "largest peak (MB)", "declared (MB)"],
+        rows,
+    )
 
 
 def duration(seconds: float) -> str:
@@ -124,7 +187,9 @@ def duration(seconds: float) -> str:
 
 
 def _at_work(jobs: Sequence[Job], edges: np.ndarray) -> np.ndarray:
-    """The mean number of jobs at work between two edges (bins + 1,) of time: the difference of the time worked until each."""
+    """The mean number of jobs at work between two edges (bins + 1,) of time: the difference of the
+    time worked until each.
+    """
     starts, ends = np.sort([job.start for job in jobs]), np.sort([job.end for job in jobs])
     worked = _until(starts, edges) - _until(ends, edges)
     return np.diff(worked) / np.diff(edges)
@@ -137,7 +202,9 @@ def _until(times: np.ndarray, edges: np.ndarray) -> np.ndarray:
 
 
 def _named(memory: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """What a data set is called in a legend: its name, or "others" where there are more than there are colours."""
+    """What a data set is called in a legend: its name, or "others" where there are more than there
+    are colours.
+    """
     rows: dict[str, int] = {}
     for record in memory:
         rows[record["dataset"]] = rows.get(record["dataset"], 0) + record["rows"]
@@ -147,10 +214,14 @@ def _named(memory: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def _groups(memory: Sequence[Mapping[str, Any]]) -> list[Sequence[Mapping[str, Any]]]:
-    """Neighbouring shards of a data set together, in so many groups that a table of them stays readable."""
+    """Neighbouring shards of a data set together, in so many groups that a table of them stays
+    readable.
+    """
     size = -(-len(memory) // _TABLE_ROWS)
     groups = []
-    for _, records in itertools.groupby(sorted(memory, key=lambda r: (r["dataset"], r["first"])), key=lambda r: r["dataset"]):
+    for _, records in itertools.groupby(
+        sorted(memory, key=lambda r: (r["dataset"], r["first"])), key=lambda r: r["dataset"]
+    ):
         shards = list(records)
         groups += [shards[i : i + size] for i in range(0, len(shards), size)]
     return groups

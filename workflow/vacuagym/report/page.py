@@ -1,4 +1,6 @@
-"""The page: verdict, what was run, figures, checks, settings. One HTML file that loads nothing and runs nothing."""
+"""The page: verdict, what was run, figures, checks, settings. One HTML file that loads nothing and
+runs nothing.
+"""
 
 from __future__ import annotations
 
@@ -23,16 +25,28 @@ _TEMPLATE = Path(__file__).with_name("page.html")
 _PACKAGES = ("numpy", "scipy", "pyarrow", "snakemake")
 
 
-def page(document: Mapping[str, Any], counts: Distributions, configuration: Mapping[str, Any], about: Mapping[str, Any]) -> str:
+def page(
+    document: Mapping[str, Any],
+    counts: Distributions,
+    configuration: Mapping[str, Any],
+    about: Mapping[str, Any],
+) -> str:
     """The HTML text of the report.
 
-    ``document`` is the validation, ``configuration`` the settings of the run, ``about`` the metadata of the label table. Names of data
-    sets and keys come from outside: whatever they hold is shown as text.
+    ``document`` is the validation, ``configuration`` the settings of the run, ``about`` the
+    metadata of the label table. Names of data sets and keys come from outside: whatever they hold
+    is shown as text.
     """
     environment = Environment(
-        finalize=_shown, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+        finalize=_shown,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
-    checks = sorted(document["checks"], key=lambda check: check["passed"])  # what has failed comes first
+    # what has failed comes first
+    checks = sorted(document["checks"], key=lambda check: check["passed"])
     return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
         passed=document["verdict"]["passed"],
         checks=[check | {"found": _found(check["found"])} for check in checks],
@@ -41,11 +55,15 @@ def page(document: Mapping[str, Any], counts: Distributions, configuration: Mapp
         datasets=_datasets(document, configuration),
         versions=_versions(about),
         sections=[section for section in figure_sections(document, counts, about) if section[1]],
-        configuration=yaml.safe_dump(dict(configuration), sort_keys=False, allow_unicode=True, width=100),
+        configuration=yaml.safe_dump(
+            dict(configuration), sort_keys=False, allow_unicode=True, width=100
+        ),
     )
 
 
-def figure_sections(document: Mapping[str, Any], counts: Distributions, about: Mapping[str, Any]) -> list[tuple[str, list[Figure]]]:
+def figure_sections(
+    document: Mapping[str, Any], counts: Distributions, about: Mapping[str, Any]
+) -> list[tuple[str, list[Figure]]]:
     """The figures of the report below their headings; the arguments are those of :func:`page`."""
     return [
         ("Labels", label_figures(document["labels"])),
@@ -60,11 +78,20 @@ def _facts(document: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The figures that describe the run: what is counted, and its value."""
     memory, verification = document["memory"], document["verification"]
     rows = sum(figures["rows"] for figures in document["labels"].values())
-    facts = [("geometries", f"{rows:,}"), ("data sets", f"{len(document['labels']):,}"), ("splits", f"{len(document['splits']):,}")]
+    facts = [
+        ("geometries", f"{rows:,}"),
+        ("data sets", f"{len(document['labels']):,}"),
+        ("splits", f"{len(document['splits']):,}"),
+    ]
     if memory:
         seconds = sum(record["wall_seconds"] for record in memory)
         facts += [("label jobs", f"{len(memory):,}"), ("time of all label jobs", duration(seconds))]
-        facts.append(("largest memory of a label job", f"{max(record['peak_mb'] for record in memory):,.0f} MB"))
+        facts.append(
+            (
+                "largest memory of a label job",
+                f"{max(record['peak_mb'] for record in memory):,.0f} MB",
+            )
+        )
     if "verified" in verification:
         facts.append(("labels derived a second time", f"{verification['verified']:,}"))
     if memory:
@@ -81,7 +108,11 @@ def _datasets(document: Mapping[str, Any], configuration: Mapping[str, Any]) -> 
         own = [record for record in document["memory"] if record["dataset"] == name]
         seconds = sum(record["wall_seconds"] for record in own)
         speed = f"{figures['rows'] / seconds:,.0f}" if seconds else ""
-        source = "toric bases, enumerated" if entry.get("source") == "toric_bases" else str(entry.get("path", "not in the configuration"))
+        source = (
+            "toric bases, enumerated"
+            if entry.get("source") == "toric_bases"
+            else str(entry.get("path", "not in the configuration"))
+        )
         described.append([name, source, f"{figures['rows']:,}", f"{len(own):,}", speed])
     return described
 
@@ -89,8 +120,17 @@ def _datasets(document: Mapping[str, Any], configuration: Mapping[str, Any]) -> 
 def _versions(about: Mapping[str, Any]) -> list[tuple[str, str]]:
     packages = [(name, _version(name)) for name in _PACKAGES]
     machine = f"{platform.system()} {platform.machine()}"
-    settings = [("fingerprint of settings and code", about["fingerprint"]), ("seed", str(about["seed"]))]
-    return [("vacuagym", __version__), ("Python", platform.python_version()), *packages, ("machine", machine), *settings]
+    settings = [
+        ("fingerprint of settings and code", about["fingerprint"]),
+        ("seed", str(about["seed"])),
+    ]
+    return [
+        ("vacuagym", __version__),
+        ("Python", platform.python_version()),
+        *packages,
+        ("machine", machine),
+        *settings,
+    ]
 
 
 def _version(package: str) -> str:

@@ -1,15 +1,28 @@
-"""Small charts as SVG text: bars, histograms, lines and timelines, with axes, units and a legend. No drawing library, fonts or scripts.
+"""Small charts as SVG text: bars, histograms, lines and timelines, drawn by matplotlib.
 
-For the report and the documentation. Colours are those of Okabe and Ito, told apart by colour-blind readers and in print.
+For the report and the documentation. Labels have the colours of Okabe and Ito, told apart by
+colour-blind readers. All else has shades of a green that no label has: a colour means one thing.
 """
 
 from __future__ import annotations
 
+import io
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from html import escape
-from itertools import accumulate
+from itertools import accumulate, cycle
+from xml.etree import ElementTree
+
+import matplotlib
+import matplotlib.axes as plots
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+
+from vacuagym.errors import printable
 
 LABEL_COLOURS = {
     "stable": "#0072B2",
@@ -20,87 +33,128 @@ LABEL_COLOURS = {
     "runaway": "#7A7A7A",
     "failed": "#000000",
 }
-SERIES_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
-_LEFT, _RIGHT, _BOTTOM = 68, 14, 50
-_ROW, _NAMELESS_ROW, _LINE = 38, 16, 15  # heights of a row of stacked_rows, of one without a name, of a line of the legend
+SERIES_COLOURS = ("#0F3D30", "#3F8F75", "#8CCDB7", "#22664F", "#68B199", "#D3EAE2")
+_SETTINGS = {
+    **matplotlib.rcParamsDefault,  # whatever a user has set does not change a picture
+    **{"font.size": 12.0, "font.sans-serif": ["DejaVu Sans"], "text.parse_math": False},
+    **{"axes.axisbelow": True, "axes.edgecolor": "#444444", "grid.color": "#DDDDDD"},
+    **{"axes.spines.right": False, "axes.spines.top": False},
+    **{"xtick.bottom": False, "ytick.left": False},
+    **{"legend.frameon": False, "legend.borderpad": 0.2, "legend.borderaxespad": 0.2},
+    **{"legend.columnspacing": 1.0, "legend.handlelength": 1.2, "legend.labelspacing": 0.25},
+    **{"svg.fonttype": "none", "svg.hashsalt": "vacuagym"},
+}
+_SVG, _NOTE = "{http://www.w3.org/2000/svg}", "note: "
+_SHORTER = {  # pattern and replacement for the values of an attribute
+    "d": (r"(\.\d\d)\d+|\s+(?=[A-Za-z])|\s+$", r"\1"),
+    "style": (r"font-family: [^;]*; |; font-family: [^;]*$", ""),
+}
+_MOST_NOTED = 60  # bars with a note each; of more, each series has one
+_ROW, _NAMELESS_ROW, _BAR, _LINE = 38, 16, 14, 17  # heights in rows of bars, and of a line of text
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+Range = tuple[float, float]
 Ticks = Sequence[tuple[float, str]]
+Series = Mapping[str, Sequence[float]]
+Points = Mapping[str, tuple[Sequence[float], Sequence[float]]]
+Names = Collection[str]
+Colours = Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class Axes:
     """Titles of a chart and the range of its axes; a range not given is that of the data.
 
-    ``size`` is width and height in the units of the text, whose size is 12. ``titled`` says whether the title is drawn or only told to
-    screen readers. ``rule`` is a value of the x axis that a dashed line marks, with a note.
+    ``size`` is width and height in the units of the text, whose size is 12. ``titled`` says whether
+    the title is drawn or only told to screen readers. ``rule`` is a value of the x axis that a
+    dashed line marks, with a note.
     """
 
     title: str
     x: str
     y: str
-    x_range: tuple[float, float] | None = None
-    y_range: tuple[float, float] | None = None
+    x_range: Range | None = None
+    y_range: Range | None = None
     x_ticks: Ticks | None = None
-    y_ticks: Ticks | None = None
     size: tuple[int, int] = (640, 340)
     titled: bool = True
     rule: tuple[float, str] | None = None
 
 
-def stacked_bars(axes: Axes, categories: Sequence[str], series: Mapping[str, Sequence[float]], colours: Mapping[str, str]) -> str:
-    """Bars on named categories, each the sum of the series on top of each other; ``series`` name → one value per category."""
-    frame = _Frame(axes, series, (-0.5, len(categories) - 0.5), axes.y_range or _from_zero(series))
-    marks = []
-    for i, name, low, high in _stacked(series):
-        marks.append(frame.bar(i - 0.42, i + 0.42, low, high, colours[name], f"{categories[i]}, {name}: {_number(high - low)}"))
-    step = max(1, math.ceil(len(categories) / (axes.size[0] // 36)))
-    ticks = [(i, categories[i]) for i in range(0, len(categories), step)]
-    return frame.svg(marks, {name: colours[name] for name in series}, ticks)
+@matplotlib.rc_context(_SETTINGS)
+def stacked_bars(axes: Axes, categories: Sequence[str], series: Series, colours: Colours) -> str:
+    """Bars on named categories, each the sum of the series, which have a value per category."""
+    count = len(categories)
+    step = max(1, math.ceil(count / (axes.size[0] // 36)))
+    ticks = [(i, categories[i]) for i in range(0, count, step)]
+    axes = replace(axes, x_ticks=ticks, y_range=axes.y_range or (0.0, _most(series)))
+    if count > _MOST_NOTED:
+        return histogram(axes, np.arange(count + 1) - 0.5, series, colours)
+    plot = _plot(axes, (-0.5, count - 0.5), axes.y_range, "y")
+    for i, name, low, high in _parts(series):
+        note = f"{_NOTE}{categories[i]}, {name}: {_number(high - low)}"
+        plot.bar(i, high - low, 0.84, low, color=colours[name], gid=note)
+    return _svg(plot, axes, _patches(series, colours))
 
 
-def histogram(axes: Axes, edges: Sequence[float], series: Mapping[str, Sequence[float]], colours: Mapping[str, str]) -> str:
-    """Adjacent bars between ``edges``, each the sum of the series; ``series`` name → one value per bin."""
-    low, high = _from_zero(series)
-    frame = _Frame(axes, series, axes.x_range or (edges[0], edges[-1]), axes.y_range or (low, 1.05 * high))
-    marks = [frame.bar(edges[i], edges[i + 1], low, high, colours[name]) for i, name, low, high in _stacked(series)]
-    return frame.svg(marks, {name: colours[name] for name in series}, None)
+@matplotlib.rc_context(_SETTINGS)
+def histogram(axes: Axes, edges: Sequence[float], series: Series, colours: Colours) -> str:
+    """Adjacent bars between ``edges``, each the sum of the series, which have a value per bin."""
+    x_range = axes.x_range or (edges[0], edges[-1])
+    plot = _plot(axes, x_range, axes.y_range or (0.0, 1.05 * _most(series)), "y")
+    tops = np.cumsum([np.zeros(len(edges) - 1), *series.values()], axis=0)
+    for name, low, high in zip(series, tops, tops[1:], strict=False):
+        look = {"fill": True, "linewidth": 0, "color": colours[name], "gid": _NOTE + name}
+        plot.stairs(high, edges, baseline=low, **look)
+    return _svg(plot, axes, _patches(series, colours))
 
 
-def stacked_rows(axes: Axes, categories: Sequence[str], series: Mapping[str, Sequence[float]], colours: Mapping[str, str]) -> str:
-    """Horizontal bars, each below the name of its category, so that names may be long; a bar without a name belongs to the one above.
+@matplotlib.rc_context(_SETTINGS)
+def stacked_rows(axes: Axes, categories: Sequence[str], series: Series, colours: Colours) -> str:
+    """Horizontal bars, each below the name of its category, so that names may be long.
 
-    The height of the picture follows from their number.
+    A bar without a name belongs to the one above. The height of the picture follows from them.
     """
-    frame = _Rows(axes, series, axes.x_range or _from_zero(series), categories)
-    marks = [frame.name(i, category) for i, category in enumerate(categories) if category]
-    for i, name, low, high in _stacked(series):
-        marks.append(frame.row(i, low, high, colours[name], f"{name}: {_number(high - low)}"))
-    return frame.svg(marks, {name: colours[name] for name in series}, None)
+    ends = list(accumulate(_ROW if name else _NAMELESS_ROW for name in categories))
+    axes = replace(axes, size=(axes.size[0], ends[-1] + _LINE * (3 + len(series) // 2)))
+    plot = _plot(axes, axes.x_range or (0.0, _most(series)), (ends[-1] + 4, 0), "x")
+    plot.spines["left"].set_visible(False)
+    plot.set_yticks([])
+    for end, name in zip(ends, categories, strict=True):
+        plot.text(plot.get_xlim()[0], end - _BAR - 4, _short(name, axes), in_layout=False)
+    for i, name, low, high in _parts(series):
+        note = f"{_NOTE}{name}: {_number(high - low)}"
+        plot.barh(ends[i] - _BAR / 2, high - low, _BAR, low, color=colours[name], gid=note)
+    return _svg(plot, axes, _patches(series, colours))
 
 
-def lines(axes: Axes, series: Mapping[str, tuple[Sequence[float], Sequence[float]]], colours: Mapping[str, str] | None = None) -> str:
-    """Lines through points; ``series`` name → (xs, ys); a line is broken where a point is not finite."""
-    colours = colours or dict(zip(series, SERIES_COLOURS * len(series), strict=False))
-    runs = {name: _finite_runs(*xy) for name, xy in series.items()}
-    every = [point for each in runs.values() for run in each for point in run] or [(0.0, 0.0), (1.0, 1.0)]
-    x_range, y_range = axes.x_range or _span([x for x, _ in every]), axes.y_range or _span([0.0, *(y for _, y in every)])
-    frame = _Frame(axes, series, x_range, y_range)
-    marks = []
-    for name, each in runs.items():
-        for run in each:
-            path = " ".join(f"{frame.x(x):.1f},{frame.y(y):.1f}" for x, y in run)
-            marks.append(f'<polyline points="{path}" fill="none" stroke="{colours[name]}" stroke-width="2"/>')
-    return frame.svg(marks, {name: colours[name] for name in series}, None)
+@matplotlib.rc_context(_SETTINGS)
+def lines(axes: Axes, series: Points, colours: Colours | None = None, dashed: Names = ()) -> str:
+    """Lines through points, name → (xs, ys), broken where a point is not finite."""
+    points = {name: np.array(xy, float) for name, xy in series.items()}
+    colours = colours or dict(zip(series, cycle(SERIES_COLOURS), strict=False))
+    every = np.concatenate([*points.values()], axis=1)
+    every = every[:, np.isfinite(every).all(axis=0)]
+    y_range = axes.y_range or _span([0.0, *every[1]])
+    plot = _plot(axes, axes.x_range or _span(every[0]), y_range, "y")
+    drawn = {}
+    for name, xy in points.items():
+        look = {"color": colours[name], "dashes": (4, 2) if name in dashed else (None, None)}
+        xs, ys = np.where(np.isfinite(xy).all(axis=0), xy, np.nan)
+        (drawn[name],) = plot.plot(xs, ys, linewidth=2, gid=_NOTE + name, **look)
+    return _svg(plot, axes, drawn)
 
 
-def timeline(axes: Axes, bars: Sequence[tuple[int, float, float, str]], colours: Mapping[str, str]) -> str:
-    """Bars (lane, from, to, name) along time, one lane above the other; lane 0 is the lowest, and its number is 1."""
-    lanes = 1 + max((lane for lane, *_ in bars), default=0)
-    ends = [end for _, start, end, _ in bars for end in (start, end)]
-    numbers = [(number, str(number)) for number in range(1, lanes + 1, math.ceil(lanes / 8))]
-    frame = _Frame(replace(axes, y_ticks=numbers), colours, axes.x_range or _span(ends or [0.0]), (0.5, lanes + 0.5))
-    marks = [frame.bar(start, end, lane + 0.7, lane + 1.3, colours[name], name) for lane, start, end, name in bars]
-    return frame.svg(marks, colours, None)
+@matplotlib.rc_context(_SETTINGS)
+def timeline(axes: Axes, bars: Sequence[tuple[int, float, float, str]], colours: Colours) -> str:
+    """Bars (lane, from, to, name) along time; lane 0 is the lowest, and its number is 1."""
+    lanes = 1 + max(lane for lane, *_ in bars)
+    ends = [end for _, *both, _ in bars for end in both]
+    plot = _plot(axes, axes.x_range or _span(ends), (0.5, lanes + 0.5), "y")
+    plot.set_yticks(range(1, lanes + 1, math.ceil(lanes / 8)))
+    for lane, start, end, name in bars:
+        look = {"height": 0.6, "color": colours[name], "gid": _NOTE + name}
+        plot.barh(lane + 1, end - start, left=start, **look)
+    return _svg(plot, axes, _patches(colours, colours))
 
 
 def decades(low: float, high: float) -> Ticks:
@@ -115,163 +169,81 @@ def power_of_ten(power: int) -> str:
     return "10" + str(power).translate(_SUPERSCRIPTS)
 
 
-class _Frame:
-    """Coordinates of a chart, and everything around its marks."""
-
-    def __init__(self, axes: Axes, legend: Mapping[str, object], x_range: tuple[float, float], y_range: tuple[float, float]):
-        self._axes, self._x, self._y = axes, x_range, y_range
-        self._width, self._height = axes.size
-        self._legend_top = 22 if axes.titled else 6
-        extra = _LINE * (len(self._legend_lines(legend)) - 1)
-        self._top = self._legend_top + 16 + extra if len(legend) > 1 else self._legend_top + 8
-
-    def x(self, value: float) -> float:
-        """Horizontal position of a value."""
-        return _LEFT + (value - self._x[0]) / (self._x[1] - self._x[0]) * (self._width - _LEFT - _RIGHT)
-
-    def y(self, value: float) -> float:
-        """Vertical position of a value."""
-        return self._height - _BOTTOM - (value - self._y[0]) / (self._y[1] - self._y[0]) * (self._height - self._top - _BOTTOM)
-
-    def bar(self, left: float, right: float, low: float, high: float, colour: str, note: str = "") -> str:
-        """A filled rectangle between two values of either axis."""
-        return _rectangle(self.x(left), self.y(high), self.x(right) - self.x(left), self.y(low) - self.y(high), colour, note)
-
-    def svg(self, marks: Sequence[str], legend: Mapping[str, str], x_ticks: Ticks | None) -> str:
-        """The whole picture."""
-        size = f"{self._width} {self._height:.0f}"
-        parts = [*self._grid(self._axes.x_ticks or x_ticks), *marks, *self._rule(), *self._titles(), *self._legend(legend)]
-        head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size}" role="img" font-family="sans-serif" font-size="12">'
-        name = f"<title>{escape(self._axes.title)}</title>"
-        return "\n".join([head, name, f'<rect width="{self._width}" height="{self._height:.0f}" fill="white"/>', *parts, "</svg>"])
-
-    def _grid(self, x_ticks: Ticks | None) -> list[str]:
-        bottom, right = self._height - _BOTTOM, self._width - _RIGHT
-        parts = []
-        for value, text in self._axes.y_ticks or [(value, _number(value)) for value in _ticks(*self._y)]:
-            y = self.y(value)
-            parts.append(f'<line x1="{_LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}" stroke="#ddd"/>')
-            parts.append(f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{escape(text)}</text>')
-        return [*parts, *self._x_labels(x_ticks), f'<path d="M{_LEFT} {self._top}V{bottom}H{right}" fill="none" stroke="#444"/>']
-
-    def _x_labels(self, x_ticks: Ticks | None) -> list[str]:
-        y = self._height - _BOTTOM + 16
-        ticks = x_ticks or [(value, _number(value)) for value in _ticks(*self._x)]
-        return [f'<text x="{self.x(value):.1f}" y="{y}" text-anchor="middle">{escape(text)}</text>' for value, text in ticks]
-
-    def _rule(self) -> list[str]:
-        if self._axes.rule is None or not self._x[0] <= self._axes.rule[0] <= self._x[1]:
-            return []
-        x, note = self.x(self._axes.rule[0]), self._axes.rule[1]
-        anchor, shift = ("end", -5) if x > self._width / 2 else ("start", 5)
-        return [
-            f'<path d="M{x:.1f} {self._top}V{self._height - _BOTTOM}" stroke="#444" stroke-width="1.5" stroke-dasharray="5 3"/>',
-            f'<text x="{x + shift:.1f}" y="{self._top + 11}" text-anchor="{anchor}" font-size="11" stroke="white" stroke-width="4"'
-            f' paint-order="stroke">{escape(note)}</text>',
-        ]
-
-    def _titles(self) -> list[str]:
-        middle = (self._top + self._height - _BOTTOM) / 2
-        title = f'<text x="{_LEFT}" y="16" font-weight="bold" font-size="13">{escape(self._axes.title)}</text>'
-        across = (_LEFT + self._width - _RIGHT) / 2
-        x = f'<text x="{across:.0f}" y="{self._height - 16}" text-anchor="middle">{escape(self._axes.x)}</text>'
-        y = f'<text transform="translate(13 {middle:.0f}) rotate(-90)" text-anchor="middle">{escape(self._axes.y)}</text>'
-        return [*([title] if self._axes.titled else []), x, *([y] if self._axes.y else [])]
-
-    def _legend_lines(self, names: Mapping[str, object]) -> list[list[tuple[float, str]]]:
-        """The names of the legend with their places, as many on a line as there is room for."""
-        placed: list[list[tuple[float, str]]] = [[]]
-        x = float(_LEFT)
-        for name in names if len(names) > 1 else ():
-            width = 24 + 6.6 * len(name)
-            if placed[-1] and x + width > self._width:
-                placed.append([])
-                x = float(_LEFT)
-            placed[-1].append((x, name))
-            x += width
-        return placed
-
-    def _legend(self, entries: Mapping[str, str]) -> list[str]:
-        parts = []
-        for line, names in enumerate(self._legend_lines(entries)):
-            y = self._legend_top + _LINE * line
-            for x, name in names:
-                parts.append(f'<rect x="{x:.0f}" y="{y - 1}" width="10" height="10" fill="{entries[name]}"/>')
-                parts.append(f'<text x="{x + 14:.0f}" y="{y + 8}" font-size="11">{escape(name)}</text>')
-        return parts
+def _plot(axes: Axes, x_range: Range, y_range: Range, grid: str) -> plots.Axes:
+    """An empty chart with its ranges, the titles of its axes, and a grid."""
+    width, height = axes.size
+    plot = Figure((width / 72, height / 72), layout="constrained").add_subplot()
+    plot.set(xlim=x_range, ylim=y_range, xlabel=axes.x, ylabel=axes.y)
+    plot.grid(axis=grid)
+    for axis in (plot.xaxis, plot.yaxis):
+        axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        axis.set_major_formatter(lambda value, _: _number(value))
+    if axes.x_ticks:
+        plot.set_xticks(*zip(*axes.x_ticks, strict=True))
+    if axes.rule and x_range[0] <= axes.rule[0] <= x_range[1]:
+        x, note = axes.rule
+        side = "right" if x > sum(x_range) / 2 else "left"
+        look = {"ha": side, "va": "top", "backgroundcolor": "#FFFFFFCC"}
+        plot.axvline(x, color="#444444", linestyle="--")
+        plot.text(x, 1.0, f" {note} ", transform=plot.get_xaxis_transform(), **look)
+    return plot
 
 
-class _Rows(_Frame):
-    """The frame of horizontal bars: categories from top to bottom, values from left to right."""
-
-    def __init__(self, axes: Axes, legend: Mapping[str, object], x_range: tuple[float, float], names: Sequence[str]):
-        super().__init__(axes, legend, x_range, (0.0, 1.0))
-        ends = accumulate(_ROW if name else _NAMELESS_ROW for name in names)
-        self._bars = [self._top + end - _NAMELESS_ROW for end in ends]
-        self._height = (self._bars[-1] if names else self._top) + _NAMELESS_ROW + _BOTTOM
-        self._left = 12
-
-    def x(self, value: float) -> float:
-        """Horizontal position of a value; names stand above their bars, so nothing stands left of them."""
-        return self._left + (value - self._x[0]) / (self._x[1] - self._x[0]) * (self._width - self._left - 2 * _RIGHT)
-
-    def name(self, row: int, text: str) -> str:
-        """The name of a category, above its bar."""
-        return f'<text x="{self._left}" y="{self._bars[row] - 5}">{escape(text)}</text>'
-
-    def row(self, row: int, low: float, high: float, colour: str, note: str) -> str:
-        """A part of the bar of a category."""
-        return _rectangle(self.x(low), self._bars[row], self.x(high) - self.x(low), 14, colour, note)
-
-    def _grid(self, x_ticks: Ticks | None) -> list[str]:
-        bottom = self._height - _BOTTOM
-        places = [self.x(value) for value in _ticks(*self._x)]
-        grid = [f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{self._top}" y2="{bottom}" stroke="#ddd"/>' for x in places]
-        return [*grid, *self._x_labels(x_ticks)]
-
-    def _legend_lines(self, names: Mapping[str, object]) -> list[list[tuple[float, str]]]:
-        return [[(x - _LEFT + 12, name) for x, name in line] for line in super()._legend_lines(names)]
+def _svg(plot: plots.Axes, axes: Axes, legend: Mapping[str, Artist]) -> str:
+    """The picture with its legend, as part of a page: no ids, style sheet or fonts of its own."""
+    title = axes.title if axes.titled else None
+    if len(legend) > 1:
+        names = [_short(name, axes) for name in legend]
+        look = {"title": title, "title_fontproperties": {"weight": "bold"}, "alignment": "left"}
+        look["ncols"] = max(1, axes.size[0] // (30 + 8 * max(map(len, names))))
+        plot.figure.legend(legend.values(), names, loc="outside upper left", **look)
+    elif title:
+        plot.set_title(title, loc="left", weight="bold")
+    written = io.StringIO()
+    plot.figure.savefig(written, format="svg", metadata={"Title": axes.title, "Date": None})
+    picture = ElementTree.fromstring(printable(written.getvalue()))
+    picture.attrib = {"viewBox": picture.get("viewBox"), "role": "img", "font-family": "sans-serif"}
+    for element in list(picture.iter()):
+        for child in [*element.findall(_SVG + "defs"), *element.findall(_SVG + "metadata")]:
+            element.remove(child)
+        name = element.attrib.pop("id", "")
+        if name.startswith(_NOTE):  # what a mark is told to be, where a mouse rests on it
+            element.insert(0, ElementTree.Element(_SVG + "title"))
+            element[0].text = name.removeprefix(_NOTE)
+        element.attrib.pop("clip-path", None)  # nothing is drawn outside
+        for key in _SHORTER.keys() & element.keys():
+            element.set(key, re.sub(*_SHORTER[key], element.get(key)))
+    ElementTree.register_namespace("", _SVG.strip("{}"))
+    ElementTree.indent(picture, "")
+    return ElementTree.tostring(picture, encoding="unicode")
 
 
-def _rectangle(x: float, y: float, width: float, height: float, colour: str, note: str) -> str:
-    title = f"><title>{escape(note)}</title></rect>" if note else "/>"
-    return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.2f}" fill="{colour}"{title}'
+def _patches(names: Names, colours: Colours) -> dict[str, Artist]:
+    return {name: Patch(color=colours[name]) for name in names}
 
 
-def _stacked(series: Mapping[str, Sequence[float]]) -> Iterator[tuple[int, str, float, float]]:
+def _parts(series: Series) -> Iterator[tuple[int, str, float, float]]:
     """Every part (index, name, from, to) of the stacks that is not empty."""
-    for i in range(max((len(values) for values in series.values()), default=0)):
-        base = 0.0
-        for name, values in series.items():
-            if values[i] > 0:
-                yield i, name, base, base + values[i]
-            base += values[i]
+    for i, values in enumerate(zip(*series.values(), strict=True)):
+        for name, value, high in zip(series, values, accumulate(values), strict=True):
+            if value > 0:
+                yield i, name, high - value, high
 
 
-def _from_zero(series: Mapping[str, Sequence[float]]) -> tuple[float, float]:
-    return 0.0, max((sum(values) for values in zip(*series.values(), strict=True)), default=0.0) or 1.0
+def _most(series: Series) -> float:
+    return max(map(sum, zip(*series.values(), strict=True)), default=0.0) or 1.0
 
 
-def _ticks(low: float, high: float) -> list[float]:
-    step = 10 ** math.floor(math.log10((high - low) / 4))
-    step *= min((1, 2, 5, 10), key=lambda m: abs((high - low) / (m * step) - 5))
-    return [i * step for i in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
+def _span(values: Sequence[float]) -> Range:
+    low, high = min(values), max(values)
+    return (low, high) if high > low else (low - 0.5, low + 0.5)
+
+
+def _short(name: str, axes: Axes) -> str:
+    """As much of a name as there is room for."""
+    room = axes.size[0] // 8
+    return name if len(name) <= room else name[: room - 1] + "…"
 
 
 def _number(value: float) -> str:
     return (f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}").replace("-", "−")
-
-
-def _finite_runs(xs: Sequence[float], ys: Sequence[float]) -> list[list[tuple[float, float]]]:
-    runs: list[list[tuple[float, float]]] = [[]]
-    for x, y in zip(xs, ys, strict=True):
-        if math.isfinite(x) and math.isfinite(y):
-            runs[-1].append((x, y))
-        elif runs[-1]:
-            runs.append([])
-    return [run for run in runs if run]
-
-
-def _span(values: Sequence[float]) -> tuple[float, float]:
-    low, high = min(values), max(values)
-    return (low, high) if high > low else (low - 0.5, low + 0.5)
