@@ -14,10 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-# Coefficients of the top polynomial of one matrix, 8 bytes each. The published list needs at
-# most 46,656.
-MOST_COEFFICIENTS = 1 << 22
-# A bound on all sums must stay below this, which leaves one bit of int64 unused.
+# Coefficients of the top polynomial of one matrix times the number of its columns, which bounds
+# memory and time. The published list needs at most 699,840.
+_MOST_TERMS = 1 << 26
+# A bound on all sums must stay below this, which leaves one bit of int64 unused. No matrix
+# reaches it: its column sums, each less 1, sum to m + 3, and m is small by `_MOST_TERMS`.
 _MOST_SUM = 1 << 62
 
 
@@ -49,9 +50,9 @@ def checked_matrix(row: int, matrix: ArrayLike) -> Ints:
     if q.dtype.kind not in "iu":
         _refuse(row, f"the degrees are of type {q.dtype}", "give 64-bit integers")
     least, most = int(q.min()), int(q.max())
-    if least < 0 or most > MOST_COEFFICIENTS:
+    if least < 0 or most > _MOST_TERMS:
         found = f"one degree is {least if least < 0 else most}"
-        _refuse(row, found, f"each must be at least 0 and at most {MOST_COEFFICIENTS}")
+        _refuse(row, found, f"each must be at least 0 and at most {_MOST_TERMS}")
     q = q.astype(np.int64)
     sizes, degrees = q.sum(axis=1).tolist(), q.sum(axis=0).tolist()
     if min(sizes) < 2:
@@ -63,9 +64,10 @@ def checked_matrix(row: int, matrix: ArrayLike) -> Ints:
     dimension = sum(sizes) - len(sizes) - len(degrees)
     if dimension != 3:
         _refuse(row, f"the configuration has dimension {dimension}", "give threefolds only")
-    if math.prod(sizes) > MOST_COEFFICIENTS:
-        found = f"the matrix needs {math.prod(sizes)} coefficients"
-        _refuse(row, found, f"at most {MOST_COEFFICIENTS} are possible")
+    terms = math.prod(sizes) * len(degrees)
+    if terms > _MOST_TERMS:
+        found = f"the matrix needs {terms} terms of polynomials"
+        _refuse(row, found, f"at most {_MOST_TERMS} are possible; use an equivalent matrix")
     # Each kappa is at most prod_a sum_r q_ra, and |3 c3^rst| sums to at most `chern`.
     chern = sum(degree**3 for degree in degrees) + sum(sizes)
     if math.prod(degrees) * chern > _MOST_SUM:

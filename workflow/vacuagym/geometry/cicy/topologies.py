@@ -198,7 +198,7 @@ def _chunks(matrices: list[Ints]) -> Iterator[tuple[tuple[int, ...], Ints]]:
 
 
 def _intersections(q: Ints, dims: tuple[int, ...]) -> Ints:
-    """Return kappa, (B, m, m, m), of matrices (B, m, K) with the dimensions `dims` in some order."""
+    """Return kappa, (B, m, m, m), of matrices (B, m, K) whose sorted dimensions are `dims`."""
     order = np.argsort(q.sum(axis=2), axis=1, kind="stable")
     coefficients = _truncated_product(np.take_along_axis(q, order[:, :, None], axis=1), dims)
     m = len(dims)
