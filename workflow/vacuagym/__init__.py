@@ -24,10 +24,14 @@ os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 __version__ = "0.1.0"
 
 
+# What users call, by module.
 _LATE = {
-    "rebuild": "vacuagym.inspection.rebuild",
+    "explain": "vacuagym.inspection.explain",
+    "load": "vacuagym.inspection.results",
     "potentials": "vacuagym.inspection.potentials",
-}  # by module
+    "rebuild": "vacuagym.inspection.rebuild",
+    "scan": "vacuagym.inspection.results",
+}
 
 
 def __getattr__(name: str):
