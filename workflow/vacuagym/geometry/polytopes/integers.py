@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ IntRows = list[list[int]]
 
 # Sums and products below this bound fit into 64-bit integers, with one bit to spare.
 _SAFE_BOUND = 1 << 62
-# The pairs of rows of a 4 x 4 matrix, each with its complement and the sign of the Laplace expansion.
+# Laplace expansion of a 4 x 4 matrix along two columns: pairs of rows, complements and signs.
 _ROW_PAIRS = (
     (0, 1, 2, 3, 1),
     (0, 2, 1, 3, -1),
@@ -27,7 +28,7 @@ _ROW_PAIRS = (
 )
 
 
-def largest(array: npt.NDArray[np.generic]) -> int:
+def largest(array: npt.NDArray[Any]) -> int:
     """Return the largest absolute value in an integer array as a Python integer, 0 if empty."""
     return max(abs(int(array.max())), abs(int(array.min()))) if array.size else 0
 
@@ -112,13 +113,11 @@ def _subtract_multiples(
             ]
 
 
-def exact_gram(points: npt.NDArray[np.generic]) -> IntRows:
+def exact_gram(points: npt.NDArray[Any]) -> IntRows:
     """Return the matrix of sums of p_i p_j over the points (P, n), as Python integers."""
-    if points.shape[0] * largest(points) ** 2 < _SAFE_BOUND:
-        gram: IntRows = (points.T @ points).tolist()
-        return gram
-    wide = points.astype(object)
-    gram = (wide.T @ wide).tolist()
+    narrow = points.shape[0] * largest(points) ** 2 < _SAFE_BOUND
+    exact = points.astype(np.int64 if narrow else object)
+    gram: IntRows = (exact.T @ exact).tolist()
     return gram
 
 
@@ -179,7 +178,7 @@ def unimodular_inverse(matrix: IntRows) -> IntRows:
     return inverse
 
 
-def multiply(points: npt.NDArray[np.generic], matrix: IntRows, what: str) -> IntArray:
+def multiply(points: npt.NDArray[Any], matrix: IntRows, what: str) -> IntArray:
     """Return points (P, n) times an (n, k) matrix of Python integers, exactly, as int64."""
     bound = max(sum(abs(entry) for entry in column) for column in zip(*matrix, strict=True))
     if largest(points) * bound < _SAFE_BOUND and bound < _SAFE_BOUND:
@@ -236,4 +235,5 @@ def five_point_relations(points: IntArray) -> IntArray:
     divisor = np.gcd.reduce(relation, axis=1)
     if not divisor.all():
         raise ArithmeticError("five points span no 4-dimensional space")
-    return relation // divisor[:, None]
+    primitive: IntArray = relation // divisor[:, None]
+    return primitive

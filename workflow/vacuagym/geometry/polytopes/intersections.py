@@ -12,7 +12,13 @@ import numpy as np
 
 from vacuagym.geometry.polytopes.divisors import ToricDivisors
 from vacuagym.geometry.polytopes.errors import TriangulationError
-from vacuagym.geometry.polytopes.integers import FloatArray, IntArray, largest, require_int64
+from vacuagym.geometry.polytopes.integers import (
+    BoolArray,
+    FloatArray,
+    IntArray,
+    largest,
+    require_int64,
+)
 from vacuagym.geometry.polytopes.two_faces import FaceTriangulation
 
 
@@ -64,9 +70,7 @@ class IntersectionNumbers:
         return float(gradient @ t) / 3, gradient
 
 
-def intersection_numbers(
-    divisors: ToricDivisors, faces: FaceTriangulation
-) -> IntersectionNumbers:
+def intersection_numbers(divisors: ToricDivisors, faces: FaceTriangulation) -> IntersectionNumbers:
     """Return the intersection numbers of X.
 
     Parameters
@@ -216,7 +220,7 @@ def second_chern_of_sum(numbers: IntersectionNumbers, classes: IntArray) -> tupl
     return int(cube), int(numbers.c2 @ classes)
 
 
-def is_diagonal_del_pezzo(numbers: IntersectionNumbers, rigid: IntArray) -> IntArray:
+def is_diagonal_del_pezzo(numbers: IntersectionNumbers, rigid: BoolArray) -> BoolArray:
     """Return which divisors are diagonal del Pezzo surfaces, (D,) Boolean.
 
     Parameters
@@ -233,11 +237,10 @@ def is_diagonal_del_pezzo(numbers: IntersectionNumbers, rigid: IntArray) -> IntA
     C. Mayrhofer, P. Shukla, arXiv:1801.05434).
     """
     index, value = numbers.index, numbers.value
-    require_int64(largest(value) ** 2, "products of intersection numbers")
     cubes = np.zeros(numbers.size, dtype=np.int64)
     cubes[index[index[:, 0] == index[:, 2], 0]] = value[index[:, 0] == index[:, 2]]
     result = np.zeros(numbers.size, dtype=bool)
-    for s in np.flatnonzero(rigid & (cubes > 0)):
+    for s in np.flatnonzero(rigid & (cubes > 0)).tolist():
         rows = np.flatnonzero((index == s).any(axis=1))
         triples = index[rows].tolist()
         # The quadratic form kappa_sij by pairs i <= j; s is taken out of each triple once.
@@ -246,7 +249,7 @@ def is_diagonal_del_pezzo(numbers: IntersectionNumbers, rigid: IntArray) -> IntA
             triple.remove(s)
             form[triple[0], triple[1]] = number
         line = {a + b - s: number for (a, b), number in form.items() if s in (a, b)}
-        cube = line[int(s)]
+        cube = line[s]
         touched = sorted({entry for pair in form for entry in pair})
         result[s] = all(
             cube * form.get((a, b), 0) == line.get(a, 0) * line.get(b, 0)

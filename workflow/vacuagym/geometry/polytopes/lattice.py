@@ -8,6 +8,7 @@ facets in floating point; every statement about them is then checked in integers
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -89,7 +90,7 @@ def _require_small(points: IntArray) -> None:
         )
 
 
-def pair_from_newton_points(points: npt.NDArray[np.generic]) -> ReflexivePair:
+def pair_from_newton_points(points: npt.NDArray[Any]) -> ReflexivePair:
     """Return the reflexive pair whose M is the hull of all its lattice points.
 
     Parameters
@@ -124,8 +125,8 @@ def pair_from_vertices(vertices: npt.ArrayLike) -> ReflexivePair:
             f"vertices: an array of shape {array.shape}; at least 5 rows of 4 integers are "
             "required; give one vertex a row"
         )
-    exact = np.array([[_lattice_coordinate(x) for x in row] for row in array.tolist()], dtype=object)
-    return _pair(exact, complete=False)
+    exact = [[_lattice_coordinate(entry) for entry in row] for row in array.tolist()]
+    return _pair(np.array(exact, dtype=object), complete=False)
 
 
 def _lattice_coordinate(value: object) -> int:
@@ -138,8 +139,8 @@ def _lattice_coordinate(value: object) -> int:
     )
 
 
-def _pair(points: npt.NDArray[np.generic], *, complete: bool) -> ReflexivePair:
-    """Return the pair for points (P, 4) whose hull is M, `complete` if they are all of its points."""
+def _pair(points: npt.NDArray[Any], *, complete: bool) -> ReflexivePair:
+    """Return the pair for the hull M of points (P, 4); `complete` if these are all its points."""
     reduced = multiply(points, reducing_transform(_form(points)), "points of M")
     _require_small(reduced)
     vertices_n = facet_normals(reduced)
@@ -157,7 +158,7 @@ def _pair(points: npt.NDArray[np.generic], *, complete: bool) -> ReflexivePair:
     return ReflexivePair(vertices_m, points_m, vertices_n, lattice_points(vertices_n, vertices_m))
 
 
-def _form(points: npt.NDArray[np.generic]) -> IntRows:
+def _form(points: npt.NDArray[Any]) -> IntRows:
     """Return the Gram matrix of the coordinates, or raise if it is not positive definite."""
     gram = exact_gram(points)
     rows = [list(map(int, row)) for row in gram]
@@ -263,7 +264,8 @@ def _determinant_modulo(matrices: IntArray, prime: int) -> IntArray:
     for i, j, k, m, sign in pairs:
         total += sign * (minor(a, b, i, j) * minor(c, d, k, m) % prime)
         total += sign * (minor(a, b, k, m) * minor(c, d, i, j) % prime)
-    return total % prime
+    residues: IntArray = total % prime
+    return residues
 
 
 def _vertex_rows(incidence: BoolArray) -> IntArray:
@@ -314,8 +316,8 @@ def lattice_points(vertices: IntArray, normals: IntArray) -> IntArray:
     owner = np.repeat(np.arange(len(count)), count)
     points = np.empty((len(owner), 4), dtype=np.int64)
     points[:, narrow] = columns[owner]
-    points[:, wide] = start[owner] + np.arange(len(owner)) - np.repeat(
-        np.cumsum(count) - count, count
+    points[:, wide] = (
+        start[owner] + np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count)
     )
     return points
 

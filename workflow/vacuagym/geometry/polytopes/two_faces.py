@@ -66,7 +66,7 @@ def point_heights(points: IntArray, ties: int = 0) -> IntArray:
         for point in points.astype("<i8")
     ]
     noise = np.array([digest % (1 << _HASH_BITS) for digest in digests], dtype=np.int64)
-    heights = ((points * points).sum(axis=1) << _UNIT_BITS) + noise
+    heights: IntArray = ((points * points).sum(axis=1) << _UNIT_BITS) + noise
     for level in range(ties):
         shift = _HASH_BITS + _TIE_BITS * level
         bits = [(digest >> shift) % (1 << _TIE_BITS) for digest in digests]
@@ -83,7 +83,8 @@ def find_two_faces(vertices_n: IntArray, vertices_m: IntArray) -> IntArray:
     first, second, common = first[possible], second[possible], common[:, possible]
     # A 2-face lies on two facets only; an edge or vertex lies on more.
     containing = (common.T @ (1 - incidence) == 0).sum(axis=1)
-    return np.column_stack([first, second])[containing == 2]
+    pairs: IntArray = np.column_stack([first, second])[containing == 2]
+    return pairs
 
 
 def triangulate_two_faces(
@@ -172,14 +173,15 @@ def verify_faces(
     """
     points = divisors.points
     inner = divisors.interior_to_two_face
-    # A point interior to a 2-face is on two facets, which are one pair: count it there.
     corners = points[triangles]
     if not (_elementary(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])).all():
         raise TriangulationError("2-faces of N: a triangle is not elementary; report the polytope")
     interior = np.zeros(len(sizes), dtype=np.int64)
-    used = np.unique(np.column_stack([np.repeat(face, 3), triangles.ravel()]), axis=0)
-    np.add.at(interior, used[:, 0], inner[used[:, 1]])
-    found = np.bincount(used[:, 0], minlength=len(sizes))
+    owner, used = np.divmod(
+        np.unique(np.repeat(face, 3) * len(points) + triangles.ravel()), len(points)
+    )
+    np.add.at(interior, owner, inner[used])
+    found = np.bincount(owner, minlength=len(sizes))
     expected = 2 * interior + (sizes - interior) - 2
     if (found != sizes).any() or (np.bincount(face, minlength=len(sizes)) != expected).any():
         raise TriangulationError("2-faces of N: the triangulation is not fine; report the polytope")

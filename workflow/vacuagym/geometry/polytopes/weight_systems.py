@@ -179,7 +179,7 @@ def newton_points(system: WeightSystem) -> IntArray:
         )
     basis = kernel_basis(system.weights)
     solution = np.linalg.lstsq(basis.T.astype(float), shifted.T.astype(float), rcond=None)[0]
-    points = np.rint(solution).astype(np.int64).T
+    points: IntArray = np.rint(solution).astype(np.int64).T
     # Below these bounds the rounding errors and the products are harmless; the check is exact.
     if largest(points) * largest(basis) > 1 << 50 or (points @ basis != shifted).any():
         raise WeightSystemError(
