@@ -257,7 +257,8 @@ def _determinant_modulo(matrices: IntArray, prime: int) -> IntArray:
     a, b, c, d = (matrices[:, i] for i in range(4))
 
     def minor(x: IntArray, y: IntArray, i: int, j: int) -> IntArray:
-        return (x[:, i] * y[:, j] - x[:, j] * y[:, i]) % prime
+        result: IntArray = (x[:, i] * y[:, j] - x[:, j] * y[:, i]) % prime
+        return result
 
     pairs = ((0, 1, 2, 3, 1), (0, 2, 1, 3, -1), (0, 3, 1, 2, 1))
     total = np.zeros(len(matrices), dtype=np.int64)
@@ -276,7 +277,8 @@ def _vertex_rows(incidence: BoolArray) -> IntArray:
     candidates = np.flatnonzero(incidence.sum(axis=1) >= 4)
     rows = incidence[candidates].astype(np.float32)
     contained = rows @ rows.T == rows.sum(axis=1)[:, None]
-    return candidates[contained.sum(axis=1) == 1]
+    vertices: IntArray = candidates[contained.sum(axis=1) == 1]
+    return vertices
 
 
 def lattice_points(vertices: IntArray, normals: IntArray) -> IntArray:

@@ -99,7 +99,7 @@ def _facet_simplices(members: IntArray, points: IntArray, heights: IntArray) -> 
 
 def _height_unit(points: IntArray, heights: IntArray) -> float:
     """Return the height of |p|^2 = 1."""
-    return float(heights.max()) / float((points * points).sum(axis=1).max())
+    return largest(heights) / float((points * points).sum(axis=1).max())
 
 
 def mori_rows(points: IntArray, simplices: IntArray) -> IntArray:
@@ -360,7 +360,7 @@ def kaehler_point(rows: IntArray) -> FloatArray:
     least = float((rows @ point).min())
     if not least > 1 - _CONE_TOLERANCE:
         raise TriangulationError(f"Kaehler cone: the least curve volume is {least}, not 1")
-    return point
+    return point / min(least, 1.0)
 
 
 def _least_norm_point(rows: FloatArray) -> FloatArray | None:
