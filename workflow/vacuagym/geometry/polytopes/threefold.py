@@ -8,7 +8,7 @@ numbers, triangulation, Mori rows, a Kaehler point).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, get_args
 
@@ -53,7 +53,7 @@ Side = Literal["weights", "mirror"]
 Level = Literal["light", "divisors", "full"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Threefold:
     """The generic hypersurface X whose toric divisors are lattice points of the polytope N.
 
@@ -69,7 +69,7 @@ class Threefold:
         Counts of the input polytope and its dual, before `side` exchanges them.
     """
 
-    given: ReflexivePair
+    given: ReflexivePair = field(repr=False)
     num_points_m: int
     num_vertices_m: int
     num_points_n: int

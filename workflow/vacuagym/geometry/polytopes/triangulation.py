@@ -10,7 +10,6 @@ from itertools import combinations
 
 import numpy as np
 from scipy.optimize import linprog, nnls
-from scipy.spatial import ConvexHull
 
 from vacuagym.geometry.polytopes.divisors import ToricDivisors
 from vacuagym.geometry.polytopes.errors import TriangulationError
@@ -24,11 +23,13 @@ from vacuagym.geometry.polytopes.integers import (
     multiply,
     require_int64,
 )
-from vacuagym.geometry.polytopes.two_faces import FaceTriangulation, point_heights
+from vacuagym.geometry.polytopes.two_faces import (
+    MOST_TIES,
+    FaceTriangulation,
+    point_heights,
+    propose_lower_hull,
+)
 
-# Further refinements of the heights if those of a facet tie.
-_MOST_TIES = 3
-_LOWER = -1e-12
 # Up to this h^{1,1} the Kaehler point is that of least norm; above, a linear program is solved.
 _LEAST_NORM_LIMIT = 100
 # Curve volumes at the Kaehler point may fall below 1 by rounding errors only.
@@ -59,16 +60,19 @@ def star_triangulation(
     TriangulationError
         If an exact check fails.
     """
-    for ties in range(faces.ties, _MOST_TIES + 1):
+    failure = TriangulationError("triangulation: not found")
+    for ties in range(faces.ties, MOST_TIES + 1):
         heights = faces.heights if ties == faces.ties else point_heights(divisors.points, ties)
-        simplices = propose_simplices(divisors, heights)
-        mori = mori_rows(divisors.points, simplices)
-        if verify_triangulation(divisors, faces, simplices, mori, heights):
-            return simplices, mori
-    raise TriangulationError(
-        f"triangulation: heights tie after {_MOST_TIES} refinements; generic heights are "
-        "required; report the polytope"
-    )
+        try:
+            simplices = propose_simplices(divisors, heights)
+            mori = mori_rows(divisors.points, simplices)
+            verify_triangulation(divisors, faces, simplices, mori, heights)
+        except TriangulationError as error:
+            # Tied heights: what Qhull returns for them is arbitrary. Refine and try again.
+            failure = error
+            continue
+        return simplices, mori
+    raise failure
 
 
 def propose_simplices(divisors: ToricDivisors, heights: IntArray) -> IntArray:
@@ -89,17 +93,9 @@ def _facet_simplices(members: IntArray, points: IntArray, heights: IntArray) -> 
     # Leave out the coordinate that the others determine best.
     omitted = max(range(4), key=lambda c: np.linalg.det(np.delete(np.delete(gram, c, 0), c, 1)))
     solid = np.delete(local, omitted, axis=1)
-    lift = (heights[members] - heights[members].min()) / _height_unit(points, heights)
-    hull = ConvexHull(np.column_stack([solid - solid.mean(axis=0), lift]))
-    simplices = hull.simplices[hull.equations[:, 3] < _LOWER]
-    flat = determinants(points[members[simplices]]) == 0
-    lower: IntArray = members[simplices[~flat]]
-    return lower
-
-
-def _height_unit(points: IntArray, heights: IntArray) -> float:
-    """Return the height of |p|^2 = 1."""
-    return largest(heights) / float((points * points).sum(axis=1).max())
+    simplices = propose_lower_hull(solid, heights[members])
+    corners: IntArray = members[simplices]
+    return corners[determinants(points[corners]) != 0]
 
 
 def mori_rows(points: IntArray, simplices: IntArray) -> IntArray:
@@ -171,7 +167,7 @@ def verify_triangulation(
     simplices: IntArray,
     mori: IntArray,
     heights: IntArray,
-) -> bool:
+) -> None:
     """Check exactly that a triangulation is fine, complete and regular.
 
     Parameters
@@ -185,10 +181,10 @@ def verify_triangulation(
     heights
         Integer heights (P,).
 
-    Returns
-    -------
-    bool
-        False if the heights of a facet tie; nothing else is wrong then.
+    Raises
+    ------
+    TriangulationError
+        If it is not, or if heights tie.
 
     Notes
     -----
@@ -207,9 +203,8 @@ def verify_triangulation(
         raise TriangulationError("triangulation: a triangle of a 2-face is not part of it")
     require_int64(5 * largest(mori) * largest(heights), "regularity of the triangulation")
     total, bend = mori.sum(axis=1), mori @ heights
-    if (total < 0).any() or ((total == 0) & (bend < 0)).any():
-        raise TriangulationError("triangulation: not regular; report the polytope")
-    return not ((total == 0) & (bend == 0)).any()
+    if (total < 0).any() or ((total == 0) & (bend <= 0)).any():
+        raise TriangulationError("triangulation: not strictly regular; report the polytope")
 
 
 def _triangle_codes(triangles: IntArray, points: IntArray) -> IntArray:

@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial import ConvexHull
+from scipy.spatial import ConvexHull, QhullError
 
 from vacuagym.geometry.polytopes.divisors import ToricDivisors
 from vacuagym.geometry.polytopes.errors import TriangulationError
@@ -21,7 +21,7 @@ _UNIT_BITS = 24
 _HASH_BITS = 20
 # A tie between heights is broken by this many further bits of the hash, at most so many times.
 _TIE_BITS = 8
-_MOST_TIES = 3
+MOST_TIES = 3
 # Qhull's facets with a normal below this are lower facets; the exact checks catch a wrong guess.
 _LOWER = -1e-12
 
@@ -39,10 +39,6 @@ class FaceTriangulation:
     multiplicity: IntArray
     heights: IntArray
     ties: int
-
-
-class _TieError(TriangulationError):
-    """Four points of a 2-face have coplanar heights."""
 
 
 def point_heights(points: IntArray, ties: int = 0) -> IntArray:
@@ -108,40 +104,63 @@ def triangulate_two_faces(
     pairs = find_two_faces(vertices_n, vertices_m)
     members = divisors.on_facet[:, pairs[:, 0]] & divisors.on_facet[:, pairs[:, 1]]
     length = np.gcd.reduce(vertices_m[pairs[:, 0]] - vertices_m[pairs[:, 1]], axis=1)
-    for ties in range(_MOST_TIES + 1):
+    failure = TriangulationError("2-faces of N: not triangulated")
+    for ties in range(MOST_TIES + 1):
         heights = point_heights(divisors.points, ties)
-        parts = [
-            _lower_hull(np.flatnonzero(column), divisors.points, heights) for column in members.T
-        ]
-        face = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-        triangles = np.sort(np.concatenate(parts), axis=1)
         try:
+            parts = [
+                _face_triangles(np.flatnonzero(column), divisors.points, heights)
+                for column in members.T
+            ]
+            face = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+            triangles = np.sort(np.concatenate(parts), axis=1)
             verify_faces(divisors, face, triangles, heights, members.sum(axis=0))
-        except _TieError:
+        except TriangulationError as error:
+            # Tied heights: what Qhull returns for them is arbitrary. Refine and try again.
+            failure = error
             continue
         return FaceTriangulation(triangles, length[face], heights, ties)
-    raise TriangulationError(
-        f"2-faces of N: heights tie after {_MOST_TIES} refinements; generic heights are required; "
-        "report the polytope"
-    )
+    raise failure
 
 
-def _lower_hull(members: IntArray, points: IntArray, heights: IntArray) -> IntArray:
-    """Return the lower hull of one 2-face as triangles (T, 3) of indices; `members` (Q,)."""
+def _face_triangles(members: IntArray, points: IntArray, heights: IntArray) -> IntArray:
+    """Return the lower hull of one 2-face as triangles (T, 3) of indices; `members` is (Q,)."""
     if len(members) == 3:
         return members[None]
     local = points[members] - points[members[0]]
     gram = local.T @ local
     minors = np.outer(gram.diagonal(), gram.diagonal()) - gram * gram
     flat = local[:, list(divmod(int(minors.argmax()), 4))]
-    lift = heights[members] - heights[members].min()
-    # The highest lift becomes 1, and the digits of the heights survive in double precision.
-    lifted = np.column_stack([flat - flat.mean(axis=0), lift / float(1 << _UNIT_BITS)])
-    hull = ConvexHull(lifted)
-    triangles = hull.simplices[hull.equations[:, 2] < _LOWER]
+    triangles = propose_lower_hull(flat, heights[members])
     one, two = flat[triangles[:, 1]] - flat[triangles[:, 0]], flat[triangles[:, 2]]
     two = two - flat[triangles[:, 0]]
-    lower: IntArray = members[triangles[one[:, 0] * two[:, 1] != one[:, 1] * two[:, 0]]]
+    chosen: IntArray = members[triangles[one[:, 0] * two[:, 1] != one[:, 1] * two[:, 0]]]
+    return chosen
+
+
+def propose_lower_hull(flat: IntArray, heights: IntArray) -> IntArray:
+    """Return the simplices (T, n + 1) of the lower hull of lifted points, in floating point.
+
+    Parameters
+    ----------
+    flat
+        Points in a plane or in space, (Q, n).
+    heights
+        Their heights, (Q,).
+
+    Raises
+    ------
+    TriangulationError
+        If Qhull finds no hull.
+    """
+    lift = (heights - heights.min()).astype(float)
+    # The lift gets the size of the squared distances, which balances it against the points.
+    lift *= (flat * flat).sum(axis=1).max() / max(lift.max(), 1.0)
+    try:
+        hull = ConvexHull(np.column_stack([flat - flat.mean(axis=0), lift]))
+    except QhullError:
+        raise TriangulationError("triangulation: heights without lower hull") from None
+    lower: IntArray = hull.simplices[hull.equations[:, -2] < _LOWER].astype(np.int64)
     return lower
 
 
@@ -215,10 +234,8 @@ def _verify_edges(
         raise TriangulationError("2-faces of N: two triangles overlap; report the polytope")
     require_int64((largest(beta) + 2) * 4 * largest(heights), "regularity of a 2-face")
     bend = heights[c] + heights[d] - (2 - beta) * heights[a] - beta * heights[b]
-    if (bend < 0).any():
-        raise TriangulationError("2-faces of N: not regular; report the polytope")
-    if (bend == 0).any():
-        raise _TieError("2-faces of N: tied heights")
+    if (bend <= 0).any():
+        raise TriangulationError("2-faces of N: not strictly regular; report the polytope")
 
 
 def _elementary(one: IntArray, two: IntArray) -> IntArray:
