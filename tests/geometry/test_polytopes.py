@@ -2,12 +2,20 @@
 
 from dataclasses import replace
 from itertools import combinations, product
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from scipy.spatial import ConvexHull
 
-from vacuagym.geometry.polytopes import batyrev, canonical_form, triangulation, two_faces
+from vacuagym.geometry.polytopes import (
+    batyrev,
+    canonical_form,
+    lattice,
+    triangulation,
+    two_faces,
+)
+from vacuagym.geometry.polytopes.divisors import rigid_divisors_span
 from vacuagym.geometry.polytopes.errors import (
     CoordinateRangeError,
     PolytopeError,
@@ -22,8 +30,11 @@ from vacuagym.geometry.polytopes.integers import (
     require_int64,
     unimodular_inverse,
 )
-from vacuagym.geometry.polytopes.intersections import linear_relations, second_chern_of_sum
-from vacuagym.geometry.polytopes.lattice import lattice_points
+from vacuagym.geometry.polytopes.intersections import (
+    intersection_numbers,
+    linear_relations,
+    second_chern_of_sum,
+)
 from vacuagym.geometry.polytopes.threefold import Threefold
 from vacuagym.geometry.polytopes.weight_systems import (
     kernel_basis,
@@ -80,6 +91,8 @@ D4_CARTAN = np.array([[2, -1, 0, 0], [-1, 2, -1, -1], [0, -1, 2, 0], [0, -1, 0, 
 MANY_SYMMETRIES = np.array(
     [p for p in product(range(-2, 3), repeat=4) if np.array(p) @ D4_CARTAN @ p == 2]
 )
+# The simplex of the quintic in a finer lattice, which has fewer symmetries than its pairings.
+FREE_QUOTIENT = np.array([[5, -2, -3, -4], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1], [-5, 1, 2, 3]])
 SIDES = ("weights", "mirror")
 FULL = [
     (text, side)
@@ -184,8 +197,7 @@ def test_largest_hodge_numbers_come_from_mirror_weight_systems():
 
 def test_free_quotient_of_the_quintic_has_classes_modulo_torsion():
     """The quotient of the quintic by a free Z5: all numbers are a fifth (math/0505432)."""
-    polytope_n = [[5, -2, -3, -4], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1], [-5, 1, 2, 3]]
-    one = Threefold.from_vertices(polytope_n, "mirror").computed("full")
+    one = Threefold.from_vertices(FREE_QUOTIENT, "mirror").computed("full")
     assert (one.h11, one.h21, one.euler) == (1, 21, -40)
     assert one.charges.tolist() == [[1, 1, 1, 1, 1]]
     assert one.kappa.dense(one.basis).tolist() == [[[1]]]
@@ -332,7 +344,27 @@ def test_monomials_and_lattice_points_agree_with_brute_force():
         ]
         box = np.array(list(product(*axes)))
         wanted = box[(box @ normals.T >= -1).all(axis=1)]
-        assert sorted(lattice_points(vertices, normals).tolist()) == wanted.tolist()
+        assert sorted(lattice.lattice_points(vertices, normals).tolist()) == wanted.tolist()
+
+
+def test_points_inside_edges_on_many_facets_are_no_vertices():
+    """The direct sum of a square and a triangle: its dual is a product of polygons."""
+    square = [[1, 0], [-1, 0], [0, 1], [0, -1]]
+    triangle = [[-1, -1], [2, -1], [-1, 2]]
+    vertices = [*([*p, 0, 0] for p in square), *([0, 0, *q] for q in triangle)]
+    one = Threefold.from_vertices(vertices)
+    assert (one.num_points_m, one.num_vertices_m) == (1 + 4 + 9, 4 + 3)
+    assert (one.num_points_n, one.num_vertices_n) == (9 * 4, 4 * 3)
+    assert one.kappa.euler == one.euler
+
+
+def test_rigid_divisors_span_unless_the_others_are_dependent(threefolds):
+    divisors = threefolds[TETRAQUADRIC, "weights"].divisors
+    opposite = (divisors.points == -divisors.points[0]).all(axis=1)
+    for others, spanned in (([0], True), ([0, int(np.flatnonzero(opposite)[0])], False)):
+        rigid = np.ones(len(divisors.points), dtype=bool)
+        rigid[others] = False
+        assert rigid_divisors_span(divisors, rigid) == spanned
 
 
 # Bases and symmetries.
@@ -360,10 +392,12 @@ def test_other_bases_and_orders_of_vertices_change_nothing(text, side, threefold
 def test_symmetric_polytopes_keep_their_form_in_other_bases():
     rng = np.random.default_rng(4)
     tetraquadric = Threefold.from_weights(TETRAQUADRIC).given.vertices_n
-    for vertices in (tetraquadric, MANY_SYMMETRIES):
-        one = Threefold.from_vertices(vertices)
-        other = Threefold.from_vertices(rng.permutation(vertices) @ random_unimodular(rng))
-        assert one.geometry_hash == other.geometry_hash
+    for vertices, copies in ((tetraquadric, 1), (MANY_SYMMETRIES, 1), (FREE_QUOTIENT, 12)):
+        for side in SIDES if copies > 1 else ("mirror",):
+            one = Threefold.from_vertices(vertices, side)
+            for _ in range(copies):
+                moved = rng.permutation(vertices) @ random_unimodular(rng)
+                assert Threefold.from_vertices(moved, side).geometry_hash == one.geometry_hash
 
 
 def test_different_geometries_have_different_hashes(threefolds):
@@ -474,6 +508,21 @@ def test_unknown_sides_and_levels_and_shapes_are_refused(threefolds):
 # The checks see what is wrong.
 
 
+@pytest.mark.parametrize("normal", [(5, 5, 5, 5), (0, 0, 0, 0)])
+def test_facets_that_are_none_are_found(normal, monkeypatch):
+    """The first normal cuts off points; the second belongs to no facet."""
+    points = Threefold.from_weights(QUINTIC).given.points_m
+
+    def wrong_hull(array):
+        equations = ConvexHull(array).equations
+        equations[0, :4] = np.array(normal) * equations[0, 4]
+        return SimpleNamespace(equations=equations)
+
+    monkeypatch.setattr(lattice, "ConvexHull", wrong_hull)
+    with pytest.raises(PolytopeError, match="distance 1"):
+        lattice.facet_normals(points)
+
+
 def test_wrong_heights_are_found(threefolds):
     one = threefolds["24 1 1 2 8 12", "mirror"]
     face = np.zeros(len(one.faces.triangles), dtype=np.int64)
@@ -514,8 +563,6 @@ def test_wrong_triangulations_are_found(threefolds):
 
 
 def test_wrong_multiplicities_break_the_linear_relations(threefolds):
-    from vacuagym.geometry.polytopes.intersections import intersection_numbers
-
     one = threefolds["24 1 1 2 8 12", "weights"]
     multiplicity = one.faces.multiplicity.copy()
     multiplicity[0] += 1

@@ -95,7 +95,8 @@ def _facet_simplices(members: IntArray, points: IntArray, heights: IntArray) -> 
     solid = np.delete(local, omitted, axis=1)
     simplices = propose_lower_hull(solid, heights[members])
     corners: IntArray = members[simplices]
-    return corners[determinants(points[corners]) != 0]
+    solid_corners: IntArray = corners[determinants(points[corners]) != 0]
+    return solid_corners
 
 
 def mori_rows(points: IntArray, simplices: IntArray) -> IntArray:

@@ -71,15 +71,12 @@ def point_heights(points: IntArray, ties: int = 0) -> IntArray:
 
 
 def find_two_faces(vertices_n: IntArray, vertices_m: IntArray) -> IntArray:
-    """Return the pairs of facets (A, 2) of N that meet in a 2-face, in ascending order."""
+    """Return the pairs of facets (A, 2) of N that meet in a 2-face, in ascending order.
+
+    Two facets meet in a face of dimension at most 2; it is a 2-face if it has three vertices.
+    """
     incidence = (vertices_n @ vertices_m.T == -1).astype(np.float32)
-    first, second = np.triu_indices(incidence.shape[1], 1)
-    common = incidence[:, first] * incidence[:, second]
-    possible = np.flatnonzero(common.sum(axis=0) >= 3)
-    first, second, common = first[possible], second[possible], common[:, possible]
-    # A 2-face lies on two facets only; an edge or vertex lies on more.
-    containing = (common.T @ (1 - incidence) == 0).sum(axis=1)
-    pairs: IntArray = np.column_stack([first, second])[containing == 2]
+    pairs: IntArray = np.argwhere(np.triu(incidence.T @ incidence >= 3, 1))
     return pairs
 
 
