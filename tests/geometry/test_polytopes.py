@@ -351,7 +351,8 @@ def test_points_inside_edges_on_many_facets_are_no_vertices():
     """The direct sum of a square and a triangle: its dual is a product of polygons."""
     square = [[1, 0], [-1, 0], [0, 1], [0, -1]]
     triangle = [[-1, -1], [2, -1], [-1, 2]]
-    vertices = [*([*p, 0, 0] for p in square), *([0, 0, *q] for q in triangle)]
+    on_edges = [[0, -1], [1, -1], [-1, 0], [-1, 1], [1, 0], [0, 1], *triangle]
+    vertices = [*([*p, 0, 0] for p in square), *([0, 0, *q] for q in triangle + on_edges)]
     one = Threefold.from_vertices(vertices)
     assert (one.num_points_m, one.num_vertices_m) == (1 + 4 + 9, 4 + 3)
     assert (one.num_points_n, one.num_vertices_n) == (9 * 4, 4 * 3)

@@ -27,6 +27,9 @@ _ROW_PAIRS = (
     (2, 3, 0, 1, 1),
 )
 
+# Two primes for ranks: products of two residues and sums of six of them fit into int64.
+_PRIMES = (1_000_003, 998_244_353)
+
 
 def largest(array: npt.NDArray[Any]) -> int:
     """Return the largest absolute value in an integer array as a Python integer, 0 if empty."""
@@ -237,3 +240,44 @@ def five_point_relations(points: IntArray) -> IntArray:
         raise ArithmeticError("five points span no 4-dimensional space")
     primitive: IntArray = relation // divisor[:, None]
     return primitive
+
+
+def spanned_by_members(points: IntArray, incidence: BoolArray) -> BoolArray:
+    """Return which sets of points span four dimensions; False if that is not proved.
+
+    Parameters
+    ----------
+    points
+        Points, (P, 4).
+    incidence
+        Members of each set, (P, F).
+
+    Notes
+    -----
+    A Gram determinant that does not vanish modulo some prime does not vanish.
+    """
+    proved = np.zeros(incidence.shape[1], dtype=bool)
+    squares = (points[:, :, None] * points[:, None, :]).reshape(len(points), 16)
+    for prime in _PRIMES:
+        gram = (incidence.T.astype(np.int64) @ (squares % prime)).reshape(-1, 4, 4) % prime
+        proved |= _determinant_modulo(gram, prime) != 0
+        if proved.all():
+            break
+    return proved
+
+
+def _determinant_modulo(matrices: IntArray, prime: int) -> IntArray:
+    """Return the determinants (B,) of 4 x 4 matrices (B, 4, 4) modulo a prime below 2^30."""
+    a, b, c, d = (matrices[:, i] for i in range(4))
+
+    def minor(x: IntArray, y: IntArray, i: int, j: int) -> IntArray:
+        result: IntArray = (x[:, i] * y[:, j] - x[:, j] * y[:, i]) % prime
+        return result
+
+    pairs = ((0, 1, 2, 3, 1), (0, 2, 1, 3, -1), (0, 3, 1, 2, 1))
+    total = np.zeros(len(matrices), dtype=np.int64)
+    for i, j, k, m, sign in pairs:
+        total += sign * (minor(a, b, i, j) * minor(c, d, k, m) % prime)
+        total += sign * (minor(a, b, k, m) * minor(c, d, i, j) % prime)
+    residues: IntArray = total % prime
+    return residues

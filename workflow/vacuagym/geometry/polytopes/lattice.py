@@ -23,6 +23,7 @@ from vacuagym.geometry.polytopes.integers import (
     largest,
     multiply,
     reducing_transform,
+    spanned_by_members,
     unimodular_inverse,
 )
 
@@ -32,8 +33,6 @@ _LARGEST_COORDINATE = 1 << 20
 _MOST_COLUMNS = 5_000_000
 # A facet normal from Qhull may differ from an integer vector by this much.
 _ROUNDING = 1e-6
-# Two primes for ranks: products of two residues and sums of six of them fit into int64.
-_PRIMES = (1_000_003, 998_244_353)
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,8 @@ def pair_from_vertices(vertices: npt.ArrayLike) -> ReflexivePair:
     Parameters
     ----------
     vertices
-        Integer points, (V, 4), in any basis. Points that are no vertices do no harm.
+        Integer points, (V, 4), in any basis. Repeated points and points that are no vertices do
+        no harm.
 
     Raises
     ------
@@ -125,8 +125,8 @@ def pair_from_vertices(vertices: npt.ArrayLike) -> ReflexivePair:
             f"vertices: an array of shape {array.shape}; at least 5 rows of 4 integers are "
             "required; give one vertex a row"
         )
-    exact = [[_lattice_coordinate(entry) for entry in row] for row in array.tolist()]
-    return _pair(np.array(exact, dtype=object), complete=False)
+    exact = {tuple(_lattice_coordinate(entry) for entry in row) for row in array.tolist()}
+    return _pair(np.array(sorted(exact), dtype=object), complete=False)
 
 
 def _lattice_coordinate(value: object) -> int:
@@ -217,7 +217,7 @@ def facet_normals(points: IntArray) -> IntArray:
         raise _not_reflexive()
     normals = _distinct_rows(rounded.astype(np.int64))
     pairing = points @ normals.T
-    if pairing.min() < -1 or not _spanned_by_points(points, pairing == -1).all():
+    if pairing.min() < -1 or not spanned_by_members(points, pairing == -1).all():
         raise _not_reflexive()
     return normals
 
@@ -235,38 +235,6 @@ def _distinct_rows(rows: IntArray) -> IntArray:
     new = np.ones(len(ordered), dtype=bool)
     new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
     return ordered[new]
-
-
-def _spanned_by_points(points: IntArray, incidence: BoolArray) -> BoolArray:
-    """Return which facets contain four independent points: a proof that their normals are unique.
-
-    A Gram determinant that does not vanish modulo some prime does not vanish.
-    """
-    proved = np.zeros(incidence.shape[1], dtype=bool)
-    squares = (points[:, :, None] * points[:, None, :]).reshape(len(points), 16)
-    for prime in _PRIMES:
-        gram = (incidence.T.astype(np.int64) @ (squares % prime)).reshape(-1, 4, 4) % prime
-        proved |= _determinant_modulo(gram, prime) != 0
-        if proved.all():
-            break
-    return proved
-
-
-def _determinant_modulo(matrices: IntArray, prime: int) -> IntArray:
-    """Return the determinants (B,) of 4 x 4 matrices (B, 4, 4) modulo a prime below 2^30."""
-    a, b, c, d = (matrices[:, i] for i in range(4))
-
-    def minor(x: IntArray, y: IntArray, i: int, j: int) -> IntArray:
-        result: IntArray = (x[:, i] * y[:, j] - x[:, j] * y[:, i]) % prime
-        return result
-
-    pairs = ((0, 1, 2, 3, 1), (0, 2, 1, 3, -1), (0, 3, 1, 2, 1))
-    total = np.zeros(len(matrices), dtype=np.int64)
-    for i, j, k, m, sign in pairs:
-        total += sign * (minor(a, b, i, j) * minor(c, d, k, m) % prime)
-        total += sign * (minor(a, b, k, m) * minor(c, d, i, j) % prime)
-    residues: IntArray = total % prime
-    return residues
 
 
 def _vertex_rows(incidence: BoolArray) -> IntArray:

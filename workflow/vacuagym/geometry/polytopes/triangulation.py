@@ -1,4 +1,4 @@
-"""Fine regular star triangulation of N, its Mori rows, bases of divisors and Kaehler points.
+"""Fine regular star triangulation of N and its Mori rows.
 
 The triangulation uses the points of N that are divisors of X and the heights of the 2-faces. Each
 facet is triangulated by a lower hull that Qhull proposes; all checks are exact.
@@ -9,18 +9,14 @@ from __future__ import annotations
 from itertools import combinations
 
 import numpy as np
-from scipy.optimize import linprog, nnls
 
 from vacuagym.geometry.polytopes.divisors import ToricDivisors
 from vacuagym.geometry.polytopes.errors import TriangulationError
 from vacuagym.geometry.polytopes.integers import (
-    FloatArray,
     IntArray,
     determinants,
     five_point_relations,
-    hermite_transform,
     largest,
-    multiply,
     require_int64,
 )
 from vacuagym.geometry.polytopes.two_faces import (
@@ -29,11 +25,6 @@ from vacuagym.geometry.polytopes.two_faces import (
     point_heights,
     propose_lower_hull,
 )
-
-# Up to this h^{1,1} the Kaehler point is that of least norm; above, a linear program is solved.
-_LEAST_NORM_LIMIT = 100
-# Curve volumes at the Kaehler point may fall below 1 by rounding errors only.
-_CONE_TOLERANCE = 1e-6
 
 
 def star_triangulation(
@@ -225,152 +216,3 @@ def _covers_once(points: IntArray, simplices: IntArray) -> bool:
         replaced[:, corner] = inside
         within &= determinants(replaced) * np.sign(volume) >= 0
     return bool(volume.all()) and int(within.sum()) == 1
-
-
-def divisor_basis(divisors: ToricDivisors, simplices: IntArray) -> tuple[IntArray, IntArray]:
-    """Return divisors that form a Z-basis of all classes, and all divisors in this basis.
-
-    Parameters
-    ----------
-    divisors
-        The P points and their D components.
-    simplices
-        The star triangulation, (T, 4), where a suitable simplex is looked for first.
-
-    Returns
-    -------
-    basis
-        Numbers (D - 4,) of the divisors of the basis, ascending.
-    charges
-        Integers (D - 4, D): divisor d has the class sum_a charges[a, d] D_basis[a], modulo
-        torsion. Each row is a linear relation of the points.
-
-    Notes
-    -----
-    Four points are left out whose determinant is the index of the lattice that all points span;
-    it is 1 unless X has a fundamental group.
-    """
-    omitted = _omitted_points(divisors.points, simplices)
-    points = divisors.points[divisors.point_of_divisor]
-    left_out = divisors.first[omitted]
-    basis = np.setdiff1d(np.arange(len(points)), left_out)
-    corners = divisors.points[omitted]
-    # Coordinates of all points in the lattice of the four corners: points = combos @ corners.
-    combinations_of_corners = _solved(points, corners)
-    charges = np.zeros((len(basis), len(points)), dtype=np.int64)
-    charges[np.arange(len(basis)), basis] = 1
-    charges[:, left_out] = -combinations_of_corners[basis]
-    require_int64(
-        len(points) * largest(charges) * largest(points), "linear relations of the points"
-    )
-    if (charges @ points).any():
-        raise TriangulationError("basis of divisors: a linear relation fails")
-    return basis, charges
-
-
-def _omitted_points(points: IntArray, simplices: IntArray) -> IntArray:
-    """Return four points (4,) whose determinant is the index of the lattice of all points."""
-    four: IntArray
-    volume = np.abs(determinants(points[simplices]))
-    possible = np.flatnonzero(volume == 1)
-    if len(possible):
-        four = simplices[possible[0]]
-        return four
-    index = _lattice_index(points)
-    possible = np.flatnonzero(volume == index)
-    if len(possible):
-        four = simplices[possible[0]]
-        return four
-    for first in range(len(points) - 3):
-        rest = np.array(list(combinations(range(first + 1, min(len(points), 60)), 3)))
-        if len(rest) == 0:
-            break
-        candidates = np.column_stack([np.full(len(rest), first), rest])
-        found = np.flatnonzero(np.abs(determinants(points[candidates])) == index)
-        if len(found):
-            four = candidates[found[0]]
-            return four
-    raise TriangulationError(
-        "basis of divisors: no four points can be left out; use the divisors without a basis"
-    )
-
-
-def _lattice_index(points: IntArray) -> int:
-    """Return the index in Z^4 of the lattice that points (P, 4) span."""
-    columns = points.T.tolist()
-    transform, _ = hermite_transform(columns, len(points))
-    head = multiply(points.T, [list(column) for column in zip(*transform, strict=True)], "index")
-    return abs(int(determinants(head[:, :4])))
-
-
-def _solved(points: IntArray, corners: IntArray) -> IntArray:
-    """Return the integers X, (D, 4), with points (D, 4) = X @ corners, (4, 4)."""
-    transform, _ = hermite_transform(corners.tolist(), 4)
-    columns = [list(column) for column in zip(*transform, strict=True)]
-    # In these coordinates the corners are lower triangular: substitute backwards.
-    triangular = multiply(corners, columns, "corners of a simplex")
-    remaining = multiply(points, columns, "points of a simplex")
-    solution = np.zeros_like(points)
-    for i in reversed(range(4)):
-        solution[:, i] = remaining[:, i] // triangular[i, i]
-        remaining = remaining - solution[:, i, None] * triangular[i]
-    if remaining.any():
-        raise TriangulationError("basis of divisors: a class is no integer; report the polytope")
-    return solution
-
-
-def kaehler_point(rows: IntArray) -> FloatArray:
-    """Return a point of the cone {t : rows @ t >= 1}.
-
-    Parameters
-    ----------
-    rows
-        Relations (R, n) of the walls, in a basis of n toric divisors.
-
-    Returns
-    -------
-    ndarray
-        t (n,). For n <= 100 the point of least norm (C. L. Lawson and R. J. Hanson, Solving Least
-        Squares Problems, chapter 23); above, the point of the least sum of all curve volumes.
-
-    Raises
-    ------
-    TriangulationError
-        If the solver finds no point of the cone.
-    """
-    number, size = rows.shape
-    point: FloatArray | None = None
-    if size <= _LEAST_NORM_LIMIT:
-        point = _least_norm_point(rows.astype(float))
-    if point is None or not (rows @ point).min() > 0.5:
-        answer = linprog(
-            rows.sum(axis=0) / number,
-            A_ub=-rows.astype(float),
-            b_ub=-np.ones(number),
-            bounds=(None, None),
-            method="highs",
-        )
-        if answer.status != 0:
-            raise TriangulationError(f"Kaehler cone: no point found; {answer.message}")
-        point = np.asarray(answer.x)
-    least = float((rows @ point).min())
-    if not least > 1 - _CONE_TOLERANCE:
-        raise TriangulationError(f"Kaehler cone: the least curve volume is {least}, not 1")
-    return point / min(least, 1.0)
-
-
-def _least_norm_point(rows: FloatArray) -> FloatArray | None:
-    """Return the t of least norm with rows @ t >= 1 by non-negative least squares."""
-    number, size = rows.shape
-    matrix = np.vstack([rows.T, np.ones(number)])
-    target = np.zeros(size + 1)
-    target[size] = 1
-    try:
-        weights, _ = nnls(matrix, target, maxiter=50 * (number + size))
-    except RuntimeError:
-        return None
-    residual = matrix @ weights - target
-    if residual[size] >= 0:
-        return None
-    point: FloatArray = -residual[:size] / residual[size]
-    return point
