@@ -6,11 +6,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy.optimize import nnls
 from scipy.spatial import ConvexHull
 
 from vacuagym.geometry.polytopes import (
     batyrev,
     canonical_form,
+    kaehler,
     lattice,
     triangulation,
     two_faces,
@@ -291,6 +293,21 @@ def test_kaehler_point_is_inside_the_cone_and_volumes_are_positive(text, side, t
         assert one.volume(t) == pytest.approx(np.einsum("ijk,i,j,k", inside, t, t, t) / 6)
         metric = np.linalg.eigvalsh(np.einsum("ijk,k", inside, t))
         assert (metric > 0).sum() == 1
+
+
+def test_kaehler_point_is_the_nearest_point_of_the_cone(threefolds):
+    """The point is a non-negative combination of the walls that it touches (Kuhn and Tucker)."""
+    for key in ((P11169, "weights"), ("24 1 1 2 8 12", "weights"), (BICUBIC, "weights")):
+        one = threefolds[key]
+        rows, t = one.mori[:, one.basis], one.kaehler_point
+        touched = rows[rows @ t < 1 + 1e-7].astype(float)
+        distance = nnls(touched.T, t)[1]
+        assert distance < 1e-7 * np.linalg.norm(t)
+    narrow = np.array([[1, -1000], [-999, 1000000]])
+    t = kaehler.kaehler_point(narrow)
+    assert (narrow @ t >= 1 - 1e-9).all()
+    with pytest.raises(TriangulationError, match="Kaehler cone"):
+        kaehler.kaehler_point(np.array([[1, 0], [-1, 0]]))
 
 
 @pytest.mark.parametrize(("text", "side"), FULL)
