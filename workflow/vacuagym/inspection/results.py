@@ -1,4 +1,4 @@
-"""The reading interface: labels joined with features and folds, of a run or of a published data set."""
+"""Read results: labels joined with features and folds, of a run or of a published data set."""
 
 from __future__ import annotations
 
