@@ -2,6 +2,7 @@
 works.
 """
 
+import doctest
 import importlib.util
 import json
 import os
@@ -24,9 +25,11 @@ from vacuagym.cli.examples import EXAMPLES
 from vacuagym.cli.main import main
 from vacuagym.config import SCHEMA
 from vacuagym.geometry import SMOOTH_TORIC_BASES
+from vacuagym.inspection import potentials, results
 from vacuagym.orchestration.pipeline import Pipeline
 from vacuagym.runtime.memory import BATCH_MB
 from vacuagym.tables import label_schema
+from vacuagym.theories.toy.classes import LABELS
 from vacuagym.theories.toy.meanings import MEANINGS
 
 ROOT = Path(__file__).parent.parent
@@ -273,7 +276,7 @@ class TestCommands:
         assert set(EXAMPLES) == set(reference().subcommands())
         for name, example in EXAMPLES.items():
             with pytest.raises(SystemExit):
-                main.main([name, "--help"])
+                main([name, "--help"])
             assert capsys.readouterr().out.endswith(f"\nexample: {example}\n")
             assert example.startswith(f"vacuagym {name}")
 
@@ -285,6 +288,9 @@ class TestCommands:
         assert again.equals(pq.read_table("results/labels.parquet")), "one shard labelled by hand"
         assert pq.read_table("merged.parquet").equals(again)
         assert len(pq.read_table("iid.parquet")) == len(again)
+        for module in (results, potentials):
+            found = doctest.testmod(module)
+            assert (found.failed, found.attempted > 0) == (0, True)
 
 
 @pytest.mark.parametrize("page", RUN, ids=lambda page: page.stem)
@@ -301,7 +307,7 @@ class TestLabels:
         page = (ROOT / "README.md").read_text(encoding="utf-8")
         rows = "".join(f"| {label} | {meaning} |\n" for label, meaning in MEANINGS.items())
         assert f"| label | meaning |\n|---|---|\n{rows}\n" in page
-        assert list(MEANINGS) == list(label_schema.LABELS)
+        assert list(MEANINGS) == list(LABELS)
 
     def test_the_table_of_the_first_screen_is_of_the_default_run_and_adds_up(self):
         table = (

@@ -52,8 +52,9 @@ def potentials(
     Examples
     --------
     >>> import numpy as np, vacuagym
-    >>> for n, (keys, V) in vacuagym.potentials(["fth6d:0", "fth6d:1"]).items():  # doctest: +SKIP
+    >>> for n, (keys, V) in vacuagym.potentials(["fth6d:0", "fth6d:1"]).items():
     ...     print(n, len(keys), V.value(np.zeros((len(keys), n))).shape)
+    2 2 (2,)
     """
     if draw is not None and draw < 0:
         raise ValueError(f"draw = {draw}: draws are numbered from 0")
