@@ -42,7 +42,7 @@ Ints = NDArray[np.int64]
 # Bases times geometries examined at once: bounds the temporaries to a few megabytes.
 _CHUNK_BASES = 1 << 18
 # A 4 x 4 determinant of columns bounded by a, h, h, h has partial sums of at most 24 a h^3. The
-# limit leaves a factor of 2 below 2^63, far more than the rounding of the bound in double precision.
+# limit leaves a factor of 2 below 2^63, far more than the rounding of the bound itself.
 _LARGEST_DETERMINANT = 2.0**62
 # Ratios of 64-bit integers agree in double precision to 1e-15: closer pairs are compared exactly.
 _CLOSE = 1e-12
@@ -122,7 +122,10 @@ def find_candidates(points: Ints, coxeter: Ints) -> Candidates:
         for i in range(0, len(points), step)
     ]
     return Candidates(
-        *(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(parts[0]))
+        *(
+            np.concatenate([getattr(part, field.name) for part in parts])
+            for field in fields(parts[0])
+        )
     )
 
 
@@ -143,7 +146,7 @@ def independent(points: Ints) -> NDArray[np.bool_]:
 
 
 def _minors(a: Ints, b: Ints) -> Ints:
-    """Return the six 2 x 2 minors of the vectors `a` and `b`, (..., 4), in the order of `_PAIRS`."""
+    """Return the six 2 x 2 minors of vectors `a` and `b`, (..., 4), in the order of `_PAIRS`."""
     first, second = a[..., _PAIRS[0]], a[..., _PAIRS[1]]
     return first * b[..., _PAIRS[1]] - second * b[..., _PAIRS[0]]
 
@@ -207,15 +210,16 @@ def _chunk_candidates(points: Ints, coxeter: Ints, k: int) -> Candidates:
     owner, solution = owner[kept], solution[kept]
     nonnegative = np.asarray((solution[:, :k] >= 0).all(axis=1))
     positive = np.asarray((solution[:, :k] > 0).all(axis=1))
-    counts = [
+    num_candidates, num_positive, num_marginal = (
         np.bincount(owner[chosen], minlength=len(points))
         for chosen in (slice(None), positive, nonnegative & ~positive)
-    ]
+    )
     kept, owner = kept[positive], owner[positive]
     vertices = _Vertices.reduced(
         owner, order[owner[:, None], basis[kept]], solution[positive], np.abs(determinant[kept])
     )
-    return Candidates(*counts, *_first_candidate(vertices, coxeter))
+    tight, numerators, scale = _first_candidate(vertices, coxeter)
+    return Candidates(num_candidates, num_positive, num_marginal, tight, numerators, scale)
 
 
 def _possible_bases(points: Ints, total: Ints, k: int) -> tuple[Ints, Ints]:
@@ -254,9 +258,7 @@ class _Vertices:
     denominators: Ints
 
     @classmethod
-    def reduced(
-        cls, owner: Ints, basis: Ints, numerators: Ints, denominators: Ints
-    ) -> _Vertices:
+    def reduced(cls, owner: Ints, basis: Ints, numerators: Ints, denominators: Ints) -> _Vertices:
         """Return the vertices in lowest terms; OverflowError if they do not fit into 64 bits."""
         divisor = np.gcd(np.gcd.reduce(numerators, axis=1), denominators)
         numerators, denominators = numerators // divisor[:, None], denominators // divisor
@@ -296,7 +298,7 @@ def _first_candidate(vertices: _Vertices, coxeter: Ints) -> tuple[Ints, Ints, In
 
 
 def _least_ratios(owner: Ints, numerators: Ints, denominators: Ints) -> NDArray[np.bool_]:
-    """Return which of the fractions in lowest terms, (N,), are the least of their owner, exactly."""
+    """Return which of the fractions in lowest terms, (N,), are the least of their owner."""
     ratios = numerators / denominators
     least = np.full(owner.max() + 1, np.inf)
     np.minimum.at(least, owner, ratios)

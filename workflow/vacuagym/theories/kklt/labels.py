@@ -156,7 +156,12 @@ def _checked_sizes(
         if arrays is not None and [len(one) for one in arrays] != sizes.tolist():
             raise ValueError(f"{name}: lengths differ from those of points; pass one entry a point")
     for row, one in enumerate(points):
-        if one.ndim != 2 or one.shape[1] != _DIMENSION or not len(one) or one.dtype.kind not in "iO":
+        if (
+            one.ndim != 2
+            or one.shape[1] != _DIMENSION
+            or not len(one)
+            or one.dtype.kind not in "iO"
+        ):
             raise ValueError(
                 f"points[{row}]: shape {one.shape}, dtype {one.dtype}; "
                 "integers of shape (p, 4) with p > 0 are required"
@@ -253,10 +258,13 @@ class _Table:
             FAILED,
         )
         self.reason[rows[found.num_candidates == 0]] = INCOMPLETE_FAN
-        self.num_candidates[rows], self.num_positive[rows] = found.num_candidates, found.num_positive
+        self.num_candidates[rows], self.num_positive[rows] = (
+            found.num_candidates,
+            found.num_positive,
+        )
         self.tight[rows], self.scale[rows] = found.tight, found.scale
-        for row, numerators in zip(rows[found.scale > 0], found.numerators[found.scale > 0]):
-            self.v[row] = numerators
+        for i in np.flatnonzero(found.scale):
+            self.v[rows[i]] = found.numerators[i]
 
     def labels(self) -> KkltLabels:
         """Return the finished columns."""
