@@ -279,7 +279,9 @@ def _first_candidate(vertices: _Vertices, coxeter: Ints) -> tuple[Ints, Ints, In
         if len(np.unique(vertices.owner)) == len(vertices.owner):
             break
         here = np.where(vertices.basis == point, vertices.numerators, 0).sum(axis=1)
-        vertices = vertices.take(_least_ratios(vertices.owner, here, vertices.denominators))
+        divisor = np.gcd(here, vertices.denominators)
+        least = _least_ratios(vertices.owner, here // divisor, vertices.denominators // divisor)
+        vertices = vertices.take(least)
     owner, scale = vertices.owner, np.zeros(num_geometries, dtype=np.int64)
     numerators = np.zeros((num_geometries, num_points), dtype=np.int64)
     tight = np.full(num_geometries, -1)
@@ -304,7 +306,12 @@ def _least_ratios(owner: Ints, numerators: Ints, denominators: Ints) -> NDArray[
     np.minimum.at(least, owner, ratios)
     least = least[owner]
     near = ratios <= least + _CLOSE * (1.0 + np.abs(least))
-    for one in np.unique(owner[near & (ratios != least)]):
+    # In lowest terms equal fractions are equal pairs; owners with other pairs need exact arithmetic.
+    place = np.zeros(owner.max() + 1, dtype=np.int64)
+    place[owner[near]] = np.flatnonzero(near)
+    other = place[owner]
+    differs = (numerators != numerators[other]) | (denominators != denominators[other])
+    for one in np.unique(owner[near & differs]):
         rows = np.flatnonzero(near & (owner == one))
         exact = [Fraction(int(numerators[row]), int(denominators[row])) for row in rows]
         near[rows] = [value == min(exact) for value in exact]
