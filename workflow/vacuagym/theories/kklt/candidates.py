@@ -306,7 +306,7 @@ def _least_ratios(owner: Ints, numerators: Ints, denominators: Ints) -> NDArray[
     np.minimum.at(least, owner, ratios)
     least = least[owner]
     near = ratios <= least + _CLOSE * (1.0 + np.abs(least))
-    # In lowest terms equal fractions are equal pairs; owners with other pairs need exact arithmetic.
+    # In lowest terms equal fractions are equal pairs. Other pairs need exact arithmetic.
     place = np.zeros(owner.max() + 1, dtype=np.int64)
     place[owner[near]] = np.flatnonzero(near)
     other = place[owner]
