@@ -257,8 +257,8 @@ def test_the_bound_of_64_bits_holds(reach: int, total: int, seed: int) -> None:
     signs = rng.choice([-1, 1], (4, 4)).astype(object)
     rows = signs * np.array([[total], [reach], [reach], [reach]], dtype=object)
     if fits_int64(np.array([float(reach)]), np.array([float(total)]))[0]:
-        narrow = engine._determinants(*rows.astype(np.int64))
-        assert int(narrow) == engine._determinants(*rows)
+        narrow = engine.determinants(*rows.astype(np.int64))
+        assert int(narrow) == engine.determinants(*rows)
     assert 24 * max(reach, total) * reach**3 < 2**63 or not fits_int64(
         np.array([float(reach)]), np.array([float(total)])
     )

@@ -129,6 +129,31 @@ def find_candidates(points: Ints, coxeter: Ints) -> Candidates:
     )
 
 
+def positive_candidates(points: Ints, coxeter: Ints) -> tuple[Ints, Ints]:
+    """Return all positive candidates of one geometry.
+
+    Parameters
+    ----------
+    points : (p, 4) int64 or object
+    coxeter : (p,) int64 or object
+        Dual Coxeter numbers of the rigid divisors, and 0 for the others, at most four.
+
+    Returns
+    -------
+    numerators : (N, p) int64
+        v times the common denominator, in lexicographic order of v.
+    scale : (N,) int64
+        The least common denominators.
+    """
+    kept = _positive_vertices(points[None], coxeter[None], int((coxeter == 0).sum()))[1]
+    volumes = kept.volumes(coxeter[None])
+    order = sorted(
+        range(len(volumes)),
+        key=lambda row: [Fraction(int(x), int(kept.denominators[row])) for x in volumes[row]],
+    )
+    return volumes[order].astype(np.int64), kept.denominators[order]
+
+
 def independent(points: Ints) -> NDArray[np.bool_]:
     """Return whether the k <= 4 integer vectors of each geometry, (G, k, 4), are independent."""
     size = points.shape[1]
@@ -141,8 +166,8 @@ def independent(points: Ints) -> NDArray[np.bool_]:
     if size == 3:
         units = np.eye(4, dtype=np.int64).astype(points.dtype)[None]
         columns = (points[:, i, None, :] for i in range(3))
-        return np.asarray((_determinants(units, *columns) != 0).any(axis=1))
-    return np.asarray(_determinants(*points.transpose(1, 0, 2)) != 0)
+        return np.asarray((determinants(units, *columns) != 0).any(axis=1))
+    return np.asarray(determinants(*points.transpose(1, 0, 2)) != 0)
 
 
 def _minors(a: Ints, b: Ints) -> Ints:
@@ -156,7 +181,7 @@ _PAIRS = np.array([[0, 0, 0, 1, 1, 2], [1, 2, 3, 2, 3, 3]])
 _LAPLACE = np.array([1, -1, 1, 1, -1, 1])
 
 
-def _determinants(a: Ints, b: Ints, c: Ints, d: Ints) -> Ints:
+def determinants(a: Ints, b: Ints, c: Ints, d: Ints) -> Ints:
     """Return the determinants of the vectors `a`, `b`, `c`, `d`, each (..., 4), exactly."""
     return np.asarray((_LAPLACE * _minors(a, b) * _minors(c, d)[..., ::-1]).sum(axis=-1))
 
@@ -189,17 +214,26 @@ def _faces(m: int, size: int) -> NDArray[np.int32]:
 
 def _chunk_candidates(points: Ints, coxeter: Ints, k: int) -> Candidates:
     """Do the work of `find_candidates` for a few geometries."""
+    (num_candidates, num_positive, num_marginal), vertices = _positive_vertices(points, coxeter, k)
+    tight, numerators, scale = _first_candidate(vertices, coxeter)
+    return Candidates(num_candidates, num_positive, num_marginal, tight, numerators, scale)
+
+
+def _positive_vertices(
+    points: Ints, coxeter: Ints, k: int
+) -> tuple[tuple[Ints, Ints, Ints], _Vertices]:
+    """Return the counts of all, positive and marginal candidates, and the positive ones."""
     # From here on the k non-rigid points stand first; `order` leads back to the caller's order.
     order = np.argsort(coxeter != 0, axis=1, kind="stable")
     sorted_points = np.take_along_axis(points, order[:, :, None], axis=1)
     total = (coxeter[:, :, None] * points).sum(axis=1)
     owner, basis = _possible_bases(sorted_points, total, k)
     corners = sorted_points[owner[:, None], basis]
-    determinant = _determinants(*corners.transpose(1, 0, 2))
+    determinant = determinants(*corners.transpose(1, 0, 2))
     solution = np.empty(basis.shape, dtype=points.dtype)
     for i in range(4):
         others = np.delete(corners, i, axis=1).transpose(1, 0, 2)
-        solution[:, i] = (-1) ** (i + 1) * _determinants(total[owner], *others)
+        solution[:, i] = (-1) ** (i + 1) * determinants(total[owner], *others)
     solution = np.where((determinant < 0)[:, None], -solution, solution)
     kept = np.asarray((determinant != 0) & (solution[:, k:] >= 0).all(axis=1))
     # A candidate is known by the rigid points where x > 0: with the non-rigid ones they are
@@ -210,16 +244,16 @@ def _chunk_candidates(points: Ints, coxeter: Ints, k: int) -> Candidates:
     owner, solution = owner[kept], solution[kept]
     nonnegative = np.asarray((solution[:, :k] >= 0).all(axis=1))
     positive = np.asarray((solution[:, :k] > 0).all(axis=1))
-    num_candidates, num_positive, num_marginal = (
-        np.bincount(owner[chosen], minlength=len(points))
-        for chosen in (slice(None), positive, nonnegative & ~positive)
+    counts = (
+        np.bincount(owner, minlength=len(points)),
+        np.bincount(owner[positive], minlength=len(points)),
+        np.bincount(owner[nonnegative & ~positive], minlength=len(points)),
     )
     kept, owner = kept[positive], owner[positive]
     vertices = _Vertices.reduced(
         owner, order[owner[:, None], basis[kept]], solution[positive], np.abs(determinant[kept])
     )
-    tight, numerators, scale = _first_candidate(vertices, coxeter)
-    return Candidates(num_candidates, num_positive, num_marginal, tight, numerators, scale)
+    return counts, vertices
 
 
 def _possible_bases(points: Ints, total: Ints, k: int) -> tuple[Ints, Ints]:
@@ -233,7 +267,7 @@ def _possible_bases(points: Ints, total: Ints, k: int) -> tuple[Ints, Ints]:
         return np.arange(num_geometries), np.tile(fixed, (num_geometries, 1))
     faces = _subsets(num_rigid, 3 - k) + k
     vectors = [points[:, i, None, :] for i in fixed] + [points[:, row] for row in faces.T]
-    values = _determinants(total[:, None, :], *vectors)
+    values = determinants(total[:, None, :], *vectors)
     signs = (values > 0).astype(np.int8) - (values < 0).astype(np.int8)
     place = _faces(num_rigid, 4 - k)
     least = greatest = (-1) ** (k + 1) * signs[:, place[:, 0]]
@@ -271,6 +305,15 @@ class _Vertices:
             self.owner[rows], self.basis[rows], self.numerators[rows], self.denominators[rows]
         )
 
+    def volumes(self, coxeter: Ints) -> Ints:
+        """Return v times the denominators, (N, p), in Python integers; `coxeter` is (G, p)."""
+        volumes: Ints = (
+            coxeter[self.owner].astype(object) * self.denominators.astype(object)[:, None]
+        )
+        there = np.take_along_axis(volumes, self.basis, axis=1) + self.numerators
+        np.put_along_axis(volumes, self.basis, there, axis=1)
+        return volumes
+
 
 def _first_candidate(vertices: _Vertices, coxeter: Ints) -> tuple[Ints, Ints, Ints]:
     """Return `tight`, `numerators` and `scale` of `Candidates` from all positive vertices."""
@@ -286,13 +329,7 @@ def _first_candidate(vertices: _Vertices, coxeter: Ints) -> tuple[Ints, Ints, In
     numerators = np.zeros((num_geometries, num_points), dtype=np.int64)
     tight = np.full(num_geometries, -1)
     scale[owner] = vertices.denominators
-    volumes = coxeter[owner].astype(object) * vertices.denominators.astype(object)[:, None]
-    np.put_along_axis(
-        volumes,
-        vertices.basis,
-        np.take_along_axis(volumes, vertices.basis, axis=1) + vertices.numerators,
-        axis=1,
-    )
+    volumes = vertices.volumes(coxeter)
     numerators[owner] = volumes.astype(np.int64)
     equal = volumes == coxeter[owner] * vertices.denominators.astype(object)[:, None]
     tight[owner] = (equal & (coxeter[owner] != 0)).sum(axis=1)
