@@ -1,18 +1,18 @@
 """Exact supersymmetric points of a geometry, from its leading-log points down to given W0.
 
-The path starts at L = ln(1 / W0) = 1e5, where the leading-log point of `toric_walk` is nearly exact.
-The n terms of a basis S of tight divisors come first, then the other terms are switched on, then L
-falls. On the way the class passes through flops. One path serves all W0.
+The path starts at L = ln(1 / W0) = 1e5, where the leading-log point of `toric_walk` is nearly
+exact. The n terms of a basis S of tight divisors come first. Then the other terms are switched on,
+and then L falls. On the way the class passes through flops. One path serves all W0.
 
 Different bases S of a tie, and different axions, give different branches. The axions theta make all
-sigma_b = exp(i Q_b . theta) real, with sigma_a = -sign(s_a) on S: theta = pi Q_S^-1 (v + 2 k), where
-v_a = [s_a > 0] and k runs through Z^n / Q_S Z^n.
+sigma_b = exp(i Q_b . theta) real, with sigma_a = -sign(s_a) on S. So theta = pi Q_S^-1 (v + 2 k),
+where v_a = [s_a > 0] and k runs through Z^n / Q_S Z^n.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations, product
 
 import numpy as np
@@ -127,7 +127,8 @@ def find_points(
     list of lists of ExactPoint
         One list a branch, with one point for each of `w0s`.
     """
-    found, known = [], []
+    found: list[list[ExactPoint]] = []
+    known: list[Floats] = []
     for basis in _bases(charges, tight):
         any_signs = False
         for signs in _branches(charges, basis, start.t):
@@ -246,8 +247,7 @@ class _Path:
         return None if self._inside_or_next(t) else CONE
 
     def _newton(self, weight: float, t: Floats) -> Floats | None:
-        terms = replace(self.terms, weights=np.full(len(self.terms.charges), weight))
-        return newton(terms, self.chamber.kappa, _FIRST_LOG, t)
+        return newton(self.terms, self.chamber.kappa, _FIRST_LOG, t, weight)
 
     def _scaled(self) -> Floats:
         """Return the leading-log point at a tau_a = L."""

@@ -26,7 +26,8 @@ form has spurious roots, so `plain_residual` must be checked at every solution.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,24 +69,31 @@ class Superpotential:
         The independent rigid divisors S, as rows of `charges`.
     rate : float
         a = 2 pi / c.
-    weights : (m,) float64
-        Factors of the terms. Those outside S may be below 1 while the terms are switched on.
     """
 
     charges: Floats
     signs: Floats
     basis: Ints
     rate: float = TWO_PI
-    weights: Floats = field(default_factory=lambda: np.ones(1))
 
     def in_basis(self, t: Floats) -> Floats:
         """Return s = Q_S^-T t, the coefficients (n,) of the class t in the divisors S."""
-        return np.asarray(np.linalg.solve(self.charges[self.basis].T, t))
+        return np.asarray(self.inverse.T @ t)
 
-    @property
+    @cached_property
     def others(self) -> Ints:
         """The rigid divisors O outside S, as rows of `charges`."""
         return np.setdiff1d(np.arange(len(self.charges)), self.basis)
+
+    @cached_property
+    def inverse(self) -> Floats:
+        """Q_S^-1, (n, n)."""
+        return np.asarray(np.linalg.inv(self.charges[self.basis]))
+
+    @cached_property
+    def mixing(self) -> Floats:
+        """N = Q_O Q_S^-1, (m - n, n)."""
+        return np.asarray(self.charges[self.others] @ self.inverse)
 
 
 @dataclass(frozen=True)
@@ -99,7 +107,7 @@ class Equations:
 
 
 def log_equations(
-    terms: Superpotential, kappa: Floats, log_inverse_w0: float, t: Floats
+    terms: Superpotential, kappa: Floats, log_inverse_w0: float, t: Floats, weight: float = 1.0
 ) -> Equations | None:
     """Return F and its Jacobian in t, or None outside the domain of the logarithms.
 
@@ -112,18 +120,17 @@ def log_equations(
         L = ln(1 / W0).
     t : (n,) float64
         Kaehler class.
+    weight : float
+        A factor of the terms outside S, below 1 while they are switched on.
     """
     contracted, tau, volume = volumes(kappa, t)
     if not volume > 0:
         return None
-    a, own, others = terms.rate, terms.charges[terms.basis], terms.others
-    inverse = np.linalg.inv(own)
+    a, own, other = terms.rate, terms.charges[terms.basis], terms.charges[terms.others]
+    inverse, mixing = terms.inverse, terms.mixing
     s = inverse.T @ t
-    mixing = terms.charges[others] @ inverse
-    other_tau = terms.charges[others] @ tau
-    exponent = np.minimum(log_inverse_w0 - a * other_tau, _LARGEST_EXPONENT)
-    weights = np.broadcast_to(terms.weights, len(terms.charges))[others]
-    dropped = weights * terms.signs[others] * np.exp(exponent)
+    exponent = np.minimum(log_inverse_w0 - a * (other @ tau), _LARGEST_EXPONENT)
+    dropped = weight * terms.signs[terms.others] * np.exp(exponent)
     share = 1.0 - mixing.sum(axis=1)
     half = s / (2.0 * volume)
     denominator = 1.0 + half.sum() / a
@@ -134,7 +141,7 @@ def log_equations(
         return None
     value = a * (own @ tau) + np.log(argument / a) - log_inverse_w0
     # Derivatives by t; that of the volume is tau, and that of tau is `contracted`.
-    d_dropped = -a * dropped[:, None] * (terms.charges[others] @ contracted)
+    d_dropped = -a * dropped[:, None] * (other @ contracted)
     d_half = inverse.T / (2.0 * volume) - np.outer(half, tau) / volume
     d_ratio = (share @ d_dropped - ratio * d_half.sum(axis=0) / a) / denominator
     d_pull = d_half * ratio + np.outer(half, d_ratio) + a * (mixing.T @ d_dropped)
@@ -143,10 +150,10 @@ def log_equations(
 
 
 def newton(
-    terms: Superpotential, kappa: Floats, log_inverse_w0: float, start: Floats
+    terms: Superpotential, kappa: Floats, log_inverse_w0: float, start: Floats, weight: float = 1.0
 ) -> Floats | None:
     """Return a root t (n,) of F by damped Newton steps from `start`, or None."""
-    t, here = start, log_equations(terms, kappa, log_inverse_w0, start)
+    t, here = start, log_equations(terms, kappa, log_inverse_w0, start, weight)
     scale = max(1.0, log_inverse_w0)
     for _ in range(_MAX_STEPS):
         if here is None or not np.isfinite(here.value).all():
@@ -160,7 +167,7 @@ def newton(
             return None
         for halving in range(_MAX_HALVINGS):
             trial = t + 0.5**halving * step
-            there = log_equations(terms, kappa, log_inverse_w0, trial)
+            there = log_equations(terms, kappa, log_inverse_w0, trial, weight)
             if there is not None and there.value @ there.value < here.value @ here.value:
                 break
         else:
@@ -199,7 +206,7 @@ def mass_eigenvalues(
 ) -> Floats:
     """Return the eigenvalues lambda (n,), ascending, that fix the masses at a supersymmetric point.
 
-    The squared masses of saxions and axions are lambda^2 + lambda - 2 and lambda^2 - lambda - 2 in
+    The squared masses of saxions and axions are lambda^2 - lambda - 2 and lambda^2 + lambda - 2 in
     units of m_3/2^2 = W^2 / Vol^2. All directions are minima exactly if all |lambda| > 2; none is
     below the bound -9/4 of P. Breitenlohner and D. Z. Freedman, Annals Phys. 144 (1982) 249.
 
