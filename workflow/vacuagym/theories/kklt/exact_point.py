@@ -71,6 +71,8 @@ class ExactPoint:
         Kaehler class in the basis, Einstein frame, in units of l_s^2.
     kappa : (n, n, n) float64 or None
         Intersection numbers there.
+    curves : (R, n) float64 or None
+        Curves of X there: t has the curve volumes curves @ t.
     min_curve, volume, ratio, residual : float
         The smallest curve of X, Vol, W / W0 and the residual of D W = 0; NaN without a point.
     """
@@ -81,6 +83,7 @@ class ExactPoint:
     terms: Superpotential | None = None
     t: Floats | None = None
     kappa: Floats | None = None
+    curves: Floats | None = None
     min_curve: float = np.nan
     volume: float = np.nan
     ratio: float = np.nan
@@ -331,7 +334,8 @@ class _Path:
         if residual > LARGEST_RESIDUAL:
             return ExactPoint(LOST, SPURIOUS, w0)
         volume = volumes(kappa, t)[2]
-        least = float((self.chamber.rows[self.chamber.relevant] @ t).min())
+        curves = self.chamber.rows[self.chamber.relevant]
+        least = float((curves @ t).min())
         status = VACUUM if least > SMALLEST_CURVE * volume ** (1 / 3) else SINGULAR
         ratio = superpotential_ratio(terms, kappa, log, t)
-        return ExactPoint(status, "", w0, terms, t, kappa, least, volume, ratio, residual)
+        return ExactPoint(status, "", w0, terms, t, kappa, curves, least, volume, ratio, residual)
