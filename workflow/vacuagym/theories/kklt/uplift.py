@@ -30,6 +30,8 @@ THROAT_POWER = 4.0 / 3.0
 # The uplifted vacuum energy in units of |V| of the supersymmetric point.
 UPLIFTED = 0.01
 
+# Points on a flop wall stay there: their curves are 0 up to rounding, relative to t.
+_FLOP_TOLERANCE = 1e-9
 _COMPLEX_STEP = 1e-30  # no subtraction, so no cancellation
 _CONVERGED = 1e-9
 _MAX_NEWTON = 30
@@ -163,7 +165,7 @@ class Uplifted:
     ----------
     outcome : str
         `metastable`: all squared masses are positive. `tachyonic`: some are not. `left_cone`: a
-        curve of X has no positive size there. `fold`: the minimum disappears on the way.
+        curve of X has a negative size there. `fold`: the minimum disappears on the way.
     t : (n,) float64
         The last class found.
     uplift : float
@@ -216,7 +218,7 @@ def lift(
         else:
             step *= 0.5
     size = _uplift(potential, t, energy * depth, power)
-    if (curves @ t <= 0).any():
+    if (curves @ t < -_FLOP_TOLERANCE * np.abs(t).max()).any():
         return Uplifted(LEFT_CONE, t, size, energy)
     masses = spectrum(potential, t, size, power)
     stable = min(masses.saxions[0], masses.axions[0]) > 0
