@@ -84,11 +84,11 @@ def solved(name: str) -> tuple[Superpotential, np.ndarray, np.ndarray]:
 
 
 def many_terms(seed: int) -> tuple[Superpotential, np.ndarray, np.ndarray]:
-    """Three moduli and five terms; t is no solution."""
+    """Three moduli and five terms; t is no solution but in the domain of the logarithms."""
     rng = np.random.default_rng(seed)
     charges = np.vstack([np.eye(3), [[1, 1, 0], [0, 1, 1]]])
     kappa = symmetric(3, ONE_TERM_EACH["82 12 13 17 19 21"][0])
-    signs = rng.choice([-1.0, 1.0], 5)
+    signs = np.concatenate([-np.ones(3), rng.choice([-1.0, 1.0], 2)])
     t = np.array([0.72, 2.47, 2.3]) * rng.uniform(0.97, 1.03, 3)
     return Superpotential(charges, signs, np.arange(3)), kappa, t
 
@@ -100,10 +100,10 @@ def test_one_modulus_is_the_published_model() -> None:
     assert t is not None
     assert volumes(kappa, t)[1][0] == pytest.approx(113.589124073558, abs=1e-11)
     potential = Potential(terms, kappa, LOG)
-    assert potential.value(t) * W0**2 == pytest.approx(-1.99657689577e-15, rel=1e-11)
+    assert potential.value(t) * W0**2 == pytest.approx(-1.99657689577e-15, rel=1e-11, abs=0)
     # V'' of sigma: the chain rule with d sigma = kappa t dt at a critical point.
     second = potential.hessian(t)[0, 0] / (t[0] / 36) ** 2 * W0**2
-    assert second == pytest.approx(4.90296168e-17, rel=1e-8)
+    assert second == pytest.approx(4.90296168e-17, rel=1e-8, abs=0)
 
 
 def test_uplift_of_one_modulus_is_the_published_model() -> None:
@@ -115,15 +115,17 @@ def test_uplift_of_one_modulus_is_the_published_model() -> None:
     none = np.zeros((0, 1))
     found = lift(potential, t, none, energy=1.7665292e-17 / depth, power=2.0)
     assert found.outcome == METASTABLE
-    assert found.uplift * W0**2 / 8 == pytest.approx(3e-9, rel=1e-7)
+    assert found.uplift * W0**2 / 8 == pytest.approx(3e-9, rel=1e-7, abs=0)
     assert volumes(kappa, found.t)[1][0] == pytest.approx(114.894186092, abs=1e-7)
     masses = spectrum(potential, found.t, found.uplift, 2.0)
     # V'' = 3.29234e-17 for the canonical field with kinetic term 3 (d sigma)^2 / (4 sigma^2).
     sigma = 114.894186092
-    assert masses.saxions[0] * W0**2 == pytest.approx(3.29234e-17 * 2 * sigma**2 / 3, rel=1e-5)
+    assert masses.saxions[0] * W0**2 == pytest.approx(
+        3.29234e-17 * 2 * sigma**2 / 3, rel=1e-5, abs=0
+    )
     beyond = lift(potential, t, none, energy=10.0, power=2.0)
     assert beyond.outcome == FOLD
-    assert beyond.uplift * W0**2 / 8 == pytest.approx(7.8612435e-9, rel=1e-3)
+    assert beyond.uplift * W0**2 / 8 == pytest.approx(7.8612435e-9, rel=1e-3, abs=0)
 
 
 @pytest.mark.parametrize("name", ONE_TERM_EACH)
@@ -131,10 +133,10 @@ def test_one_term_for_each_modulus(name: str) -> None:
     _, _, expected, volume, energy = ONE_TERM_EACH[name]
     terms, kappa, t = solved(name)
     np.testing.assert_allclose(t, expected, rtol=3e-12)
-    assert volumes(kappa, t)[2] == pytest.approx(volume, rel=1e-12)
+    assert volumes(kappa, t)[2] == pytest.approx(volume, rel=1e-12, abs=0)
     mass = W0 * superpotential_ratio(terms, kappa, LOG, t) / volume
-    assert -3 * mass**2 == pytest.approx(energy, rel=1e-12)
-    assert Potential(terms, kappa, LOG).value(t) * W0**2 == pytest.approx(energy, rel=1e-11)
+    assert -3 * mass**2 == pytest.approx(energy, rel=1e-12, abs=0)
+    assert Potential(terms, kappa, LOG).value(t) * W0**2 == pytest.approx(energy, rel=1e-11, abs=0)
     assert plain_residual(terms, kappa, LOG, t) < 1e-11
 
 
@@ -153,8 +155,7 @@ def test_plain_conditions_in_many_digits(name: str) -> None:
 def test_the_jacobian_is_the_derivative(seed: int, weight: float) -> None:
     terms, kappa, t = many_terms(seed)
     here = log_equations(terms, kappa, LOG, t, weight)
-    if here is None:
-        pytest.skip("outside the domain of the logarithms")
+    assert here is not None
     for i, step in enumerate(1e-6 * np.eye(3)):
         up = log_equations(terms, kappa, LOG, t + step, weight)
         down = log_equations(terms, kappa, LOG, t - step, weight)
@@ -183,7 +184,7 @@ def test_potential_off_shell_in_many_digits(seed: int) -> None:
     terms, kappa, t = many_terms(seed)
     model = Model.of(kappa, terms.charges, terms.signs, "1e-4")
     value = Potential(terms, kappa, LOG).value(t) * W0**2
-    assert value == pytest.approx(float(model.potential(t)), rel=1e-12)
+    assert value == pytest.approx(float(model.potential(t)), rel=1e-12, abs=0)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -192,7 +193,7 @@ def test_gradient_and_hessians_are_derivatives(seed: int) -> None:
     potential = Potential(terms, kappa, LOG)
     for i, step in enumerate(1e-6 * np.eye(3)):
         slope = (potential.value(t + step) - potential.value(t - step)) / 2e-6
-        assert potential.gradient(t)[i] == pytest.approx(slope, rel=1e-6)
+        assert potential.gradient(t)[i] == pytest.approx(slope, rel=1e-6, abs=0)
         row = (potential.gradient(t + step) - potential.gradient(t - step)) / 2e-6
         scale = np.abs(potential.hessian(t)).max()
         np.testing.assert_allclose(potential.hessian(t)[i], row, atol=1e-7 * scale)
@@ -218,7 +219,7 @@ def test_axion_hessian_is_the_derivative(seed: int) -> None:
     terms, kappa, t = many_terms(seed)
     expected = Potential(terms, kappa, LOG).axion_hessian(t)
     assert value_with_axions(terms, kappa, t, np.zeros(3)) == pytest.approx(
-        Potential(terms, kappa, LOG).value(t), rel=1e-9
+        Potential(terms, kappa, LOG).value(t), rel=1e-9, abs=0
     )
     h = 1e-4
     for i, x in enumerate(h * np.eye(3)):
