@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vacuagym.kklt_check.candidates import candidates, disagreements, label
+from vacuagym.checks.kklt.candidates import candidates, disagreements, label
 from vacuagym.theories.kklt import candidates as engine
 from vacuagym.theories.kklt.candidates import fits_int64
 from vacuagym.theories.kklt.labels import CLASSES, NULL, REASONS, KkltLabels, label_batch
@@ -184,7 +184,7 @@ def test_agrees_with_pivots_in_fractions() -> None:
 def test_the_two_enumerations_of_the_check_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     points, rigid = random_batch(3, 12, (8, 11))
     by_subsets = [candidates(*one) for one in zip(points, rigid, strict=True)]
-    monkeypatch.setattr("vacuagym.kklt_check.candidates._MAX_MODULI_FOR_SUBSETS", 0)
+    monkeypatch.setattr("vacuagym.checks.kklt.candidates._MAX_MODULI_FOR_SUBSETS", 0)
     assert [candidates(*one) for one in zip(points, rigid, strict=True)] == by_subsets
     assert any(found and len(found) > 3 for found in by_subsets)
 

@@ -8,7 +8,7 @@ import pytest
 from kklt_geometries import GEOMETRIES
 from scipy.optimize import minimize
 
-from vacuagym.kklt_check.supersymmetry import Model
+from vacuagym.checks.kklt.supersymmetry import Model
 from vacuagym.theories.kklt.candidates import positive_candidates
 from vacuagym.theories.kklt.chambers import ToricChambers
 from vacuagym.theories.kklt.exact_point import ExactPoint, find_points, real_signs

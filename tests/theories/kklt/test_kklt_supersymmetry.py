@@ -6,7 +6,7 @@ import mpmath as mp
 import numpy as np
 import pytest
 
-from vacuagym.kklt_check.supersymmetry import Model
+from vacuagym.checks.kklt.supersymmetry import Model
 from vacuagym.theories.kklt.supersymmetry import (
     TWO_PI,
     Superpotential,
