@@ -50,7 +50,7 @@ def test_a_second_clone_does_not_run_the_code_of_the_first(small):
         other,
         ignore=shutil.ignore_patterns(".git", ".venv", "results", "logs", ".*_cache", "trees"),
     )
-    potential = other / "workflow/vacuagym/eft/potential.py"
+    potential = other / "workflow/vacuagym/theories/toy/potential.py"
     potential.write_text(potential.read_text(encoding="utf-8") + "\nOTHER = 1\n", encoding="utf-8")
     small.snakemake(target=LABELS)
     before = {

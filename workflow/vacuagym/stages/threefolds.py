@@ -1,0 +1,236 @@
+"""Threefolds: compute the geometry of the rows of one shard of a table of threefolds.
+
+Equal polytopes of a shard are computed once: the canonical form is found first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from vacuagym.config import digest
+from vacuagym.errors import InputError
+from vacuagym.geometry.cicy.topologies import cicy_topologies
+from vacuagym.geometry.polytopes.threefold import Threefold
+from vacuagym.runtime.memory import peak_memory_mb
+from vacuagym.runtime.stall import beat
+from vacuagym.tables.arrow_values import plain_type
+from vacuagym.tables.feature_schema import FeatureColumns
+from vacuagym.tables.feature_table import FeatureTable, Window
+from vacuagym.tables.parquet import write_table
+from vacuagym.tables.plan import Plan
+from vacuagym.tables.threefold_schema import (
+    CICY_SCHEMA,
+    DIVISORS,
+    FULL,
+    IDENTITY,
+    POLYTOPE_SCHEMA,
+)
+
+Source = Literal["weight_systems", "polytopes", "cicy"]
+_BATCH_ROWS = 256
+_MOST_KEPT = 4096  # distinct polytopes whose data are kept for the rows to come
+_FAR = {column.name: None for column in (*DIVISORS, *FULL)}
+
+
+@dataclass(frozen=True)
+class ThreefoldColumns:
+    """Where the geometry stands in a table, and how much of it is computed.
+
+    Attributes
+    ----------
+    source : "weight_systems", "polytopes" or "cicy"
+    content : sequence of str
+        The column of weight systems, vertices or matrices; or the columns of the single weights.
+    side : "weights" or "mirror"
+    divisors, full : int
+        The largest h11 with data of divisors, and with full data. 0: none.
+    hodge : sequence of str
+        For CICYs, the columns of h11 and h21, or none.
+    copied : sequence of str
+        Columns of the table that pass unchanged.
+    """
+
+    source: Source
+    content: Sequence[str]
+    side: Literal["weights", "mirror"] = "weights"
+    divisors: int = 64
+    full: int = 10
+    hodge: Sequence[str] = ()
+    copied: Sequence[str] = ()
+
+
+def threefolds(plan: Plan, first: int, columns: ThreefoldColumns, output: Path) -> None:
+    """Write the geometry of the rows of a shard.
+
+    Parameters
+    ----------
+    plan : Plan
+        The plan of the data set. Its table is the one that was given.
+    first : int
+        The first id of the shard.
+    columns : ThreefoldColumns
+        What is read and what is computed.
+    output : Path
+        The Parquet file to write.
+
+    Raises
+    ------
+    InputError
+        If a row is no threefold; it is named.
+    """
+    planned = plan.shard(first)
+    carried = [*columns.content, *columns.hodge, *columns.copied]
+    known = {"id_ranges": plan.id_ranges, "state": plan.state}
+    table = FeatureTable(**plan.table, **known, carried=carried)
+    schema = CICY_SCHEMA if columns.source == "cicy" else POLYTOPE_SCHEMA
+    copied = table.fields(columns.copied)
+    if taken := sorted({*copied.names} & {*schema.names}):
+        raise InputError(
+            f"{table.path}: column {taken[0]!r} has the name of a computed column; "
+            "rename it in the table, or leave it out of columns"
+        )
+    for field in copied:
+        schema = schema.append(pa.field(field.name, plain_type(field.type)))
+    compute = _cicys if columns.source == "cicy" else _polytopes(columns)
+    metadata = {
+        "dataset": plan.dataset,
+        "first": planned.first,
+        "last": planned.last,
+        "digest": geometry_digest(planned.digest, columns),
+    }
+    within = Window(until=plan.until)
+    with write_table(output, schema, metadata) as writer:
+        for chunk in table.ordered(planned.first, planned.last):
+            rows = within.select(chunk)
+            for start in range(0, len(rows), _BATCH_ROWS):
+                batch = rows.slice(start, _BATCH_ROWS)
+                writer.write(_computed(batch, columns, compute, schema, table.path))
+                done, peak = writer.rows, peak_memory_mb()
+                print(f"{done} of {planned.rows} rows, peak {peak:.0f} MB", flush=True)
+        metadata |= {"rows": writer.rows}
+        if writer.rows != planned.rows:
+            raise table.changed()
+
+
+def geometry_digest(shard: str, columns: ThreefoldColumns) -> str:
+    """Return the digest of the geometry of a shard whose rows have a digest."""
+    return digest(shard, columns.divisors, columns.full, list(columns.hodge), list(columns.copied))
+
+
+Records = Callable[[list[tuple[Any, ...]], list[str]], list[dict[str, Any]]]
+
+
+def _computed(
+    rows: pa.Table, columns: ThreefoldColumns, compute: Records, schema: pa.Schema, path: Path
+) -> pa.Table:
+    """Return rows of the geometry table for rows of the given one."""
+    count = len(columns.content) + len(columns.hodge)
+    names = [FeatureColumns.carried_name(place) for place in range(count + len(columns.copied))]
+    inputs = list(zip(*(rows[name].to_pylist() for name in names[:count]), strict=True))
+    places = [
+        f"{path}: row {_key(row)}, column {', '.join(columns.content)}"
+        for row in rows.select(["namespace", "geometry_id"]).to_pylist()
+    ]
+    records = compute(inputs, places)
+    beat()
+    own = [name for name in schema.names if name not in columns.copied]
+    identity = [column.name for column in IDENTITY]
+    arrays = [
+        rows[name].combine_chunks()
+        if name in identity
+        else pa.array([record[name] for record in records], schema.field(name).type)
+        for name in own
+    ]
+    arrays += [rows[name].combine_chunks() for name in names[count:]]
+    return pa.table(arrays, schema=schema)
+
+
+def _key(row: dict[str, Any]) -> str:
+    namespace, number = row["namespace"], row["geometry_id"]
+    return str(number) if namespace is None else f"{namespace}:{number}"
+
+
+def _polytopes(columns: ThreefoldColumns) -> Records:
+    """Return the function that computes rows of polytopes; it keeps data of distinct ones."""
+    kept: dict[str, dict[str, Any]] = {}
+
+    def record(values: tuple[Any, ...], place: str) -> dict[str, Any]:
+        try:
+            threefold = _threefold(values, columns)
+            light = _light(threefold, columns.side)
+            known = kept.get(threefold.geometry_hash)
+            if known is None:
+                known = _divisors_and_full(threefold, columns)
+                if len(kept) == _MOST_KEPT:
+                    kept.pop(next(iter(kept)))
+                kept[threefold.geometry_hash] = known
+        except ValueError as error:
+            raise InputError(f"{place}: {error}") from error
+        return light | known
+
+    return lambda inputs, places: [
+        record(values, place) for values, place in zip(inputs, places, strict=True)
+    ]
+
+
+def _threefold(values: tuple[Any, ...], columns: ThreefoldColumns) -> Threefold:
+    if any(value is None for value in values):
+        raise ValueError("null; a geometry is needed: drop the row")
+    if columns.source == "polytopes":
+        return Threefold.from_vertices(values[0], columns.side)
+    weights = values[0] if len(columns.content) == 1 else [sum(values), *values]
+    return Threefold.from_weights(weights, columns.side)
+
+
+def _light(threefold: Threefold, side: str) -> dict[str, Any]:
+    names = ("geometry_hash", "h11", "h21", "euler", "favourable")
+    counts = ("num_points_m", "num_vertices_m", "num_points_n", "num_vertices_n")
+    return {name: getattr(threefold, name) for name in (*names, *counts)} | {"side": side}
+
+
+def _divisors_and_full(threefold: Threefold, columns: ThreefoldColumns) -> dict[str, Any]:
+    """Return the data beyond the light ones, as far as the limits on h11 allow."""
+    data: dict[str, Any] = dict(_FAR)
+    if threefold.h11 <= max(columns.divisors, columns.full):
+        names = ("points", "copies", "divisor_h1", "divisor_h2")
+        data |= {name: getattr(threefold, name).tolist() for name in names}
+        data["rigid_span"] = threefold.rigid_span
+    if threefold.h11 <= columns.full:
+        names = ("basis", "charges", "c2", "mori", "kaehler_point", "diagonal_dp")
+        data |= {name: getattr(threefold, name).tolist() for name in names}
+        data["kappa_index"] = threefold.kappa.index.tolist()
+        data["kappa_value"] = threefold.kappa.value.tolist()
+    return data
+
+
+def _cicys(inputs: list[tuple[Any, ...]], places: list[str]) -> list[dict[str, Any]]:
+    matrices = [np.array(values[0], dtype=np.int64) for values in inputs]
+    hodge = [np.array(numbers) for numbers in zip(*(values[1:] for values in inputs), strict=True)]
+    try:
+        found = cicy_topologies(matrices, *hodge)
+    except ValueError as error:
+        raise InputError(f"{places[0]} and the rows after it: {error}") from error
+    return list(_cicy_records(found, hodge))
+
+
+def _cicy_records(found: Any, hodge: list[Any]) -> Iterator[dict[str, Any]]:
+    for row in range(len(found)):
+        own = slice(found.kappa_offsets[row], found.kappa_offsets[row + 1])
+        yield {
+            "geometry_hash": f"{int(found.geometry_hash[row]):016x}",
+            "h11": int(hodge[0][row]) if hodge else None,
+            "h21": int(hodge[1][row]) if hodge else None,
+            "euler": int(found.euler[row]),
+            "num_divisors": int(found.num_divisors[row]),
+            "favourable": None if found.favourable is None else bool(found.favourable[row]),
+            "product": bool(found.product[row]),
+            "c2": found.c2_of(row).tolist(),
+            "kappa_index": found.kappa_index[own].tolist(),
+            "kappa_value": found.kappa_value[own].tolist(),
+        }
