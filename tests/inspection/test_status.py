@@ -28,8 +28,8 @@ def test_before_anything_has_run(two_sources):
     ], "it changes nothing"
 
 
-def test_after_a_run_and_after_a_change(two_sources):
-    two_sources.snakemake()
+def test_after_a_run_and_after_a_change(finished):
+    two_sources = finished
     status = _status(two_sources)
     assert _line(status, "t ")[1:8] == ["3", "3", "0", "0", "0", "0", "240"]
     assert "labels: all done; the table is results/labels.parquet" in status

@@ -706,9 +706,8 @@ def test_a_table_that_is_missing_is_told_of_by_its_own_name(workspace):
     assert "error: data set u: nowhere.parquet: no such file" in run.stdout
 
 
-def test_the_workflow_publishes_last_and_makes_again_what_is_missing(two_sources):
-    two_sources.snakemake()
-    folder = two_sources.folder / "results/dataset"
+def test_the_workflow_publishes_last_and_makes_again_what_is_missing(finished):
+    folder = finished.folder / "results/dataset"
     first = everything(folder)
     assert {name.split("/")[1] for name in first if name.startswith("data/")} == {
         "iid",
@@ -717,13 +716,15 @@ def test_the_workflow_publishes_last_and_makes_again_what_is_missing(two_sources
     (folder / "README.md").unlink()
     torn = next(folder.glob("data/iid/train-*"))
     torn.write_bytes(torn.read_bytes()[:-9])
-    assert "files named in results/dataset/SHA256SUMS are missing" in two_sources.snakemake().stdout
+    assert "files named in results/dataset/SHA256SUMS are missing" in finished.snakemake().stdout
     assert everything(folder) == first
-    assert "nothing to be done" in two_sources.snakemake().stdout.lower()
+    assert "nothing to be done" in finished.snakemake().stdout.lower()
 
 
-def test_the_workflow_publishes_nothing_of_which_a_check_failed(two_sources):
-    done = two_sources.snakemake("--config", "validation={largest_class: 0.01}", check=False)
+def test_the_workflow_publishes_nothing_of_which_a_check_failed(finished):
+    done = finished.snakemake("--config", "validation={largest_class: 0.01}", check=False)
     assert done.returncode == 1
-    assert (two_sources.folder / "results/validation.json").exists()
-    assert not (two_sources.folder / "results/dataset").exists()
+    assert not json.loads((finished.folder / "results/validation.json").read_text())["verdict"][
+        "passed"
+    ]
+    assert not (finished.folder / "results/dataset/SHA256SUMS").exists()
