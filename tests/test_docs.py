@@ -23,7 +23,10 @@ import yaml
 
 from vacuagym.cli.examples import EXAMPLES
 from vacuagym.cli.main import main
-from vacuagym.config import SCHEMA
+from vacuagym.config import datasets
+from vacuagym.config.datasets import SOURCES
+from vacuagym.config.model import Configuration
+from vacuagym.config.written import keys, section_of
 from vacuagym.geometry import SMOOTH_TORIC_BASES
 from vacuagym.inspection import potentials, results
 from vacuagym.orchestration.pipeline import Pipeline
@@ -64,20 +67,14 @@ def tables():
     return script(ROOT / "docs/figures/make_tables.py")
 
 
-def schema_keys(schema, path=""):
-    """Every key that a part of the schema names, however deep, with what the schema says of it."""
-    if isinstance(schema, dict):
-        for name, part in schema.get("properties", {}).items():
-            yield f"{path}{name}", part
-        for word, part in schema.items():
-            if word == "properties":
-                for name, inner in part.items():
-                    yield from schema_keys(inner, f"{path}{name}.")
-            else:
-                yield from schema_keys(part, path)
-    elif isinstance(schema, list):
-        for part in schema:
-            yield from schema_keys(part, path)
+def meanings():
+    """Every key that the model names, however deep, with its meaning."""
+    yield from ((key.path, key.meaning) for key in keys(Configuration))
+    for name, field in Configuration.model_fields.items():
+        section = section_of(field)
+        yield name, field.description if section is None else section.__doc__
+    for source in SOURCES.values():
+        yield from ((key.path, key.meaning) for key in keys(source, "datasets."))
 
 
 def comments(text):
@@ -213,33 +210,30 @@ class TestReference:
 
     def test_every_key_of_the_configuration_has_a_meaning_and_is_on_the_page(self):
         page = (REFERENCE / "configuration.md").read_text(encoding="utf-8")
-        keys = dict(schema_keys(yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))))
+        named = dict(meanings())
         assert {
             "seed",
             "datasets.source",
             "datasets.path",
             "ensemble.mass_shift.tachyonic",
             "memory.batch_mb",
-        } <= set(keys)
-        for key, part in keys.items():
-            assert part.get("description", "").strip(), f"{key} has no description in {SCHEMA.name}"
+        } <= set(named)
+        for key, meaning in meanings():
+            assert (meaning or "").strip(), f"{key} has no description in the model"
             assert (
                 f"`{key.replace('datasets.', 'datasets.NAME.')}`" in page or f"## {key}\n" in page
             )
 
     def test_comments_of_the_configuration_file_begin_the_meanings(self):
-        keys = dict(schema_keys(yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))))
-        sources = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))["properties"]["datasets"][
-            "additionalProperties"
-        ]["oneOf"]
-        keys |= {f"datasets.fth6d.{name}": part for name, part in sources[0]["properties"].items()}
-        keys |= {f"datasets.ks.{name}": part for name, part in sources[1]["properties"].items()}
+        named = dict(meanings())
+        for name, source in (("fth6d", "toric_bases"), ("ks", "table")):
+            named |= {k.path: k.meaning for k in keys(SOURCES[source], f"datasets.{name}.")}
         found = dict(comments((ROOT / "config.yaml").read_text(encoding="utf-8")))
         assert {"seed", "datasets.ks.namespace", "ensemble.gamma", "memory.batch_mb"} <= set(found)
         differ = {
             key: text
             for key, text in found.items()
-            if not keys[key]["description"].startswith(text.rstrip(",").strip())
+            if not named[key].startswith(text.rstrip(",").strip())
         }
         assert differ == {}
 
@@ -358,7 +352,7 @@ class TestLabels:
             ks = loaded.get("datasets", loaded).get("ks") or {}
             assert not ks.get("hodge"), text
             assert "ks" not in loaded.get("split_groups", {}), text
-        for path in (ROOT / "config.yaml", SCHEMA, *PAGES):
+        for path in (ROOT / "config.yaml", Path(datasets.__file__), *PAGES):
             assert not re.search(r"\bks: *\[", path.read_text(encoding="utf-8")), path
         for path in (
             ROOT / "config.yaml",

@@ -1,5 +1,6 @@
-"""Write the pages of this folder from what they describe: the schema, the columns, the command
-line, the declared memory.
+"""Write the pages of this folder from what they describe: the model of the configuration, the
+columns, the command line, the declared memory. Write config.yaml and the defaults of the command
+line from the model too.
 
 python docs/reference/make_reference.py
 """
@@ -7,13 +8,14 @@ python docs/reference/make_reference.py
 import argparse
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
-import yaml
 
 from vacuagym.cli.main import command_line
-from vacuagym.config import SCHEMA
+from vacuagym.config.datasets import SOURCES
+from vacuagym.config.defaults import FILE as DEFAULTS
+from vacuagym.config.model import Configuration
+from vacuagym.config.written import Key, config_file, defaults, keys, paragraphs, section_of
 from vacuagym.runtime.memory import (
     BATCH_MB,
     geometry_table_memory_mb,
@@ -58,92 +60,48 @@ def pages() -> dict[str, str]:
     }
 
 
+def files() -> dict[Path, str]:
+    """The text of each file outside this folder that is written from the model of the
+    configuration.
+    """
+    return {HERE.parents[1] / "config.yaml": config_file(), DEFAULTS: defaults()}
+
+
 def configuration() -> str:
     """Every key of the configuration: values, default, meaning; a table for each section."""
-    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
-    parts = [
-        key_table(
-            {
-                name: part
-                for name, part in schema["properties"].items()
-                if part.get("type") != "object"
-            },
-            schema,
-        )
-    ]
-    for name, part in schema["properties"].items():
-        if part.get("type") == "object":
-            parts += [f"## {name}", sentence(part["description"])]
-            parts += [key_table(below(part, name), schema)] * ("properties" in part)
-            for source in named(part):
-                kind = source["properties"]["source"]
-                parts += [
-                    f"With `source: {kind['const']}`:",
-                    key_table(below(source, f"{name}.NAME"), schema),
-                ]
+    top, parts = [], []
+    known = {key.path: key for key in keys(Configuration)}
+    for name, field in Configuration.model_fields.items():
+        if (section := section_of(field)) is not None:
+            parts += [f"## {name}", *paragraphs(section), key_table(keys(section, f"{name}."))]
+        elif name in known:
+            top.append(known[name])
+        else:
+            parts += [f"## {name}", str(field.description)]
+            for source, entry in SOURCES.items() if name == "datasets" else ():
+                parts += [f"With `source: {source}`:", key_table(keys(entry, f"{name}.NAME."))]
     return page(
         "Configuration",
         "Put what you change into a file of your own and add it with `--configfile`, or change a "
         "single key with `--config seed=7`."
         " Unknown keys and impossible values are refused, by name, before any work starts.",
+        key_table(top),
         *parts,
     )
 
 
-def named(part: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The kinds of entries of a section whose keys are names."""
-    return (
-        part["additionalProperties"].get("oneOf", [])
-        if isinstance(part["additionalProperties"], dict)
-        else []
-    )
-
-
-def below(part: Mapping[str, Any], path: str) -> dict[str, Mapping[str, Any]]:
-    """The keys of a section by their paths, and those of the sections in it."""
-    found = {}
-    for name, inner in part.get("properties", {}).items():
-        found |= {f"{path}.{name}": inner, **below(inner, f"{path}.{name}")}
-    return found
-
-
-def key_table(parts: Mapping[str, Mapping[str, Any]], schema: Mapping[str, Any]) -> str:
+def key_table(described: Iterable[Key]) -> str:
     """Keys with what may stand for them."""
     rows = [
-        [f"`{key}`", values(part, schema), default(part), part["description"]]
-        for key, part in parts.items()
+        [
+            f"`{key.path}`",
+            key.values,
+            f"`{key.default}`" if key.default not in ("", "required") else key.default,
+            key.meaning,
+        ]
+        for key in described
     ]
     return table(("key", "values", "default", "meaning"), rows)
-
-
-def values(part: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
-    """What may stand for a key, in words."""
-    if "$ref" in part:
-        part = schema["$defs"][part["$ref"].rpartition("/")[2]]
-    if "const" in part or "enum" in part:
-        allowed = [part["const"]] if "const" in part else part["enum"]
-        return ", ".join("null" if value is None else str(value) for value in allowed)
-    kinds = part["type"] if isinstance(part["type"], list) else [part["type"]]
-    bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-    limits = "".join(f", {sign} {part[bound]}" for bound, sign in bounds.items() if bound in part)
-    if kinds[0] == "array":
-        of = values(part["items"], schema)
-        pair = "[h11, h21]" if of == "text" else "[low, high]"
-        kind = f"{pair}, each a {of}" if part.get("maxItems") == 2 else f"list of {of}"
-        return kind + " or null" * (kinds[-1] == "null")
-    names = {"object": "section", "string": "text", "integer": "whole number"}
-    return " or ".join(names.get(kind, kind) + (limits if kind != "null" else "") for kind in kinds)
-
-
-def default(part: Mapping[str, Any]) -> str:
-    """The default of a key; sections have those of their keys."""
-    if "const" in part or part.get("type") == "object":
-        return ""
-    return (
-        f"`{yaml.safe_dump(part['default'], default_flow_style=True).splitlines()[0]}`"
-        if "default" in part
-        else "required"
-    )
 
 
 def columns() -> str:
@@ -303,7 +261,9 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def main() -> None:
-    """Write the pages beside this script."""
+    """Write the files, then the pages: the command line reads one of the files."""
+    for path, text in files().items():
+        path.write_text(text, encoding="utf-8")
     for name, text in pages().items():
         (HERE / name).write_text(text, encoding="utf-8")
 

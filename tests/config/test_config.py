@@ -1,4 +1,4 @@
-"""The configuration: one schema for names, types and defaults; whatever is wrong is refused with
+"""The configuration: one model for names, types and defaults; whatever is wrong is refused with
 the key, the value and what may stand.
 """
 
@@ -14,35 +14,25 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vacuagym.cli.main import main
+from vacuagym.cli.main import command_line, main
 from vacuagym.config import (
-    SCHEMA,
     canonical_json,
     checked_config,
     digest,
     load_config,
     physics_sections,
 )
+from vacuagym.config import defaults as mirrored
 from vacuagym.config.file import read_config
+from vacuagym.config.model import Configuration
+from vacuagym.config.types import Section
+from vacuagym.config.written import config_file, defaults, section_of
 from vacuagym.errors import ConfigError
 from vacuagym.runtime.memory import BATCH_MB
 
 ROOT = Path(__file__).parents[2]
 DEFAULTS = checked_config({})
 TABLE = {"source": "table", "path": "features.parquet", "id": "polytope_id"}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def schema_parsed_once():
-    """YAML takes a hundred times as long as the check; the schema's text does not change during
-    these tests.
-    """
-    parse, text = yaml.safe_load, SCHEMA.read_text(encoding="utf-8")
-    schema = parse(text)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(yaml, "safe_load", lambda source: schema if source == text else parse(source))
-        yield
-    assert schema == parse(text), "checking a configuration leaves the schema as it is"
 
 
 def nested(path, value):
@@ -165,7 +155,7 @@ def wrong_values(path, default):
     return wrong if nullable else [None, *wrong]
 
 
-def test_defaults_of_the_schema_are_those_of_the_commented_file():
+def test_defaults_of_the_model_are_those_of_the_commented_file():
     written = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
     assert written == DEFAULTS
     assert load_config(ROOT / "config.yaml") == DEFAULTS
@@ -178,15 +168,48 @@ def test_a_label_job_started_by_hand_works_on_stacks_of_the_same_size():
     assert DEFAULTS["memory"]["batch_mb"] == BATCH_MB
 
 
-def test_every_key_of_the_schema_has_a_default_but_path_and_id_of_a_table():
-    def without_default(schema, path=()):
-        for name, sub in schema.get("properties", {}).items():
-            if "default" not in sub:
-                yield (*path, name)
-            yield from without_default(sub, (*path, name))
+def test_what_is_written_from_the_model_is_on_disk():
+    """config.yaml with its comments, and the defaults that the command line reads."""
+    assert (ROOT / "config.yaml").read_text(encoding="utf-8") == config_file(), "make docs"
+    assert mirrored.FILE.read_text(encoding="utf-8") == defaults(), "make docs"
+    assert all(len(line) <= 100 for line in config_file().splitlines())
 
-    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
-    assert list(without_default(schema)) == []
+
+MIRRORS = {
+    "plan": ("shard_size", "n_limit"),
+    "label": ("memory.batch_mb",),
+    "split": ("seed", *(f"splits.{name}" for name in DEFAULTS["splits"])),
+    "verify": tuple(f"verify.{name}" for name in DEFAULTS["verify"]),
+    "validate": tuple(f"validation.{name}" for name in DEFAULTS["validation"]),
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "key"), [(name, key) for name, keys in MIRRORS.items() for key in keys]
+)
+def test_an_option_that_mirrors_a_setting_has_its_default(command, key):
+    parser = next(a for a in command_line()._actions if a.dest == "stage").choices[command]
+    default = parser.get_default(key.rpartition(".")[2])
+    setting = at(DEFAULTS, key.split("."))
+    assert (default, type(default)) == (setting, type(setting))
+
+
+def test_the_model_cannot_be_changed():
+    for section in (Configuration(), *dict(Configuration()).values()):
+        if isinstance(section, Section):
+            with pytest.raises(ValueError, match="frozen"):
+                setattr(section, next(iter(type(section).model_fields)), None)
+
+
+def test_every_key_of_the_model_has_a_default_but_path_and_id_of_a_table():
+    def without_default(section, path=()):
+        for name, field in section.model_fields.items():
+            if field.is_required():
+                yield (*path, name)
+            if (inner := section_of(field)) is not None:
+                yield from without_default(inner, (*path, name))
+
+    assert list(without_default(Configuration)) == []
     assert checked_config({"datasets": {"ks": TABLE}})["datasets"]["ks"] == {
         **TABLE,
         **DEFAULTS_OF_A_TABLE,

@@ -9,10 +9,11 @@ from functools import cache
 
 import numpy as np
 import pytest
-import yaml
 
 from known_potentials import key_of
-from vacuagym.config import SCHEMA, checked_config, physics_sections
+from vacuagym.config import checked_config, physics_sections
+from vacuagym.config.model import Configuration
+from vacuagym.config.written import keys
 from vacuagym.errors import ConfigError
 from vacuagym.theories.toy.active_set import Outcome
 from vacuagym.theories.toy.classes import FAILED, LABELS, MARGINAL, METHODS, RUNAWAY, STABLE
@@ -33,21 +34,11 @@ def covers(*keys):
     return lambda test: test
 
 
-def keys_of(schema, path):
-    """The keys below ``path`` that hold a value, such as ensemble.mass_shift.generic."""
-    if "properties" not in schema:
-        return [path]
-    return [
-        key
-        for name, below in schema["properties"].items()
-        for key in keys_of(below, f"{path}.{name}")
-    ]
-
-
 KEYS = [
-    key
+    key.path
     for name in SECTIONS
-    for key in keys_of(yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))["properties"][name], name)
+    for key in keys(Configuration.model_fields[name].annotation, f"{name}.")
+    if key.values != "section"
 ]
 
 

@@ -100,6 +100,7 @@ def test_a_job_loads_no_library_that_it_does_not_use(workspace):
         "verify",
     }
     assert not [stage for stage, modules in imported.items() if "jsonschema" in modules]
+    assert not [stage for stage, modules in imported.items() if "pydantic" in modules]
 
 
 def test_a_second_run_does_nothing_and_says_so(finished):

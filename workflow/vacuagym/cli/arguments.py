@@ -7,7 +7,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from vacuagym.config.defaults import default_of, meaning_of
 from vacuagym.errors import ConfigError
 
 Command = Callable[[argparse.Namespace], None]
@@ -46,6 +48,30 @@ def positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is not positive")
     return number
+
+
+def add_setting(
+    parser: argparse.ArgumentParser,
+    key: str,
+    kind: Callable[[str], Any],
+    meaning: str | None = None,
+) -> None:
+    """Add the option that mirrors a setting, with its default and its description.
+
+    Parameters
+    ----------
+    parser : ArgumentParser
+        The subcommand.
+    key : str
+        Path of the setting. The option has the name of its last part.
+    kind : callable
+        The type of the option.
+    meaning : str, optional
+        What the option means here, if the description of the setting does not fit.
+    """
+    name = key.rpartition(".")[2].replace("_", "-")
+    text = f"{meaning or meaning_of(key)} (default: %(default)s)"
+    parser.add_argument(f"--{name}", type=kind, default=default_of(key), help=text)
 
 
 def add_feature_columns(parser: argparse.ArgumentParser) -> None:

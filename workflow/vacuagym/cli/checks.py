@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from vacuagym.cli.arguments import stage
+from vacuagym.cli.arguments import add_setting, stage
 from vacuagym.runtime.memory import hold_to_memory, table_memory_mb
 
 
@@ -28,21 +28,9 @@ def add_verify(stages) -> None:
         default=Path("results/labels.parquet"),
         help="label table (default: %(default)s)",
     )
-    parser.add_argument(
-        "--share",
-        type=float,
-        default=0.001,
-        help="share of the rows to verify (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--least", type=int, default=200, help="verify at least so many rows (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--per-label",
-        type=int,
-        default=10,
-        help="and so many of each label of each data set (default: %(default)s)",
-    )
+    add_setting(parser, "verify.share", float)
+    add_setting(parser, "verify.least", int)
+    add_setting(parser, "verify.per_label", int)
     parser.add_argument(
         "--record-only",
         action="store_true",
@@ -113,24 +101,9 @@ def add_validate(stages) -> None:
         default=Path("results/verification.json"),
         help="figures of vacuagym verify",
     )
-    parser.add_argument(
-        "--largest-class",
-        type=float,
-        default=0.95,
-        help="most that one label may have of a data set (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--failed-share",
-        type=float,
-        default=0.001,
-        help="most rows that may have failed (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--fold-tolerance",
-        type=float,
-        default=0.02,
-        help="of the shares of iid's folds (default: %(default)s)",
-    )
+    add_setting(parser, "validation.largest_class", float)
+    add_setting(parser, "validation.failed_share", float)
+    add_setting(parser, "validation.fold_tolerance", float)
     parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from vacuagym.cli.arguments import positive, stage
+from vacuagym.cli.arguments import add_setting, positive, stage
 from vacuagym.config import physics_sections
 from vacuagym.errors import ConfigError, DamagedFileError
 from vacuagym.runtime.atomic_files import read_json
-from vacuagym.runtime.memory import BATCH_MB, hold_to_memory, table_memory_mb
+from vacuagym.runtime.memory import hold_to_memory, table_memory_mb
 
 
 def add_label(stages) -> None:
@@ -52,12 +52,7 @@ def add_label(stages) -> None:
         default="by hand",
         help="fingerprint of settings and code, kept in the file's metadata",
     )
-    parser.add_argument(
-        "--batch-mb",
-        type=positive,
-        default=BATCH_MB,
-        help="working memory of a stack of systems (default: %(default)s)",
-    )
+    add_setting(parser, "memory.batch_mb", positive)
     parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from vacuagym.cli.arguments import add_feature_columns, hodge_columns, stage
+from vacuagym.cli.arguments import add_feature_columns, add_setting, hodge_columns, stage
 from vacuagym.runtime.memory import hold_to_memory, table_memory_mb
 
 
@@ -86,36 +86,11 @@ def add_split(stages) -> None:
         default=[],
         help="feature files of all data sets (vacuagym features)",
     )
-    parser.add_argument(
-        "--seed",
-        type=int,
-        default=42,
-        help="key of the hash that assigns folds (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--train",
-        type=float,
-        default=0.70,
-        help="share of the training fold (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--validation",
-        type=float,
-        default=0.15,
-        help="share of the validation fold (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--complexity-share",
-        type=float,
-        default=0.30,
-        help="share of ood_complexity's test fold (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--hodge-share",
-        type=float,
-        default=0.30,
-        help="share of ood_hodge's test fold (default: %(default)s)",
-    )
+    add_setting(parser, "seed", int, "key of the hash that assigns folds")
+    add_setting(parser, "splits.train", float)
+    add_setting(parser, "splits.validation", float)
+    add_setting(parser, "splits.complexity_share", float)
+    add_setting(parser, "splits.hodge_share", float)
     parser.add_argument(
         "--index",
         type=Path,

@@ -6,7 +6,8 @@ import argparse
 import json
 from pathlib import Path
 
-from vacuagym.cli.arguments import add_feature_columns, hodge_columns, positive, stage
+from vacuagym.cli.arguments import add_feature_columns, add_setting, hodge_columns, positive, stage
+from vacuagym.config.defaults import default_of
 from vacuagym.runtime.memory import hold_to_memory, table_memory_mb
 
 _BESIDE = '["DATASET", "TABLE", "COLUMN"] or, of the toric bases, ["DATASET", null, "COLUMN"]'
@@ -62,13 +63,12 @@ def add_plan(stages) -> None:
     parser.add_argument("--moduli", help="column of moduli counts; may hold nulls")
     add_feature_columns(parser)
     _add_beside(parser)
-    parser.add_argument(
-        "--shard-size", type=positive, default=10_000, help="ids per shard (default: %(default)s)"
-    )
+    add_setting(parser, "shard_size", positive)
     parser.add_argument(
         "--n-limit",
         type=positive,
-        help="take the rows with the lowest ids only, so many (default: all)",
+        default=default_of("n_limit"),
+        help="number of rows to take, those with the lowest ids (default: all)",
     )
     parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
 

@@ -34,9 +34,9 @@ class ToricBases(Section):
 class Table(Section):
     """A Parquet table of the user as a data set."""
 
-    source: Literal["table"] = Field(description="a Parquet table of the user")
+    source: Literal["table"] = Field(description="a Parquet table of the user", examples=["table"])
     path: Text = Field(
-        description="path of the table, relative to the folder in which snakemake runs",
+        description="path of the Parquet file, relative to the folder of the run",
         examples=["data/ks_features.parquet"],
     )
     id: Text = Field(description="integer column that names a geometry", examples=["polytope_id"])
@@ -47,18 +47,17 @@ class Table(Section):
     )
     moduli: Text | None = Field(
         default=None,
-        description="optional: column of moduli counts; it may hold nulls or be absent from the "
-        "file",
+        description="optional: column of moduli counts; it may hold nulls or be absent",
         examples=["h21"],
     )
     hodge: Annotated[Names, Field(min_length=2, max_length=2)] | None = Field(
         default=None,
-        description="optional: columns of the Hodge numbers h11 and h21, for the split ood_hodge; "
-        "the public ks table has none",
+        description="optional: columns of the Hodge numbers, for the split ood_hodge; the public "
+        "ks table holds none",
     )
     columns: Names = Field(
         default=[],
-        description="optional: columns of the table that go into results/dataset beside the labels",
+        description="optional: columns that go into results/dataset beside labels",
         examples=[["raw_line"]],
     )
 

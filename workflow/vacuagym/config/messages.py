@@ -25,10 +25,10 @@ _TYPES = {
     "model_attributes_type": "object",
 }
 _BOUNDS = {
-    "greater_than": "less than or equal to the minimum of {gt:g}",
-    "greater_than_equal": "less than the minimum of {ge:g}",
-    "less_than": "greater than or equal to the maximum of {lt:g}",
-    "less_than_equal": "greater than the maximum of {le}",
+    "greater_than": "less than or equal to the minimum",
+    "greater_than_equal": "less than the minimum",
+    "less_than": "greater than or equal to the maximum",
+    "less_than_equal": "greater than the maximum",
 }
 _KEY = "[key]"  # pydantic's mark of an error in the key of a mapping
 
@@ -74,8 +74,10 @@ def problems(refused: ValidationError | RecursionError) -> list[Problem]:
     unknown: dict[tuple[int | str, ...], list[str]] = defaultdict(list)
     for error in refused.errors(include_url=False):
         place = error["loc"]
-        if error["type"] in ("extra_forbidden", "invalid_key"):
+        if error["type"] == "extra_forbidden":
             unknown[place[:-1]].append(str(place[-1]))
+        elif error["type"] == "invalid_key":  # the key is no text
+            unknown[place[:-1]].append(str(error["input"]))
         elif error["type"] == "missing":
             found.append(Problem(_keys(place[:-1]), f"{place[-1]!r} is a required property"))
         elif place[-1:] == (_KEY,):
@@ -135,7 +137,9 @@ def _about_value(error: ErrorDetails) -> Problem:
             null = " or null" if type(None) in get_args(_annotation(error["loc"])) else ""
             text = f"found {found}; a value of type {_TYPES[kind]}{null} is needed"
         case kind if kind in _BOUNDS:
-            text = f"{found} is {_BOUNDS[kind].format_map(context)}"
+            (bound,) = context.values()
+            shown = f"{bound:g}" if isinstance(bound, float) else bound
+            text = f"{found} is {_BOUNDS[kind]} of {shown}"
         case _:
             text = f"found {found}; {_cut(error['msg'])}"
     return Problem(keys, text)

@@ -41,8 +41,7 @@ class Moduli(Section):
 
     map: Literal["direct_cap", "sqrt_cap", "log_cap"] = Field(
         default="direct_cap",
-        description="function f: direct_cap (identity), sqrt_cap (round √x) or log_cap (round "
-        "5·ln(1+x))",
+        description="function f: direct_cap (x), sqrt_cap (round √x), log_cap (round 5·ln(1+x))",
     )
     min: Whole = Field(default=2, ge=1, description="smallest n; at most moduli.max")
     max: Whole = Field(
@@ -73,7 +72,7 @@ class Regimes(Section):
     )
     runaway: NonNegative = Field(
         default=0.25,
-        description="weight of the regime with a negative quartic term and a strong tilt",
+        description="weight of the regime with a negative quartic and a strong tilt",
     )
 
     @model_validator(mode="after")
@@ -102,7 +101,8 @@ class Ensemble(Section):
     A pair [low, high] is the range of a uniform distribution.
 
     V(φ) = φᵀKφ + b·φ − A exp(−a S) + D (1 + |φ|²)^(−p) + γ Σφᵢ⁴
-    with K = diag(M²) + Λ + m·1 and S = Σ sqrt(φᵢ² + δ²).
+
+    Here K = diag(M²) + Λ + m·1 and S = Σ sqrt(φᵢ² + δ²).
     """
 
     regimes: Regimes = Regimes()
@@ -178,13 +178,12 @@ class Splits(Section):
     )
     complexity_share: InnerShare = Field(
         default=0.30,
-        description="share of the test fold of ood_complexity: the geometries with the largest "
-        "moduli counts, before the clamp",
+        description="share of the test fold of ood_complexity: the geometries of largest moduli "
+        "count, before the clamp",
     )
     hodge_share: InnerShare = Field(
         default=0.30,
-        description="share of the test fold of ood_hodge: the geometries with the largest "
-        "h11 + h21",
+        description="share of the test fold of ood_hodge: the geometries of largest h11 + h21",
     )
 
     @model_validator(mode="after")
@@ -269,8 +268,8 @@ class Configuration(Section):
         default=10_000,
         ge=1,
         le=_MOST_ROWS,
-        description="number of ids per shard; one job labels one shard, and a crash loses no more "
-        "than the shards at work",
+        description="number of ids in a shard, which one job labels; a crash loses unfinished "
+        "shards",
     )
     datasets: DataSets = Field(
         default={"fth6d": ToricBases(source="toric_bases")},
