@@ -1,7 +1,7 @@
 # make run    set everything up, then run the default configuration
 # make test   set everything up, then lint and run the whole test suite
 # make bench  measure: the search beside SciPy and its floor, growth with rows and with shards (about 5 minutes)
-# make docs   write docs/reference from the schema, the columns and the command line
+# make docs   write docs/reference, config.yaml and the defaults of options from the configuration model, the columns and the command line
 # make setup  only the environment in .venv, from the lock file (make test adds what it needs from another)
 # make lock   pin new versions (needs uv); commit both lock files and envs/vacuagym.yaml with it
 

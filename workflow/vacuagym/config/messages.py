@@ -79,7 +79,7 @@ def problems(refused: ValidationError | RecursionError) -> list[Problem]:
         elif error["type"] == "invalid_key":  # the key is no text
             unknown[place[:-1]].append(str(error["input"]))
         elif error["type"] == "missing":
-            found.append(Problem(_keys(place[:-1]), f"{place[-1]!r} is a required property"))
+            found.append(Problem(_keys(place[:-1]), _missing(str(place[-1]))))
         elif place[-1:] == (_KEY,):
             found.append(Problem(_keys(place[:-2]), _about_name(error)))
         else:
@@ -112,7 +112,7 @@ def _about_value(error: ErrorDetails) -> Problem:
         case "broken":
             text = _cut(error["msg"], 2 * _MOST_SHOWN)
         case "union_tag_not_found":
-            text = "'source' is a required property"
+            text = _missing("source")
         case "union_tag_invalid":
             keys, found = (*keys, "source"), _cut(repr(value["source"]))
             text = f"found {found}; allowed: {_listed(context['expected_tags'])}"
@@ -161,6 +161,10 @@ def _annotation(place: tuple[int | str, ...]) -> Any:
         fields = getattr(found, "model_fields", {})
         found = fields[step].annotation if step in fields else None
     return found
+
+
+def _missing(key: str) -> str:
+    return f"{key!r} is missing; it is required; add it"
 
 
 def _listed(expected: str) -> str:

@@ -133,11 +133,12 @@ def _values(schema: dict[str, Any]) -> str:
         pair = "[h11, h21]" if of == "text" else "[low, high]"
         return f"{pair}, each a {of}" if schema.get("maxItems") == 2 else f"list of {of}"
     limits = (f", {sign} {schema[bound]}" for bound, sign in _BOUNDS.items() if bound in schema)
-    return _KINDS.get(schema["type"], schema["type"]) + "".join(limits)
+    kind = str(schema["type"])
+    return _KINDS.get(kind, kind) + "".join(limits)
 
 
 def _yaml(value: Any) -> str:
-    return yaml.safe_dump(value, default_flow_style=True, width=1000).splitlines()[0]
+    return str(yaml.safe_dump(value, default_flow_style=True, width=1000)).splitlines()[0]
 
 
 def defaults() -> str:
@@ -165,17 +166,17 @@ def config_file() -> str:
     """
     blocks, values = [_comment(_HEAD)], list[_Line]()
     for name, field in Configuration.model_fields.items():
-        section, about = section_of(field), [str(field.description)]
+        section, meaning = section_of(field), str(field.description)
         if section is None and not isinstance(field.default, dict):
-            values.append((f"{name}: {_yaml(field.default)}", *about))
+            values.append((f"{name}: {_yaml(field.default)}", meaning))
             continue
         blocks, values = [*blocks, _aligned(values)], []
         if section is not None:
             body = [*_comment(paragraphs(section)), f"{name}:", *_aligned(list(_lines(section)))]
         elif name == "datasets":
-            body = [*_comment(about), f"{name}:", *_data_sets(field.default)]
+            body = [*_comment([meaning]), f"{name}:", *_data_sets(field.default)]
         else:
-            body = [*_comment(about), f"{name}: {_yaml(field.default)}"]
+            body = [*_comment([meaning]), f"{name}: {_yaml(field.default)}"]
         blocks.append(body)
     return "\n\n".join("\n".join(block) for block in [*blocks, _aligned(values)] if block) + "\n"
 
