@@ -1,6 +1,7 @@
 """Every path of a run, relative to the folder in which Snakemake runs."""
 
 GEOMETRY = "results/geometry/{dataset}.parquet"
+GEOMETRY_SHARD = "results/geometry/{dataset}/{first}-{last}.parquet"
 COLUMNS = "results/columns/{dataset}/{first}-{last}.json"
 SHARD = "results/shards/{dataset}/{first}-{last}.parquet"
 LABELS = "results/labels/{dataset}/{first}-{last}.parquet"

@@ -90,7 +90,8 @@ def command_line() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"vacuagym {__version__}")
     stages = parser.add_subparsers(title="stages", dest="stage", metavar="STAGE", required=True)
     for add in (
-        *(tables.add_geometry, tables.add_plan, tables.add_columns, tables.add_shard),
+        *(tables.add_geometry, tables.add_plan, tables.add_columns),
+        *(tables.add_threefolds, tables.add_threefold_table, tables.add_shard),
         *(labels.add_label, labels.add_merge),
         *(splits.add_features, splits.add_split),
         *(checks.add_verify, checks.add_validate, checks.add_report, checks.add_gate),

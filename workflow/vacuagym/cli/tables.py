@@ -10,6 +10,7 @@ from vacuagym.cli.arguments import add_feature_columns, add_setting, hodge_colum
 from vacuagym.config.defaults import default_of
 from vacuagym.runtime.memory import hold_to_memory, table_memory_mb
 
+_SIDE = "weights: divisors are points of the dual polytope; mirror: of the Newton polytope"
 _BESIDE = '["DATASET", "TABLE", "COLUMN"] or, of the toric bases, ["DATASET", null, "COLUMN"]'
 
 
@@ -49,8 +50,9 @@ def add_plan(stages) -> None:
             options.namespace,
             options.moduli,
             hodge=hodge_columns(options),
+            carried=options.content,
         )
-        columns = options.column, options.group, options.beside
+        columns = options.column, options.group, options.beside, options.origin
         plan(options.dataset, table, options.shard_size, options.n_limit, options.output, *columns)
 
     parser = stage(
@@ -63,6 +65,14 @@ def add_plan(stages) -> None:
     parser.add_argument("--moduli", help="column of moduli counts; may hold nulls")
     add_feature_columns(parser)
     _add_beside(parser)
+    parser.add_argument(
+        "--content",
+        metavar="COLUMN",
+        action="append",
+        default=[],
+        help="column from which the geometry is computed; may be repeated",
+    )
+    parser.add_argument("--origin", help="what the computed geometry depends on besides")
     add_setting(parser, "shard_size", positive)
     parser.add_argument(
         "--n-limit",
@@ -143,11 +153,79 @@ def add_shard(stages) -> None:
         from vacuagym.tables.plan import Plan
 
         hold_to_memory(table_memory_mb(), options.mem_mb)
-        shard(Plan.read(options.plan), options.first, options.output)
+        computed = (options.table, options.moduli) if options.table else None
+        shard(Plan.read(options.plan), options.first, options.output, computed)
 
     parser = stage(stages, "shard", run, "cut the rows of one range of ids out of a feature table")
     parser.add_argument(
         "--plan", type=Path, required=True, help="plan of the data set (vacuagym plan)"
     )
     parser.add_argument("--first", type=int, required=True, help="first id of the shard")
+    parser.add_argument(
+        "--table", type=Path, help="computed geometry of the shard (vacuagym threefolds)"
+    )
+    parser.add_argument("--moduli", help="column of it that counts the moduli")
+    parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
+
+
+def add_threefolds(stages) -> None:
+    """Add ``vacuagym threefolds``."""
+
+    def run(options: argparse.Namespace) -> None:
+        from vacuagym.stages.threefolds import ThreefoldColumns, threefolds
+        from vacuagym.tables.plan import Plan
+
+        hold_to_memory(table_memory_mb(), options.mem_mb)
+        columns = ThreefoldColumns(
+            options.source,
+            options.content,
+            options.side,
+            options.divisors,
+            options.full,
+            hodge_columns(options),
+            options.column,
+        )
+        plan = Plan.read(options.plan)
+        threefolds(plan, options.first, columns, options.fingerprint, options.output)
+
+    parser = stage(
+        stages, "threefolds", run, "compute the geometry of the threefolds of one range of ids"
+    )
+    parser.add_argument(
+        "--plan", type=Path, required=True, help="plan of the data set (vacuagym plan)"
+    )
+    parser.add_argument("--first", type=int, required=True, help="first id of the shard")
+    sources = ("weight_systems", "polytopes", "cicy")
+    parser.add_argument("--source", choices=sources, required=True, help="what the rows are")
+    parser.add_argument(
+        "--content",
+        metavar="COLUMN",
+        action="append",
+        default=[],
+        help="column of weight systems, vertices, matrices or single weights; may be repeated",
+    )
+    parser.add_argument("--side", choices=("weights", "mirror"), default="weights", help=_SIDE)
+    parser.add_argument("--divisors", type=int, default=64, help="largest h11 with divisor data")
+    parser.add_argument("--full", type=int, default=10, help="largest h11 with full data")
+    add_feature_columns(parser)
+    parser.add_argument("--fingerprint", help="fingerprint to write into the output")
+    parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
+
+
+def add_threefold_table(stages) -> None:
+    """Add ``vacuagym threefold-table``."""
+
+    def run(options: argparse.Namespace) -> None:
+        from vacuagym.stages.threefold_table import threefold_table
+        from vacuagym.tables.plan import Plan
+
+        hold_to_memory(table_memory_mb(), options.mem_mb)
+        threefold_table(Plan.read(options.plan), options.shards, options.output)
+
+    text = "put the geometry of all shards of a data set into one table"
+    parser = stage(stages, "threefold-table", run, text)
+    parser.add_argument(
+        "--plan", type=Path, required=True, help="plan of the data set (vacuagym plan)"
+    )
+    parser.add_argument("--shards", type=Path, required=True, help="folder of the shards' files")
     parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")

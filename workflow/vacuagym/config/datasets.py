@@ -6,7 +6,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, Field
 
-from vacuagym.config.types import Distinct, Names, PlainName, Section, Text, broken
+from vacuagym.config.types import Distinct, Names, PlainName, Section, Text, Whole, broken
 
 ToricColumn = Literal[
     "num_nodes", "T", "h11", "h21", "self_intersections", "rays", "ord_f", "ord_g", "num_f", "num_g"
@@ -62,7 +62,86 @@ class Table(Section):
     )
 
 
-DataSet = Annotated[ToricBases | Table, Field(discriminator="source")]
+class Depth(Section):
+    """Largest h11 up to which each level of geometry is computed; 0 switches a level off.
+
+    Light data (Hodge numbers, counts, hash) are computed for all rows.
+    """
+
+    divisors: Whole = Field(
+        default=64, ge=0, le=491, description="largest h11 with points and topology of divisors"
+    )
+    full: Whole = Field(
+        default=10,
+        ge=0,
+        le=491,
+        description="largest h11 with charges, c₂, κ, Mori cone and a Kähler point",
+    )
+
+
+class Threefolds(Section):
+    """A table of the user from which the pipeline computes Calabi–Yau threefolds."""
+
+    path: Text = Field(description="path of the Parquet file, relative to the folder of the run")
+    id: Text = Field(description="integer column that names a geometry")
+    namespace: Text | None = Field(
+        default=None, description="optional: column that, with the id, makes a row unique"
+    )
+    moduli: Text | None = Field(
+        default="h11", description="computed column that counts the moduli, such as h11 or h21"
+    )
+    columns: Names = Field(
+        default=["geometry_hash", "h11", "h21", "euler", "favourable"],
+        description="columns, computed or of the table, that go into results/dataset",
+    )
+    shard_size: Whole | None = Field(
+        default=None,
+        ge=1,
+        le=2**63 - 1,
+        description="number of ids in a shard of this data set; null takes shard_size of the run",
+    )
+
+
+class WeightSystems(Threefolds):
+    """Weight systems as a data set: the threefold of the Newton polytope, or its mirror."""
+
+    source: Literal["weight_systems"] = Field(description="weight systems in a Parquet table")
+    weights: Text | Annotated[Names, Field(min_length=2)] = Field(
+        description='text column of blocks "d w1 … wn", or the integer columns of the weights'
+    )
+    side: Literal["weights", "mirror"] = Field(
+        default="weights",
+        description="weights: divisors are points of the dual of the Newton polytope; mirror: of "
+        "the Newton polytope",
+    )
+    geometry: Depth = Depth()
+
+
+class Polytopes(Threefolds):
+    """Reflexive polytopes as a data set, given by the vertices of the Newton polytope M."""
+
+    source: Literal["polytopes"] = Field(description="reflexive polytopes in a Parquet table")
+    vertices: Text = Field(description="column of vertices: a list of lists of 4 integers")
+    side: Literal["weights", "mirror"] = Field(
+        default="weights",
+        description="weights: divisors are points of the dual of M; mirror: of M",
+    )
+    geometry: Depth = Depth()
+
+
+class Cicys(Threefolds):
+    """Complete intersections in products of projective spaces as a data set."""
+
+    source: Literal["cicy"] = Field(description="configuration matrices in a Parquet table")
+    matrix: Text = Field(description="column of configuration matrices: a list of lists")
+    hodge: Annotated[Names, Field(min_length=2, max_length=2)] | None = Field(
+        default=None, description="optional: columns of the Hodge numbers h11 and h21"
+    )
+
+
+DataSet = Annotated[
+    ToricBases | Table | WeightSystems | Polytopes | Cicys, Field(discriminator="source")
+]
 
 
 def _require_separate(datasets: dict[str, DataSet]) -> dict[str, DataSet]:
@@ -79,4 +158,10 @@ def _require_separate(datasets: dict[str, DataSet]) -> dict[str, DataSet]:
 
 
 DataSets = Annotated[dict[PlainName, DataSet], AfterValidator(_require_separate)]
-SOURCES: dict[str, type[Section]] = {"toric_bases": ToricBases, "table": Table}
+SOURCES: dict[str, type[Section]] = {
+    "toric_bases": ToricBases,
+    "table": Table,
+    "weight_systems": WeightSystems,
+    "polytopes": Polytopes,
+    "cicy": Cicys,
+}

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from vacuagym.errors import ConfigError
 from vacuagym.runtime.atomic_files import write_text
+from vacuagym.tables.feature_schema import FeatureColumns
 from vacuagym.tables.feature_table import FeatureTable
 from vacuagym.tables.plan import MOST_SHARDS
 from vacuagym.tables.shard_digest import ShardDigest
@@ -32,6 +33,7 @@ def plan(
     columns: Sequence[str] = (),
     groups: Sequence[str] = (),
     beside: Sequence[tuple[str, str | None, str]] = (),
+    origin: str | None = None,
 ) -> None:
     """Check every row of ``table`` and write the plan of the data set: its shards, at most
     ``n_limit`` rows in all.
@@ -39,6 +41,9 @@ def plan(
     ``columns`` will go into the data set and ``groups`` into the splits, once there are labels;
     whether they can is known now. Those ``beside`` them are of other data sets, and of types that
     must fit: each is a data set, its table (None: the toric bases) and a name.
+
+    With ``origin``, the geometry is computed from the columns that the table carries. The digest
+    of a shard then covers their values and ``origin``: what else the geometry depends on.
     """
     table.require_columns(columns, groups)
     if columns:
@@ -49,13 +54,14 @@ def plan(
         published_types(dataset, table, columns, beside)
     shards: list[dict] = []
     selected, until = 0, None
-    content = ShardDigest()
+    carried = [FeatureColumns.carried_name(place) for place in range(len(table.carried))]
+    content = ShardDigest(carried, origin)
     for chunk in table.ordered():
         wanted = chunk if n_limit is None else chunk.slice(0, n_limit - selected)
         selected += len(wanted)
         for first, rows in _cut(wanted, shard_size):
             if not shards or shards[-1]["first"] != first:
-                content = ShardDigest()
+                content = ShardDigest(carried, origin)
                 shards.append({"first": first, "last": first + shard_size - 1, "rows": 0})
                 _refuse_too_many(dataset, shards, table, shard_size)
             content.update(rows)
@@ -77,7 +83,7 @@ def plan(
         "selected": selected,
         "until": until if selected < table.rows else None,
         "id_ranges": table.id_ranges,
-        "computed": False,
+        "computed": origin is not None,
         "state": table.state,
         "parts": table.parts(checked, until if selected < table.rows else None) if checked else [],
         "warning": MODULI_ABSENT.format(path=table.path, column=table.moduli)

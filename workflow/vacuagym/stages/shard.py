@@ -6,19 +6,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from vacuagym.errors import DamagedFileError
 from vacuagym.tables.feature_schema import SCHEMA
 from vacuagym.tables.feature_table import FeatureTable, Window
-from vacuagym.tables.parquet import write_table
-from vacuagym.tables.plan import Plan
+from vacuagym.tables.parquet import file_metadata, open_parquet, write_table
+from vacuagym.tables.plan import Plan, Shard
 from vacuagym.tables.shard_digest import ShardDigest
 
 
-def shard(plan: Plan, first: int, output: Path) -> None:
+def shard(
+    plan: Plan, first: int, output: Path, computed: tuple[Path, str | None] | None = None
+) -> None:
     """Write the shard of ``plan`` that begins at ``first``; its rows must still be those that were
     planned.
     """
     planned = plan.shard(first)
-    table = FeatureTable(**plan.table, id_ranges=plan.id_ranges, state=plan.state)
+    table = _table(plan, planned, computed)
     schema = (
         SCHEMA
         if table.namespace is not None
@@ -39,3 +42,16 @@ def shard(plan: Plan, first: int, output: Path) -> None:
         if not planned_rows:
             raise table.changed()
     print(f"{writer.rows} rows")
+
+
+def _table(plan: Plan, planned: Shard, computed: tuple[Path, str | None] | None) -> FeatureTable:
+    """Return the table that holds the rows of a shard: the given one, or computed geometry."""
+    if computed is None:
+        return FeatureTable(**plan.table, id_ranges=plan.id_ranges, state=plan.state)
+    path, moduli = computed
+    if file_metadata(open_parquet(path)).get("digest") != planned.digest:
+        raise DamagedFileError(
+            f"{path}: of other rows, settings or code than planned; remove it", path
+        )
+    namespace = None if plan.table["namespace"] is None else "namespace"
+    return FeatureTable(path, "geometry_id", namespace, moduli)

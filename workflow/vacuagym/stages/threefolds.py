@@ -13,7 +13,6 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from vacuagym.config import digest
 from vacuagym.errors import InputError
 from vacuagym.geometry.cicy.topologies import cicy_topologies
 from vacuagym.geometry.polytopes.threefold import Threefold
@@ -65,7 +64,9 @@ class ThreefoldColumns:
     copied: Sequence[str] = ()
 
 
-def threefolds(plan: Plan, first: int, columns: ThreefoldColumns, output: Path) -> None:
+def threefolds(
+    plan: Plan, first: int, columns: ThreefoldColumns, fingerprint: str | None, output: Path
+) -> None:
     """Write the geometry of the rows of a shard.
 
     Parameters
@@ -76,6 +77,8 @@ def threefolds(plan: Plan, first: int, columns: ThreefoldColumns, output: Path) 
         The first id of the shard.
     columns : ThreefoldColumns
         What is read and what is computed.
+    fingerprint : str or None
+        Fingerprint of settings and code, kept in the file's metadata.
     output : Path
         The Parquet file to write.
 
@@ -102,7 +105,8 @@ def threefolds(plan: Plan, first: int, columns: ThreefoldColumns, output: Path) 
         "dataset": plan.dataset,
         "first": planned.first,
         "last": planned.last,
-        "digest": geometry_digest(planned.digest, columns),
+        "digest": planned.digest,
+        "fingerprint": fingerprint,
     }
     within = Window(until=plan.until)
     with write_table(output, schema, metadata) as writer:
@@ -116,11 +120,6 @@ def threefolds(plan: Plan, first: int, columns: ThreefoldColumns, output: Path) 
         metadata |= {"rows": writer.rows}
         if writer.rows != planned.rows:
             raise table.changed()
-
-
-def geometry_digest(shard: str, columns: ThreefoldColumns) -> str:
-    """Return the digest of the geometry of a shard whose rows have a digest."""
-    return digest(shard, columns.divisors, columns.full, list(columns.hodge), list(columns.copied))
 
 
 Records = Callable[[list[tuple[Any, ...]], list[str]], list[dict[str, Any]]]
