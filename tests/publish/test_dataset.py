@@ -717,7 +717,10 @@ def test_the_workflow_publishes_last_and_makes_again_what_is_missing(two_sources
     (folder / "README.md").unlink()
     torn = next(folder.glob("data/iid/train-*"))
     torn.write_bytes(torn.read_bytes()[:-9])
-    assert "files named in results/dataset/SHA256SUMS are missing" in two_sources.snakemake().stdout
+    assert (
+        "results/dataset/SHA256SUMS: files named in it are missing"
+        in two_sources.snakemake().stdout
+    )
     assert everything(folder) == first
     assert "nothing to be done" in two_sources.snakemake().stdout.lower()
 
