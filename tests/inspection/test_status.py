@@ -37,7 +37,7 @@ def test_after_a_run_and_after_a_change(finished):
     (two_sources.folder / "results/verification.json").unlink()
     status = _status(two_sources)
     assert "missing: results/verification.json" in status
-    assert "next: snakemake --cores 2 --resources mem_mb=12000 does what is missing" in status
+    assert "next: snakemake --cores 2 --resources mem_mb=12000 computes what is missing" in status
     (two_sources.folder / "results/labels/t/0-49.parquet").unlink()
     assert _line(_status(two_sources), "t ")[1:5] == ["3", "2", "0", "1"]
     two_sources.snakemake("--config", "seed=7", "--until", "shard")
@@ -54,7 +54,7 @@ def test_a_power_cut_may_have_torn_the_plan_and_the_settings(two_sources):
         assert "t                not planned yet" in _status(two_sources)
     assert "Job stats" in two_sources.snakemake("--dry-run").stdout
     (two_sources.folder / "results/configuration.json").write_bytes(b'{"datasets": ')
-    assert "results/configuration.json is not whole" in _status(two_sources)
+    assert "results/configuration.json: the file is torn" in _status(two_sources)
 
 
 def test_a_failed_shard_is_named(two_sources):

@@ -450,7 +450,7 @@ def test_a_table_of_the_same_size_and_another_time_is_planned_anew(folder, monke
     path = stored(folder, [(1, None, 3)])
     made = []
 
-    def make(output, dataset, table, shard_size, n_limit):
+    def make(output, dataset, table, *, shard_size, n_limit):
         made.append((dataset, shard_size, n_limit))
         plan(
             dataset,

@@ -94,11 +94,11 @@ class TestFilesOfOthers:
     def test_a_fifo_as_a_table_is_refused(self, small):
         (small.folder / "t.parquet").unlink()
         os.mkfifo(small.folder / "t.parquet")
-        refused(small, 3, "t.parquet: is no regular file")
+        refused(small, 3, "t.parquet: not a regular file")
 
     def test_a_device_as_a_table_is_refused(self, small):
         small.configure({"t": {**ENTRY, "path": "/dev/zero"}})
-        refused(small, 3, "/dev/zero: is no regular file")
+        refused(small, 3, "/dev/zero: not a regular file")
 
     @pytest.mark.parametrize(
         "path",

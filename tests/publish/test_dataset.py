@@ -716,7 +716,8 @@ def test_the_workflow_publishes_last_and_makes_again_what_is_missing(finished):
     (folder / "README.md").unlink()
     torn = next(folder.glob("data/iid/train-*"))
     torn.write_bytes(torn.read_bytes()[:-9])
-    assert "files named in results/dataset/SHA256SUMS are missing" in finished.snakemake().stdout
+    said = finished.snakemake().stdout
+    assert "results/dataset/SHA256SUMS: files named in it are missing" in said
     assert everything(folder) == first
     assert "nothing to be done" in finished.snakemake().stdout.lower()
 

@@ -595,7 +595,9 @@ def test_a_torn_report_is_made_again(passed, keep):
     report = passed.folder / "results/report.html"
     whole = report.read_bytes()
     report.write_bytes(whole[:keep])
-    assert "report.html is not whole; it is removed and made again" in passed.snakemake().stdout
+    assert (
+        "report.html: the file is torn; it is removed and recomputed" in passed.snakemake().stdout
+    )
     assert report.read_bytes() == whole
 
 

@@ -69,7 +69,7 @@ class TestThreads:
 def test_a_job_refuses_to_start_in_less_memory_than_it_needs():
     require_memory(400, 400)
     require_memory(400, None)
-    with pytest.raises(MemoryDeclarationError, match="needs 400 MB and was granted 399 MB"):
+    with pytest.raises(MemoryDeclarationError, match="was granted 399 MB; it needs 400 MB; give"):
         require_memory(400, 399)
 
 
@@ -143,7 +143,7 @@ def test_a_job_that_is_refused_its_memory_says_what_it_needs_what_it_has_and_wha
         "--until", "label", "--set-resources", "label:mem_mb=500", check=False
     )
     assert run.returncode == 1
-    assert "this job needs 674 MB and was granted 500 MB: " in run.stdout, (
+    assert "this job was granted 500 MB; it needs 674 MB; " in run.stdout, (
         "after the batch of 1024 MB the one of 256 MB"
     )
     assert "--set-resources RULE:mem_mb=674, or lower memory.batch_mb" in run.stdout

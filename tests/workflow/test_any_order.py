@@ -2,6 +2,7 @@
 a fresh run.
 """
 
+import fcntl
 import os
 import shutil
 import signal
@@ -226,6 +227,25 @@ def test_label_files_that_no_plan_names_are_removed(workspace):
     workspace.snakemake(target=LABELS)
     assert not stray.exists()
     assert notes.exists()
+
+
+def test_temporary_files_that_no_plan_names_and_no_process_holds_are_removed(workspace):
+    put_table(workspace.folder, "a.parquet", "long")
+    workspace.configure({"a": ENTRIES["a"]})
+    workspace.snakemake(target=LABELS)
+    folders = [workspace.folder / "results" / kind / "a" for kind in ("shards", "labels")]
+    abandoned = [folder / ".0-99.parquet.123.tmp" for folder in folders]
+    held, other = folders[1] / ".0-99.parquet.124.tmp", folders[1] / ".notes.parquet.123.tmp"
+    for path in (*abandoned, held, other):
+        path.write_bytes(b"PAR1")
+    with open(held, "rb") as writer:
+        fcntl.flock(writer, fcntl.LOCK_EX)
+        workspace.snakemake(target=LABELS)
+        assert not any(path.exists() for path in abandoned)
+        assert held.exists(), "its writer lives"
+        assert other.exists(), "not the name of a shard"
+    workspace.snakemake(target=LABELS)
+    assert not held.exists()
 
 
 def test_label_files_beyond_a_limit_are_kept_for_the_whole_table(workspace):

@@ -649,7 +649,7 @@ def test_whatever_file_of_the_results_is_torn_however_the_next_start_removes_it_
             assert "dataset/SHA256SUMS" in told
         else:
             assert set(names) - left == {name}
-            assert f"{path} is not whole" in told
+            assert f"{path}: the file is torn" in told
         path.write_bytes(content)
         sums.write_bytes(checksums)
 
@@ -775,7 +775,7 @@ def test_of_two_starts_in_the_same_instant_one_wins_and_the_other_says_so_or_com
         assert "Traceback" not in words
         assert (
             code == 0
-            or f"another run is at work in {workspace.folder}: pid {other.process.pid} " in words
+            or f"{workspace.folder}: another run is at work here: pid {other.process.pid} " in words
         ), words
     assert "nothing to be done" in assert_run_gives(workspace, finished).lower()
 

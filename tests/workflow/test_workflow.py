@@ -224,7 +224,7 @@ def test_torn_files_are_noticed_at_the_start_and_made_again(finished, torn):
     ]:
         content = (results / name).read_bytes()
         (results / name).write_bytes({"": b"", "cut off": content[:-40]}.get(torn, content[40:]))
-    assert "is not whole; it is removed and made again" in finished.snakemake().stdout
+    assert ": the file is torn; it is removed and recomputed" in finished.snakemake().stdout
     assert {name: (results / name).read_bytes() for name in expected} == expected
     assert "passed" in (results / "verdict.txt").read_text()
 
@@ -373,7 +373,7 @@ def test_a_relative_path_that_leads_nowhere_names_the_folder_that_it_is_relative
 def test_a_machine_too_small_for_one_job_is_told_before_the_start(two_sources):
     run = two_sources.snakemake("--resources", "mem_mb=100", check=False)
     assert run.returncode == 2
-    assert "mem_mb=100 is less than the 400 MB that a single job" in run.stdout
+    assert "mem_mb=100; a single job of this configuration needs 400 MB" in run.stdout
     assert not two_sources.files("**/*.parquet")
 
 
@@ -429,9 +429,7 @@ def test_a_nearly_full_disk_is_told_before_the_start(two_sources, monkeypatch):
         "shutil.disk_usage", lambda path: type("Usage", (), {"free": 999 * 2**20})()
     )
     monkeypatch.chdir(two_sources.folder)
-    with pytest.raises(
-        VacuagymError, match="999 MB are free on this disk, and a run needs 1000 MB"
-    ):
+    with pytest.raises(VacuagymError, match="999 MB are free on this disk; a run needs 1000 MB"):
         Pipeline({}).require_folders()
 
 

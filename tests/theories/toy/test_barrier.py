@@ -43,7 +43,8 @@ def barriers(potential, phi, field_range=FIELD_RANGE):
     """Barrier heights of the vacua ``phi`` (B, n), their spectra taken from the Hessian."""
     phi = np.asarray(phi, float)
     _, vectors = np.linalg.eigh(potential.hessian(phi))
-    return barrier_heights(potential, phi, potential.value(phi), vectors, field_range)
+    value = potential.value(phi)
+    return barrier_heights(potential, phi, value, eigenvectors=vectors, field_range=field_range)
 
 
 def metastable_toys(n: int, count: int):
@@ -291,9 +292,14 @@ def test_a_barrier_has_the_same_bits_in_every_stack(n):
 def test_an_empty_stack_has_no_barriers():
     potential, vacua = metastable_toys(2, 60)
     none = np.array([], int)
-    assert barrier_heights(
-        potential.take(none), vacua[none], np.zeros(0), np.zeros((0, 2, 2)), FIELD_RANGE
-    ).shape == (0,)
+    heights = barrier_heights(
+        potential.take(none),
+        vacua[none],
+        np.zeros(0),
+        eigenvectors=np.zeros((0, 2, 2)),
+        field_range=FIELD_RANGE,
+    )
+    assert heights.shape == (0,)
 
 
 NARROW = {

@@ -31,7 +31,7 @@ def philox_words(counter, key):
 def numbers(ids, draws=0, purpose=Purpose.FLUX, count=4, identity=(42, "a", None)):
     ids = np.atleast_1d(np.asarray(ids, dtype=np.int64))
     keys = np.tile(stream_key(*identity), (len(ids), 1))
-    return uniforms(keys, ids, np.broadcast_to(draws, ids.shape), purpose, count)
+    return uniforms(keys, ids, np.broadcast_to(draws, ids.shape), purpose=purpose, count=count)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_stream_is_numpys_philox_with_key_and_counter_of_its_identity(
     key = stream_key(*identity)
     counter = (draw << 64) + ((id_ % 2**64) << 128) + (int(purpose) << 192) - 1
     raw = np.random.Philox(counter=counter % 2**256, key=key).random_raw(count)
-    ours = uniforms(key[None], np.array([id_]), np.array([draw]), purpose, count)[0]
+    ours = uniforms(key[None], np.array([id_]), np.array([draw]), purpose=purpose, count=count)[0]
     np.testing.assert_allclose(ours, raw * 2.0**-64, rtol=0, atol=2.0**-51)
 
 
@@ -125,10 +125,13 @@ def test_the_first_numbers_do_not_depend_on_how_many_are_asked_for(id_, draw, co
 def test_a_row_alone_equals_the_row_in_a_batch(rows, purpose):
     keys = np.array([stream_key(*identity) for identity, _, _ in rows])
     ids, draws = np.array([row[1] for row in rows]), np.array([row[2] for row in rows])
-    batch = uniforms(keys, ids, draws, purpose, 9)
+    batch = uniforms(keys, ids, draws, purpose=purpose, count=9)
     for i in range(len(rows)):
         np.testing.assert_array_equal(
-            uniforms(keys[i : i + 1], ids[i : i + 1], draws[i : i + 1], purpose, 9)[0], batch[i]
+            uniforms(keys[i : i + 1], ids[i : i + 1], draws[i : i + 1], purpose=purpose, count=9)[
+                0
+            ],
+            batch[i],
         )
 
 

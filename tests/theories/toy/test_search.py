@@ -318,7 +318,9 @@ def test_kklts_uplifted_minimum_is_metastable():
     potential = KKLT(np.array([3e-9]))
     trials = run(potential, [[11.0]], "hybrid")
     vectors = np.ones((1, 1, 1))
-    height = barrier_heights(potential, trials.phi, trials.value, vectors, 50.0)
+    height = barrier_heights(
+        potential, trials.phi, trials.value, eigenvectors=vectors, field_range=50.0
+    )
     assert height[0] / 1e15 == pytest.approx(8.7396195e-16, rel=1e-7)
 
 

@@ -1,1 +1,1 @@
-"""What people ask of a run. Reads only."""
+"""Inspection of a run: status, explanations, potentials, notebooks. It only reads."""

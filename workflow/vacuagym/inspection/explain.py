@@ -1,10 +1,10 @@
-"""Explain: print how a label came about, from the key up, and where a second derivation differs
-from the table.
-"""
+"""Explain a label: print its trials, and compare the table with a second derivation."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,32 +15,47 @@ from vacuagym.inspection.rebuild import Geometry, find_geometry
 from vacuagym.paths import CONFIGURATION
 from vacuagym.runtime.atomic_files import read_json
 from vacuagym.theories.toy.active_set import Outcome
-from vacuagym.theories.toy.classes import LABELS, METHODS
-from vacuagym.theories.toy.ensemble import REGIMES
+from vacuagym.theories.toy.classes import LABELS, METHODS, REGIMES
 from vacuagym.theories.toy.labelling import Physics, SearchedGeometries, search_geometries
 from vacuagym.theories.toy.random_streams import stream_key
 
 
 def explain(key: str, config: Path, labels: Path, precise: bool) -> None:
-    """Print the trials of a geometry, its label, and every difference; :class:`VacuagymError` if
-    the table differs.
+    """Print the trials of a geometry, its label, and a second derivation of the label.
+
+    Parameters
+    ----------
+    key : str
+        Key of the geometry.
+    config : Path
+        The configuration, for geometries without a label.
+    labels : Path
+        The label table.
+    precise : bool
+        Whether to compare with the critical point at 50 digits.
+
+    Raises
+    ------
+    VacuagymError
+        If the table differs from the second derivation. The message names each difference.
     """
     geometry, changes = find_geometry(key, config, labels)
+    row = geometry.row
     for change in changes:
-        print(f"note: {change}; explained is the label")
-    if geometry.row is None:
+        print(f"note: {change}; the label is explained as it was computed")
+    if row is None:
         limit = _limit(config)
         why = (
             ""
             if limit is None
-            else f": the last run had n_limit {limit}, and labels the {limit} lowest ids of a "
-            "data set only"
+            else f"; the last run had n_limit {limit} and labelled only the {limit} lowest ids of "
+            "each data set"
         )
-        print(f"note: {key} has no label yet{why}; this is what it would get")
+        print(f"note: {key} has no label yet{why}; a run would give it this label")
     physics = Physics.from_mapping(geometry.sections)
     streams = (
         stream_key(physics.seed, geometry.dataset, geometry.namespace)[None],
-        np.array([geometry.number]),
+        np.array([geometry.geometry_id]),
     )
     found = search_geometries(physics, geometry.n, *streams)
     print(
@@ -53,33 +68,32 @@ def explain(key: str, config: Path, labels: Path, precise: bool) -> None:
         f"label: {label}, the vacuum of draw {found.sample[0]}, restart "
         f"{found.restart[0, found.sample[0]]}"
     )
-    if geometry.row is None:
+    if row is None:
         return
-    differences = disagreements(geometry.row, geometry.sections)
-    if label != geometry.row["stability"]:
-        differences.insert(
-            0, f"stability: {geometry.row['stability']} in the table, {label} searched again"
-        )
-    if precise and geometry.row["minimization_success"]:
-        differences += _precisely(geometry)
+    differences = disagreements(row, geometry.sections)
+    if label != row["stability"]:
+        differences.insert(0, f"stability: {row['stability']} in the table, {label} in this search")
+    if precise and row["minimization_success"]:
+        differences += _precisely(geometry, row)
     if differences:
         raise VacuagymError(
-            f"{key}: the table differs from its second derivation:\n  " + "\n  ".join(differences)
+            f"{key}: the table differs from a second derivation; both must agree; recompute the "
+            "label, or report the differences:\n  " + "\n  ".join(differences)
         )
     print(
-        "the table agrees: couplings drawn again, critical point polished and spectrum taken by "
-        "other code"
+        "the table agrees with other code: couplings, polished critical point and spectrum are "
+        "the same"
     )
 
 
 def _limit(config: Path) -> int | None:
-    """Return n_limit of the last run in this folder, or of the configuration where nothing has
-    run.
-    """
+    """Return n_limit of the last run in this folder; without a run, that of the configuration."""
+    limit: int | None
     try:
-        return read_json(CONFIGURATION, lambda settings: settings["n_limit"])
+        limit = read_json(CONFIGURATION, lambda settings: settings["n_limit"])
     except (OSError, InputError):
-        return load_config(config)["n_limit"]
+        limit = load_config(config)["n_limit"]
+    return limit
 
 
 def _print_trials(found: SearchedGeometries) -> None:
@@ -105,18 +119,17 @@ def _print_trials(found: SearchedGeometries) -> None:
     print("* the vacuum of its draw")
 
 
-def _precisely(geometry: Geometry) -> list[str]:
-    """Compare the row with the critical point and spectrum at 50 digits."""
+def _precisely(geometry: Geometry, row: Mapping[str, Any]) -> list[str]:
+    """Return the differences between a row and its critical point at 50 digits."""
     import mpmath as mp
 
     from vacuagym.checks.high_precision import polish
 
-    row = geometry.row
     system = redraw(
         geometry.sections,
         geometry.dataset,
         geometry.namespace,
-        geometry.number,
+        geometry.geometry_id,
         geometry.n,
         row["sample_idx"],
     )

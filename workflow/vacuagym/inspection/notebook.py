@@ -1,5 +1,6 @@
-"""What a notebook needs of a run: to start and watch it, and to show its figures. Its memory grows
-neither with output nor with rows.
+"""Start and watch a run in a notebook, and show its figures.
+
+Memory grows neither with the output of the run nor with its rows.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from vacuagym.errors import VacuagymError
 from vacuagym.paths import LABEL_TABLE, VALIDATION
@@ -23,12 +25,10 @@ from vacuagym.runtime.log_tail import last_lines
 from vacuagym.tables.parquet import file_metadata, open_parquet, read_batches
 
 LOG = Path("logs/quickstart.log")
-LINES, SIZE = 80, 64 * 1024  # of the output: most lines and bytes that are shown
-_REFRESH, _PATIENCE = (
-    1.0,
-    30.0,
-)  # seconds between looks at the log; seconds that an interrupted run has to end
-# A run outlives neither a kernel that was restarted nor one that was killed.
+LINES, SIZE = 80, 64 * 1024  # largest number of lines and bytes of the output that are shown
+_REFRESH = 1.0  # seconds between looks at the log
+_PATIENCE = 30.0  # seconds that an interrupted run has to end
+# The run ends with the kernel, even if the kernel is killed.
 _SNAKEMAKE = (
     "import runpy, sys; from vacuagym.runtime.parent_death import die_with; "
     "die_with(int(sys.argv.pop(1)));"
@@ -39,12 +39,26 @@ _SNAKEMAKE = (
 def run_pipeline(
     snakefile: Path, folder: Path, options: Sequence[str], show: Callable[[str], None] | None = None
 ) -> None:
-    """Run Snakemake in a folder, with its output in :data:`LOG` there and the last lines of it on
-    the screen.
+    """Run Snakemake in a folder, and show the last lines of its output.
 
-    ``show`` is given these lines whenever they have changed; by default they stand in the output
-    of the notebook's cell, each time in the place of those before. A run that fails raises
-    :class:`VacuagymError`; an interrupt ends the run and its jobs first.
+    All output goes to :data:`LOG` in the folder. An interrupt ends the run and its jobs first.
+
+    Parameters
+    ----------
+    snakefile : Path
+        The Snakefile.
+    folder : Path
+        The folder of the run.
+    options : sequence of str
+        Options of Snakemake.
+    show : callable, optional
+        Receives the last lines when they have changed. By default they replace the output of the
+        notebook cell.
+
+    Raises
+    ------
+    VacuagymError
+        If the run fails.
     """
     log = folder / LOG
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -58,11 +72,10 @@ def run_pipeline(
         str(snakefile.absolute()),
         *options,
     ]
-    show, shown, code = show or _cell_output(), "", None
-    environment = {
-        **os.environ,
-        "PYTHONUNBUFFERED": "1",
-    }  # what a Snakefile prints comes in its turn
+    code: int | None = None
+    show, shown = show or _cell_output(), ""
+    # Output of a Snakefile appears in its order.
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with open(log, "wb") as output:
         child = subprocess.Popen(
             command,
@@ -77,8 +90,8 @@ def run_pipeline(
         while code is None:
             with suppress(subprocess.TimeoutExpired):
                 code = child.wait(_REFRESH)
-            with open(log, "rb") as output:
-                text = "\n".join(last_lines(output, LINES, SIZE))
+            with open(log, "rb") as written:
+                text = "\n".join(last_lines(written, LINES, SIZE))
             if text != shown:
                 show(text)
             shown = text
@@ -86,13 +99,14 @@ def run_pipeline(
         if code is None:
             _interrupt(child)
     if code:
-        raise VacuagymError(f"the run has failed (exit code {code}); all of its output: {log}")
+        raise VacuagymError(
+            f"{log}: the run has failed (exit code {code}); the end of this file says why; "
+            "correct that, and run the cell again"
+        )
 
 
 def report_figures(folder: Path) -> dict[str, str]:
-    """The figures of the report of a run by their titles, as HTML: the picture, and the sentence
-    that says what to conclude from it.
-    """
+    """Return the figures of the report of a run as HTML, by title: picture and caption."""
     document = read_json(folder / VALIDATION)
     labels = open_parquet(folder / LABEL_TABLE)
     counts = count_rows(read_batches(labels, folder / LABEL_TABLE, COLUMNS))
@@ -109,17 +123,23 @@ def _html(figure: Figure) -> str:
 
 
 def _cell_output() -> Callable[[str], None]:
-    from IPython.display import (
-        display,
-    )  # a notebook has it, the pipeline's own environment need not
+    """Return a function that replaces the output of the current notebook cell."""
+    # A notebook has IPython. The pipeline's own environment may lack it.
+    import IPython.display
 
+    display: Callable[..., Any] = IPython.display.display
     output = display({"text/plain": ""}, raw=True, display_id=True)
-    return lambda text: output.update({"text/plain": text}, raw=True)
+
+    def replace(text: str) -> None:
+        output.update({"text/plain": text}, raw=True)
+
+    return replace
 
 
-def _interrupt(child: subprocess.Popen) -> None:
-    """Tell Snakemake and all of its jobs to end, as Ctrl-C in a terminal does; who is late, or
-    meets a second interrupt, is killed.
+def _interrupt(child: subprocess.Popen[bytes]) -> None:
+    """Interrupt Snakemake and all of its jobs, as Ctrl-C in a terminal does.
+
+    After :data:`_PATIENCE` seconds, or at a second interrupt, they are killed.
     """
     os.killpg(child.pid, signal.SIGINT)
     try:

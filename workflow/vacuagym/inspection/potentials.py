@@ -1,6 +1,4 @@
-"""Many potentials at once: from the keys of a run, or of a downloaded data set, to stacks of
-systems with equal n.
-"""
+"""Rebuild many potentials from keys: stacks of systems with equal n."""
 
 from __future__ import annotations
 
@@ -35,12 +33,15 @@ def potentials(
     folder : str or Path
         The folder of a run, or of a data set that the pipeline has published.
     draw : int, optional
-        The flux draw, 0 or larger. By default the one that decided the label of each geometry.
+        The flux draw, 0 or larger. By default the draw that decided the label of each geometry.
 
-    Returns ------- dict of int to (list of str, ToyPotential) For each number of moduli n the B
-    keys, in their order, and the stack of their potentials: couplings ``K`` (B, n, n), ``b`` (B,
-    n), ``A``, ``a``, ``D``, ``p``, ``gamma`` (B,) and ``delta``, all dimensionless. ``value``,
-    ``gradient`` and ``hessian`` take φ of shape (…, B, n): a point for each system.
+    Returns
+    -------
+    dict of int to (list of str, ToyPotential)
+        For each number of moduli n: the B keys in their order, and the stack of their potentials.
+        The couplings are ``K`` (B, n, n), ``b`` (B, n), ``A``, ``a``, ``D``, ``p``, ``gamma``
+        (B,) and ``delta``, all dimensionless. ``value``, ``gradient`` and ``hessian`` take φ of
+        shape (…, B, n): a point for each system.
 
     Raises
     ------
@@ -57,7 +58,7 @@ def potentials(
     2 2 (2,)
     """
     if draw is not None and draw < 0:
-        raise ValueError(f"draw = {draw}: draws are numbered from 0")
+        raise ValueError(f"draw: {draw}; draws are numbered from 0; give 0 or larger")
     wanted = {key: place for place, key in enumerate(dict.fromkeys(keys))}
     physics, rows = _find(wanted, Path(folder))
     streams = {
@@ -93,24 +94,20 @@ def _find(wanted: Mapping[str, int], folder: Path) -> tuple[Physics, list[dict[s
             rows += batch.filter(pc.is_in(batch.column("key"), value_set=names)).to_pylist()
     if physics is None:
         raise InputError(
-            f"{folder.absolute()}: holds neither {LABEL_TABLE} nor a published data set; name the "
-            "folder of one"
+            f"{folder.absolute()}: holds neither {LABEL_TABLE} nor a published data set; one of "
+            "the two is required; name the folder of a run or of a data set"
         )
-    found = {
-        row["key"]: row for row in rows
-    }  # a split of a data set has every row once, two splits have it twice
+    found = {row["key"]: row for row in rows}
     if missing := [key for key in wanted if key not in found]:
         raise InputError(
-            f"{folder.absolute()}: no label of {', '.join(map(repr, missing[:5]))}; give keys of "
-            "its label table"
+            f"{folder.absolute()}: no label of {', '.join(map(repr, missing[:5]))}; every key must "
+            "have a label; give keys of its label table"
         )
     return Physics.from_mapping(physics), list(found.values())
 
 
 def _label_files(folder: Path) -> Iterator[Path]:
-    """Yield the label table of a run, or the files of the first configuration of a data set that
-    has all rows.
-    """
+    """Yield the label table of a run, or the files of one split of a data set."""
     if (folder / LABEL_TABLE).exists():
         yield folder / LABEL_TABLE
         return

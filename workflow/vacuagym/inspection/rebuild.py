@@ -1,21 +1,22 @@
-"""From a key back to its potential: rebuild it, run its trials again, and say where the table
-differs.
+"""Find a geometry by its key, and rebuild its potential.
 
-Settings come from the metadata of the label table, so that labels are explained by what made them,
-whatever has become of the configuration file since; where the two differ, that is said. Keys
-without labels are rebuilt from the configuration and the table.
+The settings come from the metadata of the label table. So a label is explained by the settings
+that it was computed with, even if the configuration has changed. The changes are returned. A
+geometry without a label is rebuilt from the configuration and its feature table.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from vacuagym.config import digest, load_config, physics_sections
 from vacuagym.errors import ConfigError, InputError
@@ -24,6 +25,7 @@ from vacuagym.paths import GEOMETRY, LABEL_TABLE
 from vacuagym.tables.feature_table import FeatureTable
 from vacuagym.tables.label_schema import SCHEMA
 from vacuagym.tables.parquet import file_metadata, open_parquet, read_batches
+from vacuagym.theories.toy.batched_linalg import Floats
 from vacuagym.theories.toy.ensemble import draw_fluxes
 from vacuagym.theories.toy.labelling import Physics
 from vacuagym.theories.toy.potential import ToyPotential
@@ -32,26 +34,24 @@ from vacuagym.theories.toy.random_streams import stream_key
 
 @dataclass(frozen=True)
 class Geometry:
-    """A geometry found by its key: where it comes from, its number of moduli, the settings, and
-    its label row if it has one.
-    """
+    """A geometry that was found by its key."""
 
     key: str
     dataset: str
     namespace: str | None
-    number: int
-    n: int
-    sections: Mapping[str, Any]
-    row: Mapping[str, Any] | None
+    geometry_id: int
+    n: int  # number of moduli
+    sections: Mapping[str, Any]  # settings of the physics
+    row: Mapping[str, Any] | None  # of the label table
 
     def potential(self, draw: int) -> RebuiltPotential:
-        """The potential of a flux draw, 0 or larger."""
+        """Return the potential of a flux draw, 0 or larger."""
         if draw < 0:
-            raise ValueError(f"draws are numbered from 0, not {draw}")
+            raise ValueError(f"draw: {draw}; draws are numbered from 0; give 0 or larger")
         physics = Physics.from_mapping(self.sections)
         streams = (
             stream_key(physics.seed, self.dataset, self.namespace)[None],
-            np.array([self.number]),
+            np.array([self.geometry_id]),
             np.array([draw]),
         )
         return RebuiltPotential(draw_fluxes(physics.ensemble, self.n, *streams).potential)
@@ -59,41 +59,63 @@ class Geometry:
 
 @dataclass(frozen=True)
 class RebuiltPotential:
-    """The potential of one geometry and draw; ``phi`` is one point (n,) or many (batch, n)."""
+    """The potential of one geometry and draw.
+
+    Its methods take one point (n,) or many points (batch, n), in field units.
+    """
 
     stack: ToyPotential
 
     @property
     def n(self) -> int:
-        """Number of moduli."""
-        return self.stack.b.shape[1]
+        """Return the number of moduli."""
+        return int(self.stack.b.shape[1])
 
-    def value(self, phi: np.ndarray) -> np.ndarray:
-        """V, a number or (batch,)."""
+    def value(self, phi: npt.ArrayLike) -> Floats:
+        """Return V, a number or an array (batch,)."""
         return self._at(self.stack.value, phi)
 
-    def gradient(self, phi: np.ndarray) -> np.ndarray:
-        """∇V, (n,) or (batch, n)."""
+    def gradient(self, phi: npt.ArrayLike) -> Floats:
+        """Return ∇V, shape (n,) or (batch, n)."""
         return self._at(self.stack.gradient, phi)
 
-    def hessian(self, phi: np.ndarray) -> np.ndarray:
-        """∇²V, (n, n) or (batch, n, n)."""
+    def hessian(self, phi: npt.ArrayLike) -> Floats:
+        """Return ∇²V, shape (n, n) or (batch, n, n)."""
         return self._at(self.stack.hessian, phi)
 
-    def _at(self, function, phi: np.ndarray) -> np.ndarray:
-        phi = np.asarray(phi, dtype=float)
-        if phi.ndim not in (1, 2) or phi.shape[-1] != self.n:
+    def _at(self, function: Callable[[Floats], Floats], phi: npt.ArrayLike) -> Floats:
+        points = np.asarray(phi, dtype=np.float64)
+        if points.ndim not in (1, 2) or points.shape[-1] != self.n:
             raise ValueError(
-                f"phi must have the shape ({self.n},) or (batch, {self.n}), not {phi.shape}"
+                f"phi: shape {points.shape}; ({self.n},) or (batch, {self.n}) is required; give "
+                "one point or an array of points"
             )
-        return function(np.atleast_2d(phi))[0] if phi.ndim == 1 else function(phi)
+        at: Floats = function(np.atleast_2d(points))
+        at = at[0] if points.ndim == 1 else at
+        return at
 
 
 def rebuild(key: str, config: str | Path = "config.yaml", draw: int = 0) -> RebuiltPotential:
-    """The potential of a geometry, by its key ("fth6d:123", "ks:w5.ip.gz:123") and flux draw, in
-    the folder of a run.
+    """Return the potential of a geometry in the folder of a run.
 
-    Uses the settings of the labels where the key has one; warns if ``config`` has changed since.
+    If the geometry has a label, the settings are those of the label. A warning names each change
+    of ``config`` since then.
+
+    Parameters
+    ----------
+    key : str
+        Key of the geometry, such as "fth6d:123" or "ks:w5.ip.gz:123".
+    config : str or Path
+        The configuration, for geometries without a label.
+    draw : int
+        The flux draw, 0 or larger.
+
+    Raises
+    ------
+    VacuagymError
+        If there is no such geometry.
+    ValueError
+        If ``draw`` is negative.
     """
     geometry, changes = find_geometry(key, config)
     for change in changes:
@@ -104,34 +126,65 @@ def rebuild(key: str, config: str | Path = "config.yaml", draw: int = 0) -> Rebu
 def find_geometry(
     key: str, config: str | Path, labels: str | Path = LABEL_TABLE
 ) -> tuple[Geometry, list[str]]:
-    """The geometry of a key, and what has changed in the configuration since its label was made."""
-    dataset, namespace, number = parse_key(key)
+    """Return the geometry of a key, and the changes of the settings since its label.
+
+    Parameters
+    ----------
+    key : str
+        Key of the geometry.
+    config : str or Path
+        The configuration, for geometries without a label.
+    labels : str or Path
+        The label table. It may be absent.
+
+    Raises
+    ------
+    ConfigError
+        If the key is malformed, or the configuration has no such data set.
+    InputError
+        If the table of the data set has no such geometry.
+    """
+    dataset, namespace, geometry_id = parse_key(key)
     if Path(labels).exists():
         file = open_parquet(labels)
         about = file_metadata(file)
-        for row in _matching_rows(file, labels, key, number):
+        for row in _matching_rows(file, labels, key, geometry_id):
             geometry = Geometry(
-                key, dataset, namespace, number, row["n_moduli"], about["physics"], row
+                key=key,
+                dataset=dataset,
+                namespace=namespace,
+                geometry_id=geometry_id,
+                n=row["n_moduli"],
+                sections=about["physics"],
+                row=row,
             )
             return geometry, _changes(about, config)
-    settings = load_config(config)
-    return _unlabelled(key, dataset, namespace, number, settings), []
+    return _unlabelled(key, load_config(config)), []
 
 
 def parse_key(key: str) -> tuple[str, str | None, int]:
-    """Data set, namespace and id of a key; a namespace may hold colons, the other two cannot."""
+    """Return the data set, namespace and ``geometry_id`` of a key.
+
+    A namespace may contain colons. The other two cannot.
+    """
     dataset, _, rest = key.partition(":")
-    namespace, second, number = rest.rpartition(":")
+    namespace, second, geometry_id = rest.rpartition(":")
     try:
-        return dataset, namespace if second else None, int(number)
+        return dataset, namespace if second else None, int(geometry_id)
     except ValueError:
         raise ConfigError(
-            f"{key!r} is no key: write DATASET:ID or DATASET:NAMESPACE:ID, such as fth6d:123"
+            f"{key!r}: not a key; DATASET:ID or DATASET:NAMESPACE:ID is required; give a key such "
+            "as fth6d:123"
         ) from None
 
 
-def _matching_rows(file, path: str | Path, key: str, number: int):
-    """Rows of the label table with this key; row groups whose ids leave it out are not read."""
+def _matching_rows(
+    file: pq.ParquetFile, path: str | Path, key: str, geometry_id: int
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows of the label table with a key.
+
+    A row group is read only if its range of ids contains the ``geometry_id``.
+    """
     column = SCHEMA.get_field_index("geometry_id")
     leaves = (
         [
@@ -147,19 +200,20 @@ def _matching_rows(file, path: str | Path, key: str, number: int):
         if (
             statistics is not None
             and statistics.has_min_max
-            and not statistics.min <= number <= statistics.max
+            and not statistics.min <= geometry_id <= statistics.max
         ):
             continue
         for batch in read_batches(file, path, SCHEMA.names, [group]):
             yield from batch.filter(pc.equal(batch.column("key"), key)).to_pylist()
 
 
-def _unlabelled(
-    key: str, dataset: str, namespace: str | None, number: int, settings: Mapping[str, Any]
-) -> Geometry:
+def _unlabelled(key: str, settings: Mapping[str, Any]) -> Geometry:
+    """Return a geometry that has no label, from the feature table of its data set."""
+    dataset, namespace, geometry_id = parse_key(key)
     if dataset not in settings["datasets"]:
         raise ConfigError(
-            f"{key}: no data set {dataset!r}; there are {', '.join(settings['datasets'])}"
+            f"{key}: no data set {dataset!r} in the configuration; it has "
+            f"{', '.join(settings['datasets'])}; give a key of one of them"
         )
     entry = settings["datasets"][dataset]
     if entry["source"] == "toric_bases":
@@ -169,7 +223,7 @@ def _unlabelled(
             "moduli": entry["moduli"],
         }
     table = FeatureTable(entry["path"], entry["id"], entry.get("namespace"), entry.get("moduli"))
-    for chunk in table.ordered(number, number):
+    for chunk in table.ordered(geometry_id, geometry_id):
         for row in chunk.to_pylist():
             if row["namespace"] == namespace:
                 sections = physics_sections(settings)
@@ -177,29 +231,43 @@ def _unlabelled(
                 n = Physics.from_mapping(sections).moduli(
                     np.array([row["moduli"] or 0]), np.array([missing])
                 )
-                return Geometry(key, dataset, namespace, number, int(n[0]), sections, None)
+                return Geometry(
+                    key=key,
+                    dataset=dataset,
+                    namespace=namespace,
+                    geometry_id=geometry_id,
+                    n=int(n[0]),
+                    sections=sections,
+                    row=None,
+                )
     computed = settings["datasets"][dataset]["source"] == "toric_bases" and settings["n_limit"]
     limited = (
-        f"; with n_limit {settings['n_limit']} only the first geometries are computed"
+        f" (with n_limit {settings['n_limit']} only the first geometries are computed)"
         if computed
         else ""
     )
-    raise InputError(f"{entry['path']}: no geometry {key}{limited}")
+    raise InputError(
+        f"{entry['path']}: no geometry {key}{limited}; the key must name a row of this table; "
+        "give another key"
+    )
 
 
 def _changes(made: Mapping[str, Any], config: str | Path) -> list[str]:
-    """What differs between the settings and code in a label table's metadata and those of today."""
+    """Return the changes of settings and code since a label table was written.
+
+    ``made`` is the metadata of the table.
+    """
     code = (
         []
         if made["fingerprint"] == digest(made["physics"], code_fingerprint("label"))
-        else ["the code of the search is another than for the label"]
+        else ["the code of the search has changed since the label"]
     )
     if not Path(config).exists():
         return code
     try:
         settings = load_config(config)
     except ConfigError:
-        return [*code, f"{config} cannot be used as it is now"]
+        return [*code, f"{config} is invalid now"]
     old, new = dict(_leaves(made["physics"])), dict(_leaves(physics_sections(settings)))
     differ = [path for path in old | new if old.get(path) != new.get(path)]
     return [
@@ -211,7 +279,8 @@ def _changes(made: Mapping[str, Any], config: str | Path) -> list[str]:
     ]
 
 
-def _leaves(value: Any, path: str = ""):
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the values of a nested mapping with their dotted paths."""
     if isinstance(value, Mapping):
         for key, item in value.items():
             yield from _leaves(item, f"{path}.{key}" if path else key)

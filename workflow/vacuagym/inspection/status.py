@@ -1,5 +1,6 @@
-"""Status: how far a run is, read from its files; changes nothing, and works during a run, after a
-crash and before the first one.
+"""Show the progress of a run from its files.
+
+This works during a run, after a crash and before the first run. It changes nothing.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from vacuagym.errors import ConfigError, InputError, VacuagymError
 from vacuagym.orchestration.lock import holder, started
@@ -32,7 +34,8 @@ from vacuagym.runtime.atomic_files import read_json
 from vacuagym.runtime.log_tail import last_lines
 from vacuagym.tables.parquet import file_metadata, open_parquet
 
-_RULES = {  # by what they make, where that has another name
+# Rules by their results, if the names differ.
+_RULES = {
     "labels": "merge",
     "splits": "split",
     "verification": "verify",
@@ -45,26 +48,33 @@ COMMAND = "snakemake --cores 2 --resources mem_mb=12000"
 
 @dataclass
 class DatasetStatus:
-    """The shards of one data set by what has become of them, and what the finished ones took."""
+    """The numbers of shards of a data set by state, and the cost of the finished ones."""
 
     name: str
     planned: bool = False
     done: int = 0
-    stale: int = 0  # by other settings, code or rows: will be made again
+    stale: int = 0
     running: int = 0
     failed: list[str] = field(default_factory=list)  # their logs
     waiting: int = 0
     rows_done: int = 0
     rows: int = 0
-    seconds: float = 0.0  # of all finished jobs together
-    peak_mb: float = 0.0
+    seconds: float = 0.0  # sum over all finished jobs
+    peak_mb: float = 0.0  # largest memory of a finished job
 
 
 def dataset_status(pipeline: Pipeline, name: str, since: float | None) -> DatasetStatus:
-    """Look at every planned shard of a data set; ``since`` is when the run at work has begun, None
-    if there is none.
+    """Return the state of the planned shards of a data set.
 
-    What logs from before that time say is not of this run.
+    Parameters
+    ----------
+    pipeline : Pipeline
+        The pipeline of the last run.
+    name : str
+        The data set.
+    since : float or None
+        When the run at work began, in seconds since the epoch. Older logs belong to earlier runs.
+        None: no run is at work.
     """
     status = DatasetStatus(name)
     plan = pipeline.known_plan(name)
@@ -95,9 +105,7 @@ def dataset_status(pipeline: Pipeline, name: str, since: float | None) -> Datase
 
 
 def print_status() -> None:
-    """Print how far the last run in this folder is, by the settings that it recorded: a line for
-    each data set, and the whole.
-    """
+    """Print the progress of the last run in this folder, with the settings that it recorded."""
     try:
         pipeline = read_json(
             CONFIGURATION, lambda config: Pipeline({"seed": config["seed"], **config})
@@ -106,7 +114,7 @@ def print_status() -> None:
         print(f"nothing has run in {Path.cwd()} yet; start with: {COMMAND}")
         return
     except (InputError, ConfigError):
-        print(f"{CONFIGURATION} is not whole; make it again with: {COMMAND}")
+        print(f"{CONFIGURATION}: the file is torn; write it again with: {COMMAND}")
         return
     who = holder()
     print(f"run: {who}" if who else "run: none at work in this folder")
@@ -118,8 +126,7 @@ def print_status() -> None:
     for status in statuses:
         if not status.planned:
             print(
-                f"{status.name:<16} not planned yet: its table is being computed, or has changed "
-                "since"
+                f"{status.name:<16} not planned yet: its table is not computed yet, or has changed"
             )
             continue
         total = status.done + status.running + status.waiting + len(status.failed) + status.stale
@@ -157,15 +164,15 @@ def _print_outlook(statuses: list[DatasetStatus], pipeline: Pipeline, since: flo
         print(
             f"missing: {', '.join(missing)}"
             if missing
-            else "missing: labels, and all that is made from them"
+            else "missing: labels, and all results that depend on them"
         )
-        print(f"next: {COMMAND} does what is missing")
+        print(f"next: {COMMAND} computes what is missing")
     elif complete:
         print(f"all done; look at {REPORT}")
 
 
 def _missing(pipeline: Pipeline) -> list[str]:
-    """Return the results behind the labels that are not there, or older than the label table."""
+    """Return the results after the labels that are absent or older than the label table."""
     behind = [FEATURES.format(dataset=name) for name in pipeline.datasets]
     behind += [SPLIT.format(split=name) for name in pipeline.splits()]
     behind += [VERIFICATION, VALIDATION, REPORT, VERDICT, DATASET]
@@ -174,7 +181,7 @@ def _missing(pipeline: Pipeline) -> list[str]:
 
 
 def _at_work(missing: list[str], since: float) -> str:
-    """Return the rules of this run that have begun and whose results are missing, by their logs."""
+    """Return the rules of this run that have begun, by their logs, and lack their results."""
     rules = {
         Path(path).parent.name
         if Path(path).parent.name in ("features", "splits")
@@ -198,7 +205,7 @@ def _time(path: str) -> float:
 
 
 def watch_status(seconds: float) -> None:
-    """Print the status again and again until interrupted."""
+    """Print the status every ``seconds`` until interrupted."""
     while True:
         print("\033[2J\033[H" if os.isatty(1) else "", end="")
         print(time.strftime("%H:%M:%S"))
@@ -207,7 +214,8 @@ def watch_status(seconds: float) -> None:
         time.sleep(seconds)
 
 
-def _label_metadata(path: Path) -> dict:
+def _label_metadata(path: Path) -> dict[str, Any]:
+    """Return the metadata of a label file; empty if it is absent or damaged."""
     if not path.exists():
         return {}
     try:
@@ -224,7 +232,7 @@ def _written_since(log: Path, moment: float) -> bool:
 
 
 def _failed(log: Path) -> bool:
-    """Whether a job's log ends in an error."""
+    """Return whether the log of a job ends with an error."""
     with suppress(OSError), open(log, "rb") as file:
         return any(line.startswith("error: ") for line in last_lines(file, 20, 4096))
     return False

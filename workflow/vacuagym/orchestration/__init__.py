@@ -1,1 +1,1 @@
-"""What Snakemake's own process asks. Imports no Arrow."""
+"""Code of Snakemake's own process: plans, locks, fingerprints. It imports no Arrow."""

@@ -1,5 +1,6 @@
-"""What has to happen before Snakemake reads the Snakefile: its logger plugin, which Snakemake
-imports first, does it.
+"""Prepare before Snakemake reads the Snakefile.
+
+Snakemake imports its logger plugin first, so the plugin calls these functions.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from vacuagym.errors import VacuagymError
 
 
 def use_a_cache_that_works() -> None:
-    """Let Snakemake keep its cache in the run folder where the user's own cannot be written, as
-    without a home.
+    """Keep Snakemake's cache in the run folder if the cache of the user cannot be written.
 
-    Snakemake makes that folder before it reads a Snakefile, and after it has imported its plugins.
+    This happens without a home directory. Snakemake creates its cache folder after it has imported
+    its plugins, and before it reads a Snakefile.
     """
     try:
         os.makedirs(get_appdirs().user_cache_dir, exist_ok=True)
@@ -26,10 +27,10 @@ def use_a_cache_that_works() -> None:
 
 
 def refuse_unreadable_configurations(arguments: list[str]) -> None:
-    """End the process with one message where a --configfile cannot be read: Snakemake would show a
-    traceback.
+    """End the process with one message if a --configfile cannot be read.
 
-    Snakemake reads these files before the Snakefile, and after it has made its loggers.
+    Snakemake would show a traceback. It reads these files after it has created its loggers, and
+    before it reads the Snakefile.
     """
     named = False
     for argument in arguments:

@@ -1,7 +1,8 @@
-"""Fingerprints of code: what a result must be recomputed for, and what not.
+"""Fingerprints of code: which changes of code make a result stale.
 
-The code of a stage is its module and all that it imports, found by following the imports. Comments,
-docstrings, layout and the names of modules do not count: a result outlives a move of its code.
+The code of a stage is its module and all modules that it imports, directly or not. Comments,
+docstrings, layout and the names of modules do not count. So a result stays current if its code is
+moved.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from functools import cache
 from pathlib import Path
 
 _ROOT = Path(__file__).parents[2]
-# Carries data and settings and does not change them: whatever it imports, no result depends on it.
+# These modules carry data and settings and do not change them. No result depends on them.
 _PLUMBING = (
     *("vacuagym.config", "vacuagym.errors", "vacuagym.paths", "vacuagym.runtime"),
     *("vacuagym.tables.footers", "vacuagym.tables.parquet", "vacuagym.tables.plan"),
@@ -29,12 +30,12 @@ def code_fingerprint(stage: str, wording: bool = False) -> str:
     stage : str
         A module of ``vacuagym.stages``, such as "label".
     wording : bool
-        Whether the meanings of columns count: they do for what shows them.
+        Whether the meanings of columns count. They do for results that show them.
 
     Returns
     -------
     str
-        12 hexadecimal digits. Another version of Python may give others.
+        12 hexadecimal digits. They may differ between versions of Python.
     """
     meanings = sorted(_meaning(path, wording) for path in stage_files(stage))
     digest = hashlib.blake2b("\0".join(meanings).encode(), digest_size=6)
@@ -43,7 +44,8 @@ def code_fingerprint(stage: str, wording: bool = False) -> str:
 
 def stage_files(stage: str) -> list[Path]:
     """Return the files on which a stage depends, templates included."""
-    waiting, modules = [f"vacuagym.stages.{stage}"], set()
+    waiting: list[str] = [f"vacuagym.stages.{stage}"]
+    modules: set[str] = set()
     while waiting:
         module = waiting.pop()
         if module in modules or module.startswith(_PLUMBING):
@@ -75,6 +77,7 @@ def _file(module: str) -> Path:
 
 
 def _meaning(path: Path, wording: bool) -> str:
+    """Return the part of a file that counts: its syntax tree without words, or its text."""
     text = path.read_text(encoding="utf-8")
     if path.suffix != ".py":
         return text

@@ -1,8 +1,7 @@
-"""One live run in a folder: an operating-system lock that lives and dies with the process that
-holds it.
+"""Allow one run at a time in a folder, by an operating-system lock.
 
-Snakemake's own lock is a file that stays behind after a crash and refuses the next run; this one
-cannot outlive its holder. It is not inherited by jobs.
+Snakemake's own lock is a file: it stays after a crash and refuses the next run. This lock ends
+with the process that holds it. Jobs do not inherit it.
 """
 
 from __future__ import annotations
@@ -23,8 +22,12 @@ _held: list[int] = []  # file descriptors kept open until the process ends
 
 
 def hold_run_lock() -> None:
-    """Take the lock of the working folder for the life of this process; :class:`VacuagymError`
-    names the run that has it.
+    """Take the lock of the working folder for the life of this process.
+
+    Raises
+    ------
+    VacuagymError
+        If another run holds the lock, or the file system cannot lock files.
     """
     _PATH.parent.mkdir(exist_ok=True)
     descriptor = os.open(_PATH, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -34,13 +37,14 @@ def hold_run_lock() -> None:
         other = os.read(descriptor, 1000).decode(errors="replace").strip() or "unknown"
         os.close(descriptor)
         raise VacuagymError(
-            f"another run is at work in {Path.cwd()}: {other}; wait for it to end, or stop it"
+            f"{Path.cwd()}: another run is at work here: {other}; only one run can be; wait for "
+            "it to end, or stop it"
         ) from None
     except OSError as error:
         os.close(descriptor)
         raise VacuagymError(
-            f"{Path.cwd()}: this file system cannot lock files ({error}); run in a folder of a "
-            "local disk"
+            f"{Path.cwd()}: this file system cannot lock files ({error}); a run needs a lock; run "
+            "in a folder of a local disk"
         ) from error
     os.ftruncate(descriptor, 0)
     os.pwrite(
@@ -54,11 +58,10 @@ def hold_run_lock() -> None:
 
 @contextmanager
 def turn_to_start() -> Iterator[None]:
-    """Until the block ends, any other start in the working folder waits: one at a time tidies up
-    and makes plans.
+    """Make other starts in the working folder wait until the block ends.
 
-    Where files cannot be written or locked nobody waits; such a folder is refused when the run
-    begins.
+    So one start at a time removes files and writes plans. If files cannot be written or locked, no
+    start waits. Such a folder is refused when the run begins.
     """
     with ExitStack() as held:
         with suppress(OSError):
@@ -71,7 +74,7 @@ def turn_to_start() -> Iterator[None]:
 
 
 def _lock(descriptor: int, attempts: int = 10) -> None:
-    """Take the lock; a few attempts, because :func:`holder` has it for an instant when it looks."""
+    """Take the lock in a few attempts: :func:`holder` takes it for an instant to look."""
     for attempt in range(attempts):
         try:
             return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -82,15 +85,14 @@ def _lock(descriptor: int, attempts: int = 10) -> None:
 
 
 def started() -> float:
-    """When the run that holds the lock took it, in seconds since the epoch by the clock of the
-    file system.
-    """
+    """Return when the lock was last taken, in seconds since the epoch (file system clock)."""
     return _PATH.stat().st_mtime
 
 
 def holder() -> str | None:
-    """Who holds the lock of the working folder ("pid … on …, since …"), or None; takes nothing and
-    leaves nothing behind.
+    """Return the holder of the lock of the working folder ("pid … on …, since …"), or None.
+
+    The lock file is not created.
     """
     try:
         descriptor = os.open(_PATH, os.O_RDONLY | os.O_CLOEXEC)

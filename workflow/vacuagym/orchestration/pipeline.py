@@ -1,5 +1,6 @@
-"""What the rules ask: paths, plans, fingerprints and declared memory for one configuration.
-Snakemake's side only; no arrays here.
+"""Paths, plans, fingerprints and declared memory of a configuration, for Snakemake rules.
+
+Snakemake's own process uses this module. It imports no arrays.
 """
 
 from __future__ import annotations
@@ -38,11 +39,19 @@ _PROJECT = Path(__file__).parents[3]
 
 
 class Pipeline:
-    """A checked configuration and what follows from it."""
+    """A checked configuration, its plans and its fingerprints.
+
+    Parameters
+    ----------
+    raw : mapping
+        The configuration as Snakemake has read it.
+    files : mapping, optional
+        Configuration files by path. An error names the file of a wrong key.
+    """
 
     def __init__(
         self, raw: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]] | None = None
-    ):
+    ) -> None:
         self.config = checked_config(raw, files)
         self.datasets: dict[str, dict[str, Any]] = self.config["datasets"]
         self.computed = [
@@ -71,17 +80,16 @@ class Pipeline:
         self._trials = search["n_samples"] * search["n_restarts"]
 
     def _plan(self, dataset: str) -> Plan:
-        """Return the plan of a data set; make it when it is first asked for."""
+        """Return the plan of a data set; the first call makes it."""
         size, limit = self.config["shard_size"], self.config["n_limit"]
         if dataset in self.given:
             return plan_dataset(dataset, self._table(dataset), size, limit)
         rows = SMOOTH_TORIC_BASES if limit is None else min(limit, SMOOTH_TORIC_BASES)
-        return computed_plan(
-            dataset, self._table(dataset), ["toric_bases", self.geometry_code], rows, size
-        )
+        origin = ["toric_bases", self.geometry_code]
+        return computed_plan(dataset, self._table(dataset), origin, rows=rows, shard_size=size)
 
     def known_plan(self, dataset: str) -> Plan | None:
-        """Return the plan of a data set; of a table of the user only if it has been made."""
+        """Return the plan of a data set; for a table of the user, only if it is on disk."""
         if dataset in self.computed:
             return self.plan(dataset)
         return known_plan(
@@ -104,8 +112,9 @@ class Pipeline:
         }
 
     def _beside(self, dataset: str) -> list[tuple[str, str | None, str]]:
-        """Columns of other data sets that become one with columns of this one, each as data set,
-        table (None: not made yet), name.
+        """Return the columns of other data sets with the same name as a column of this one.
+
+        Each is (data set, table, name). The table is None if the pipeline computes it.
         """
         own = self.datasets[dataset].get("columns", [])
         others = ((name, entry) for name, entry in self.datasets.items() if name != dataset)
@@ -117,33 +126,31 @@ class Pipeline:
         ]
 
     def computed_table(self, dataset: str) -> list[str]:
-        """Return the table that the pipeline computes for a data set: one path, or none where the
-        user gives the table.
+        """Return the table that the pipeline computes for a data set: one path or no path.
 
-        A table of the user is no input of a rule: its plan tells what has changed, whatever the
+        A table of the user is not an input of a rule. Its plan shows changes, independent of the
         time of the file.
         """
         return [paths.GEOMETRY.format(dataset=dataset)] if dataset in self.computed else []
 
     def table_of_shard(self, dataset: str, first: str, last: str) -> list[str]:
-        """Return the computed table that a shard has to be cut from: none where the shard is
-        current.
+        """Return the computed table as input of a shard, or no path if the shard is current.
 
-        So a table that is computed anew, with more rows, makes no shard that it does not change.
+        So a recomputed table with more rows recomputes only the shards that it changes.
         """
         current = self.has_current_shard(dataset, self._shard(dataset, first, last))
         return [] if current else self.computed_table(dataset)
 
     def shard_of_labels(self, dataset: str, first: str, last: str, touch: bool) -> list[str]:
-        """Return the shard file that a label file has to be made from: none where both are
-        current, whatever their times.
+        """Return the shard file as input of a label file, or no path if both are current.
 
-        The run ends where Snakemake is asked to ``touch`` files: it would record results of other
-        settings as current.
+        Their times do not matter. With ``touch`` the run ends: Snakemake would record stale
+        results as current.
         """
         if touch:
-            wrong = "--touch: it calls results current without a look at them; "
-            _end_run(f"{wrong}leave it out: a run keeps what is current by its content", 2)
+            wrong = "--touch: it records results as current without a look at them; "
+            need = "results must be current by their content; "
+            _end_run(f"{wrong}{need}leave it out: a run keeps what is current", 2)
         return (
             []
             if self._is_labelled(dataset, first, last)
@@ -151,11 +158,10 @@ class Pipeline:
         )
 
     def columns_before_labels(self, dataset: str, first: str, last: str) -> list[str]:
-        """Return the checks of columns, of all data sets, that a label file has to wait for: none
-        where it is current.
+        """Return the column checks of all data sets, or no path if a label file is current.
 
-        Snakemake would make a label file anew after a check has run, though the check is declared
-        as ``ancient``.
+        The label job waits for them. Snakemake would recompute a label file after a check has run,
+        although the check is declared as ``ancient``.
         """
         return [] if self._is_labelled(dataset, first, last) else self.column_files()
 
@@ -164,7 +170,7 @@ class Pipeline:
         return self.has_current_shard(dataset, shard) and self.has_current_labels(dataset, shard)
 
     def _shard(self, dataset: str, first: str, last: str) -> Shard:
-        """Return a shard by its name; the run ends where the plan has no such shard."""
+        """Return a shard by its name; the run ends if the plan has no such shard."""
         try:
             return self.plan(dataset).shard(int(first), int(last))
         except VacuagymError as error:
@@ -180,8 +186,9 @@ class Pipeline:
         )
 
     def has_current_labels(self, dataset: str, shard: Shard, path: Path | None = None) -> bool:
-        """Return whether a label file, by default the one of the shard, is of the planned rows and
-        of these settings and code.
+        """Return whether a label file has the planned rows, and these settings and code.
+
+        ``path`` is by default the label file of the shard.
         """
         about = footer_metadata(
             path or paths.LABELS.format(dataset=dataset, first=shard.first, last=shard.last)
@@ -189,8 +196,9 @@ class Pipeline:
         return (about.get("digest"), about.get("fingerprint")) == (shard.digest, self.fingerprint)
 
     def geometry_limit(self, dataset: str) -> int:
-        """Return how many rows to compute: those of the table that is there where they are enough,
-        else those of the plan.
+        """Return how many rows to compute: those of the plan, or of a larger table on disk.
+
+        So a smaller ``n_limit`` does not recompute a table with more rows.
         """
         found = footer_metadata(paths.GEOMETRY.format(dataset=dataset))
         limit = found.get("limit") if found.get("source") == "toric_bases" else None
@@ -198,9 +206,7 @@ class Pipeline:
         return max(needed, limit) if isinstance(limit, int) else needed
 
     def column_files(self, *datasets: str) -> list[str]:
-        """Return the files that say that the named columns of some data sets, by default all, can
-        be used.
-        """
+        """Return the files of the column checks of some data sets, by default of all."""
         parts = [
             (name, part) for name in datasets or self.datasets for part in self.plan(name).parts
         ]
@@ -210,7 +216,7 @@ class Pipeline:
         ]
 
     def columns_fingerprint(self, dataset: str) -> str:
-        """Return the fingerprint of what a check of named columns depends on."""
+        """Return the fingerprint of a column check: code, settings and state of the tables."""
         table = self._table(dataset)
         beside = [[name, self.plan(name).state, column] for name, _, column in table["beside"]]
         named = [table.get(key) for key in ("path", "id", "namespace", "moduli")]
@@ -224,14 +230,15 @@ class Pipeline:
         )
 
     def column_options(self, dataset: str) -> str:
-        """Return what ``vacuagym columns`` is asked for, quoted for a shell."""
+        """Return the options of ``vacuagym columns``, quoted for a shell."""
         table = self._table(dataset)
         beside = [json.dumps(column) for column in table["beside"]]
         return shlex.join(command_options({**feature_columns(table), "beside": beside}))
 
     def has_current_features(self, dataset: str) -> bool:
-        """Return whether a feature file, where there is one, holds the values that were checked,
-        as far as both are known.
+        """Return whether a feature file holds the values that were checked.
+
+        Return true if the file or the checks are absent.
         """
         found = footer_metadata(paths.FEATURES.format(dataset=dataset)).get("content")
         try:
@@ -248,20 +255,24 @@ class Pipeline:
         return [self.plan_file(dataset) for dataset in self.datasets]
 
     def label_files(self, dataset: str) -> list[str]:
-        """The label files of a data set, one a shard."""
+        """Return the label files of a data set, one for each shard."""
         return [
             paths.LABELS.format(dataset=dataset, first=shard.first, last=shard.last)
             for shard in self.plan(dataset).shards
         ]
 
     def shard_digest(self, dataset: str, first: str, last: str) -> str:
-        """Return the fingerprint of the rows of a shard, by which its file and its labels are
-        current or stale.
+        """Return the digest of the rows of a shard.
+
+        It decides whether the file and the labels of the shard are current.
         """
         return self.plan(dataset).shard(int(first), int(last)).digest
 
     def splits(self) -> list[str]:
-        """The names of the splits; leaving one data set out as the test fold needs two."""
+        """Return the names of the splits.
+
+        A split ``ood_dataset_NAME`` needs two data sets, and ``ood_hodge`` needs Hodge numbers.
+        """
         hodge = (
             ["ood_hodge"] if any(self._table(name).get("hodge") for name in self.datasets) else []
         )
@@ -273,13 +284,11 @@ class Pipeline:
         return ["iid", "ood_complexity", *hodge, *apart]
 
     def feature_options(self, dataset: str) -> str:
-        """What ``vacuagym features`` is asked for, quoted for a shell."""
+        """Return the options of ``vacuagym features``, quoted for a shell."""
         return shlex.join(command_options(feature_columns(self._table(dataset))))
 
     def section_options(self, section: str) -> str:
-        """A section of the configuration as options of the command that goes by it, quoted for a
-        shell.
-        """
+        """Return a section of the configuration as options of its command, quoted for a shell."""
         return shlex.join(
             command_options(
                 {key.replace("_", "-"): value for key, value in self.config[section].items()}
@@ -287,22 +296,31 @@ class Pipeline:
         )
 
     def label_memory_mb(self) -> int:
-        """Declared memory of a label job."""
+        """Return the declared memory of a label job, in MB."""
         return limits.label_memory_mb(
             self.config["moduli"]["max"], self._trials, self.config["memory"]["batch_mb"]
         )
 
     def table_memory_mb(self) -> int:
-        """Declared memory of a job that streams over a table."""
+        """Return the declared memory of a job that streams over a table, in MB."""
         return limits.table_memory_mb()
 
     def geometry_memory_mb(self) -> int:
-        """Declared memory of a job that computes a table."""
+        """Return the declared memory of a job that computes a table, in MB."""
         return limits.geometry_table_memory_mb()
 
     def require_machine(self, granted_mb: int | None) -> None:
-        """Refuse a machine, or a limit of ``--resources mem_mb``, that is too small for the
-        largest single job.
+        """Refuse a machine or a limit that is too small for the largest single job.
+
+        Parameters
+        ----------
+        granted_mb : int or None
+            The limit of ``--resources mem_mb``, if there is one.
+
+        Raises
+        ------
+        ConfigError
+            If a single job needs more.
         """
         needed = max(
             self.label_memory_mb(),
@@ -311,19 +329,23 @@ class Pipeline:
         )
         if granted_mb is not None and granted_mb < needed:
             raise ConfigError(
-                f"--resources mem_mb={granted_mb} is less than the {needed} MB that a single job "
-                "of this configuration needs"
+                f"--resources: mem_mb={granted_mb}; a single job of this configuration needs "
+                f"{needed} MB; raise mem_mb"
             )
         installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
         if installed < needed:
             raise ConfigError(
-                f"this machine has {installed} MB of memory, and a single job of this "
-                f"configuration needs {needed} MB"
+                f"memory: this machine has {installed} MB; a single job of this configuration "
+                f"needs {needed} MB; lower memory.batch_mb or moduli.max, or use a larger machine"
             )
 
     def require_folders(self) -> None:
-        """Refuse folders that cannot be written to, and a disk that is nearly full, before any job
-        finds out.
+        """Refuse folders that cannot be written to, and a disk that is nearly full.
+
+        Raises
+        ------
+        VacuagymError
+            If a run cannot write its results or logs.
         """
         for folder in map(Path, ("results", "logs")):
             try:
@@ -332,24 +354,24 @@ class Pipeline:
                     pass
             except OSError as error:
                 raise VacuagymError(
-                    f"{folder.absolute()}: cannot be written to ({error.strerror}); free it or "
-                    "run elsewhere"
+                    f"{folder.absolute()}: cannot be written to ({error.strerror}); a run writes "
+                    "there; correct its permissions, or run in another folder"
                 ) from error
         free = shutil.disk_usage("results").free // 2**20
         if free < LEAST_DISK_MB:
             raise VacuagymError(
-                f"{Path.cwd()}: {free} MB are free on this disk, and a run needs {LEAST_DISK_MB} "
-                "MB; make room"
+                f"{Path.cwd()}: {free} MB are free on this disk; a run needs {LEAST_DISK_MB} MB; "
+                "make room"
             )
 
     def stamp_settings(self, change: bool) -> None:
-        """Write what each result depends on besides its inputs into files that are inputs of its
-        rule, where they are absent or differ.
+        """Write the settings files that are inputs of rules, if they are absent or differ.
 
-        The physics file is named by its fingerprint: a job that is repeated by hand, or a run at
-        work, never sees other settings. So a change of settings is noticed by time alone, even if
-        Snakemake's own records are lost. Without ``change`` (a dry run, or another run at work)
-        only what is absent is written.
+        A settings file holds what a result depends on besides its other inputs. So Snakemake
+        notices a change of settings by time, even if its own records are lost. The fingerprint is
+        part of the name of the physics file. So a job that is repeated by hand, or a run at work,
+        never sees other settings. Without ``change`` (a dry run, or another run at work) only
+        absent files are written.
         """
         for of, content in self._stamps().items():
             _write_where_needed(
@@ -375,9 +397,8 @@ class Pipeline:
             "features": [
                 self.features_code,
                 {name: self.feature_options(name) for name in self.datasets},
-                {
-                    name: self.plan(name).path.name for name in self.given
-                },  # a table may be replaced by one that is older
+                # A table may be replaced by an older one.
+                {name: self.plan(name).path.name for name in self.given},
             ],
             "splits": [self.config["seed"], self.config["splits"], self.split_code],
             "verification": [self.config["verify"], self.verify_code],
@@ -393,7 +414,7 @@ class Pipeline:
         }
 
     def record_settings(self) -> None:
-        """Put the settings of this run where ``vacuagym status`` reads them."""
+        """Write the settings of this run for ``vacuagym status``."""
         write_text(
             paths.CONFIGURATION, json.dumps(self.config, indent=1, ensure_ascii=False) + "\n"
         )
@@ -406,7 +427,7 @@ def _end_run(message: str, exit_code: int) -> NoReturn:
 
 
 def _write_where_needed(path: Path, text: str, change: bool) -> None:
-    """Write a file that is absent or, with ``change``, differs."""
+    """Write a file if it is absent or, with ``change``, if it differs."""
     if not path.is_file() or (
         change and path.read_text(encoding="utf-8", errors="replace") != text
     ):
@@ -414,7 +435,7 @@ def _write_where_needed(path: Path, text: str, change: bool) -> None:
 
 
 def _published_texts() -> list[str]:
-    """What the data set quotes of the project's own files."""
+    """Return the texts of the project that the data set quotes."""
     return [
         path.read_text(encoding="utf-8")
         for name in ("CITATION.cff", "LICENSE")

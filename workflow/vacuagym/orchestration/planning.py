@@ -1,10 +1,9 @@
-"""Plans: which shards a data set has. This is the side that Snakemake's own process sees.
+"""Plans in Snakemake's own process: which shards a data set has.
 
-A table of the user is read by a child process. Its plan belongs to one state of the table (size,
-time of change, footer), one cut (shard size) and one limit. The plan of a table that the pipeline
-computes is known without the table: its rows are numbered from 0, and their number is known. The
-file of a plan is named by what it belongs to, so a dry run with another limit cannot disturb a run
-at work.
+A child process reads a table of the user. Its plan belongs to one state of the table (size, time
+of change, footer), one shard size and one limit. A table that the pipeline computes has rows
+numbered from 0, and their number is known. So its plan needs no table. The name of a plan file
+identifies what the plan belongs to, so a dry run with another limit cannot disturb a run.
 """
 
 from __future__ import annotations
@@ -27,9 +26,7 @@ from vacuagym.tables.plan import MOST_SHARDS, Plan
 
 
 class PlanError(VacuagymError):
-    """The child process that plans a data set failed; its message is ours, and so is its exit
-    code.
-    """
+    """The child process that plans a data set failed. The error has its message and exit code."""
 
     def __init__(self, message: str, exit_code: int):
         super().__init__(message)
@@ -39,26 +36,44 @@ class PlanError(VacuagymError):
 def plan_dataset(
     dataset: str, entry: Mapping[str, Any], shard_size: int, n_limit: int | None
 ) -> Plan:
-    """The plan of a data set whose table is ``entry`` (path, id, namespace, moduli, …): the one on
-    disk, or a new one.
+    """Return the plan of a table of the user; make it if it is not on disk.
+
+    Parameters
+    ----------
+    dataset : str
+        Name of the data set.
+    entry : mapping
+        The table: ``path``, ``id``, ``namespace``, ``moduli`` and the columns for features.
+    shard_size : int
+        Length of the range of ids of a shard.
+    n_limit : int or None
+        Number of rows to plan. None: all.
+
+    Raises
+    ------
+    PlanError
+        If the child process refuses the table.
+    InputError
+        If the table changes while it is planned.
     """
     plan = known_plan(dataset, entry, shard_size, n_limit)
     if plan is None:
-        table, path = _whereabouts(dataset, entry, shard_size, n_limit)
-        path = path or Path(PLANS) / f"{dataset}.json"  # the table is absent: the child explains it
+        table, path = _plan_file(dataset, entry, shard_size, n_limit)
+        # If the table is absent, the child process says so.
+        path = path or Path(PLANS) / f"{dataset}.json"
         beside = [json.dumps(column) for column in entry.get("beside", [])]
         _make(
             path,
             dataset,
             {**table, **feature_columns(entry), "beside": beside},
-            shard_size,
-            n_limit,
+            shard_size=shard_size,
+            n_limit=n_limit,
         )
         plan = Plan.read(path)
         if plan.state != table_state(table["path"]):
             raise InputError(
-                f"{table['path']}: the table has changed while it was planned; run the same "
-                "command again"
+                f"{table['path']}: the table has changed while it was planned; it must stay the "
+                "same during a run; run the same command again"
             )
     if plan.warning:
         print(f"warning: data set {dataset}: {printable(plan.warning)}", file=sys.stderr)
@@ -66,19 +81,39 @@ def plan_dataset(
 
 
 def computed_plan(
-    dataset: str, entry: Mapping[str, Any], origin: Sequence[Any], rows: int, shard_size: int
+    dataset: str,
+    entry: Mapping[str, Any],
+    origin: Sequence[Any],
+    *,
+    rows: int,
+    shard_size: int,
 ) -> Plan:
-    """Return the plan of a table of ``rows`` rows that the pipeline computes, with the ids 0, 1,
-    …; write it where it is absent.
+    """Return the plan of a table that the pipeline computes; write it if it is absent.
 
-    ``origin`` is what the rows are computed from: settings and the fingerprint of the code.
+    Parameters
+    ----------
+    dataset : str
+        Name of the data set.
+    entry : mapping
+        The table: ``path``, ``id``, ``namespace`` and ``moduli``.
+    origin : sequence
+        What the rows are computed from: settings and the fingerprint of the code.
+    rows : int
+        Number of rows. Their ids are 0, 1, ….
+    shard_size : int
+        Length of the range of ids of a shard.
+
+    Raises
+    ------
+    ConfigError
+        If there are more shards than Snakemake can plan.
     """
     table = _columns(entry)
     if rows > MOST_SHARDS * shard_size:
         raise ConfigError(
-            f"shard_size {shard_size}: the {rows} rows of {dataset} lie in more than "
-            f"{MOST_SHARDS} shards, more than Snakemake can "
-            f"handle; set shard_size to {-(-rows // 1000)} or more"
+            f"shard_size: with {shard_size}, the {rows} rows of {dataset} lie in more than "
+            f"{MOST_SHARDS} shards; Snakemake cannot plan more; set shard_size to "
+            f"{-(-rows // 1000)} or more"
         )
     shards = []
     for first in range(0, rows, shard_size):
@@ -90,7 +125,7 @@ def computed_plan(
         "table": table,
         "shard_size": shard_size,
         "rows": rows,
-        "until": (rows - 1, None),  # the table may have more
+        "until": (rows - 1, None),  # The table may have more rows.
         "id_ranges": [],
         "warning": None,
         "computed": True,
@@ -109,8 +144,11 @@ def computed_plan(
 def known_plan(
     dataset: str, entry: Mapping[str, Any], shard_size: int, n_limit: int | None
 ) -> Plan | None:
-    """The plan of a data set if there is a whole one on disk; makes nothing."""
-    table, path = _whereabouts(dataset, entry, shard_size, n_limit)
+    """Return the plan of a table if it is on disk and current, else None.
+
+    The parameters are those of :func:`plan_dataset`.
+    """
+    table, path = _plan_file(dataset, entry, shard_size, n_limit)
     try:
         plan = None if path is None else Plan.read(path)
     except (FileNotFoundError, InputError):
@@ -118,10 +156,10 @@ def known_plan(
     return plan if plan is not None and plan.state == table_state(table["path"]) else None
 
 
-def _whereabouts(
+def _plan_file(
     dataset: str, entry: Mapping[str, Any], shard_size: int, n_limit: int | None
 ) -> tuple[dict[str, Any], Path | None]:
-    """The columns of a table, and the file of its plan; None where there is no table."""
+    """Return the columns of a table, and the file of its plan: None if the table is absent."""
     table = _columns(entry)
     state = table_state(table["path"])
     if state is None:
@@ -138,8 +176,9 @@ def _columns(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def feature_columns(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """The columns that are checked now and used once there are labels: options of the commands
-    ``plan`` and ``features``.
+    """Return the feature columns of a table, as options of ``vacuagym plan`` and ``features``.
+
+    The pipeline checks these columns first, and uses them after the labels are computed.
     """
     h11, h21 = entry.get("hodge") or (None, None)
     return {
@@ -151,8 +190,9 @@ def feature_columns(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _make(
-    path: Path, dataset: str, table: Mapping[str, Any], shard_size: int, n_limit: int | None
+    path: Path, dataset: str, table: Mapping[str, Any], *, shard_size: int, n_limit: int | None
 ) -> None:
+    """Write a plan in a child process, which reads the table."""
     options = {
         **table,
         "table": table["path"],
@@ -179,8 +219,9 @@ def _make(
 
 
 def command_options(options: Mapping[str, Any]) -> list[str]:
-    """``--name=value`` for each option that is not None, and for each value of a list; a value may
-    begin with a dash.
+    """Return ``--name=value`` for each option, and for each value of a list.
+
+    Options that are None are left out. A value may begin with a dash.
     """
     pairs = (
         (name, value)

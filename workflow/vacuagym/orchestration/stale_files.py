@@ -1,8 +1,7 @@
-"""Files of an earlier configuration: at a real start they are told apart from those of this one,
-by content and not by time.
+"""Find stale files at a real start, by content and not by time.
 
-Snakemake knows what has changed from its own records. This covers what the records do not: records
-that are lost, files that were moved or copied, and files that no plan names.
+Snakemake finds changes by its own records. This module covers lost records, files that were moved
+or copied, and files that no plan names.
 """
 
 from __future__ import annotations
@@ -16,15 +15,17 @@ from pathlib import Path
 
 from vacuagym import paths
 from vacuagym.orchestration.pipeline import Pipeline
-from vacuagym.runtime.atomic_files import read_json
+from vacuagym.runtime.atomic_files import read_json, remove_abandoned
 
-ASIDE = ".{}.aside"  # what a stale label file is called
+ASIDE = ".{}.aside"  # name of a stale label file
 _SHARD_NAME = re.compile(r"\.?(-?\d+)-(-?\d+)\.parquet(\.aside|\.between)?")
+_TEMPORARY_NAME = re.compile(r"\.(-?\d+)-(-?\d+)\.parquet\.\d+\.tmp")
 
 
 def settle(pipeline: Pipeline) -> None:
-    """Set stale label files aside, remove files that no plan names, and give files from the future
-    the present time.
+    """Set stale label files aside, and remove files that no plan names.
+
+    Files with a time in the future get the present time.
     """
     for dataset in pipeline.datasets:
         _remove_other_checks(pipeline, dataset)
@@ -46,8 +47,9 @@ def settle(pipeline: Pipeline) -> None:
 
 
 def _remove_other_features(pipeline: Pipeline) -> None:
-    """Remove feature files of other values than those that were checked, and the splits: a missing
-    split makes Snakemake look for both.
+    """Remove feature files whose values are not those that were checked, and all splits.
+
+    A missing split makes Snakemake recompute both.
     """
     stale = [
         paths.FEATURES.format(dataset=name)
@@ -60,9 +62,7 @@ def _remove_other_features(pipeline: Pipeline) -> None:
 
 
 def _remove_other_checks(pipeline: Pipeline, dataset: str) -> None:
-    """Remove the checks of columns that the plan does not have, and those of another table, of
-    other settings or code.
-    """
+    """Remove column checks that are not in the plan, or are stale."""
     planned, fingerprint = pipeline.column_files(dataset), pipeline.columns_fingerprint(dataset)
     for path in Path(paths.COLUMNS.format(dataset=dataset, first="", last="")).parent.glob(
         "*.json"
@@ -72,11 +72,10 @@ def _remove_other_checks(pipeline: Pipeline, dataset: str) -> None:
 
 
 def _set_aside_labels(pipeline: Pipeline, dataset: str) -> None:
-    """Put label files of other rows, settings or code aside, and bring back those that are current
-    again.
+    """Set stale label files aside, and bring back those that are current again.
 
-    They are not removed: a run that was started by mistake loses nothing. One that has been
-    replaced is.
+    A stale file is kept, so a run that was started by mistake loses nothing. It is removed when a
+    current file has replaced it.
     """
     for shard in pipeline.plan(dataset).shards:
         path = Path(paths.LABELS.format(dataset=dataset, first=shard.first, last=shard.last))
@@ -96,11 +95,10 @@ def _set_aside_labels(pipeline: Pipeline, dataset: str) -> None:
 
 
 def _forget_incomplete(path: Path) -> None:
-    """Remove Snakemake's mark that the job of a whole file has not ended: it would make the file
-    again.
+    """Remove Snakemake's mark that the job of a whole file has not ended.
 
-    The mark stays where Snakemake was killed, or could write nothing, between the end of the job
-    and the record of it.
+    Snakemake would recompute the file. The mark remains if Snakemake is killed, or cannot write,
+    between the end of the job and its record.
     """
     with suppress(OSError):
         (Path(".snakemake/incomplete") / urlsafe_b64encode(str(path).encode()).decode()).unlink(
@@ -109,8 +107,9 @@ def _forget_incomplete(path: Path) -> None:
 
 
 def remove_data_set() -> None:
-    """Remove the files that the data set's checksums name: of Snakemake's outputs it has the
-    checksums alone.
+    """Remove the files that the checksums of the data set name.
+
+    Snakemake knows the file of checksums only.
     """
     folder = Path(paths.DATASET).parent
     for line in (
@@ -124,24 +123,34 @@ def remove_data_set() -> None:
 
 
 def _remove_strays(pipeline: Pipeline, dataset: str, folder: Path) -> None:
-    """Remove the files of shards that the plan does not have.
+    """Remove the files of shards that are not in the plan.
 
-    With ``n_limit``, shards beyond the limit stay: they are finished work of the whole table.
+    With ``n_limit``, shards beyond the limit stay: they are finished work of the whole table. A
+    temporary file stays while a living process holds its lock. Temporary files of planned shards
+    stay too: the next writer of such a file removes them.
     """
     size, limit = pipeline.config["shard_size"], pipeline.config["n_limit"]
     planned = {(shard.first, shard.last) for shard in pipeline.plan(dataset).shards}
-    for path in Path(str(folder).format(dataset=dataset)).glob("*.parquet*"):
+    files = Path(str(folder).format(dataset=dataset))
+    for path in files.glob("*.parquet*"):
         if not (match := _SHARD_NAME.fullmatch(path.name)):
             continue
         first, last = int(match[1]), int(match[2])
         beyond = limit is not None and first % size == 0 and last == first + size - 1
         if (first, last) not in planned and not beyond:
             path.unlink()
+    remove_abandoned(
+        path
+        for path in files.glob(".*.tmp")
+        if (match := _TEMPORARY_NAME.fullmatch(path.name))
+        and (int(match[1]), int(match[2])) not in planned
+    )
 
 
 def _end_future() -> None:
-    """Give every result whose time lies in the future the present one: Snakemake refuses what is
-    older than its input.
+    """Give results with a time in the future the present time.
+
+    Snakemake refuses a result that is older than its input.
     """
     now = time.time()
     for folder, _, names in os.walk("results"):

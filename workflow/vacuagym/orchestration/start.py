@@ -1,6 +1,4 @@
-"""All that happens while Snakemake reads the Snakefile: check, tidy up, plan. And what happens
-when a run begins.
-"""
+"""Check, tidy up and plan while Snakemake reads the Snakefile, and begin a run."""
 
 from __future__ import annotations
 
@@ -10,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from vacuagym.config.file import read_config
 from vacuagym.errors import VacuagymError, printable
@@ -22,10 +20,10 @@ from vacuagym.runtime import parent_death
 
 
 def start(workflow: Any, config: Mapping[str, Any]) -> Pipeline:
-    """Return the pipeline of a configuration, with all plans made; end the process with one
-    message if that is impossible.
+    """Return the pipeline of a configuration, with all plans.
 
-    A dry run, and whoever looks while another run is at work, leaves the folder as it is.
+    If that fails, end the process with one message. A dry run, and a start while another run is at
+    work, change nothing in the folder except missing plans and settings.
     """
     try:
         _require_own_package(Path(workflow.basedir))
@@ -34,11 +32,11 @@ def start(workflow: Any, config: Mapping[str, Any]) -> Pipeline:
     except VacuagymError as error:
         _end(str(error), error.exit_code)
     except OSError as error:
-        _end(_told(error), 1)
+        _end(_system_message(error), 1)
 
 
 def begin(workflow: Any, pipeline: Pipeline) -> None:
-    """Take the lock of the folder and record the settings: a real run begins."""
+    """Begin a real run: take the lock of the folder and record the settings."""
     try:
         pipeline.require_folders()
         hold_run_lock()
@@ -46,10 +44,10 @@ def begin(workflow: Any, pipeline: Pipeline) -> None:
     except VacuagymError as error:
         raise workflow_error(str(error)) from error
     except OSError as error:
-        raise workflow_error(_told(error)) from error
-    # Snakemake's limit of 100 new jobs a second sets a timer at every step, and each timer makes a
-    # step: after a thousand jobs it would look for new ones a thousand times a second. On this
-    # machine nothing needs the limit.
+        raise workflow_error(_system_message(error)) from error
+    # Snakemake limits new jobs to 100 a second. The limit sets a timer at every step, and each
+    # timer makes a step. So after a thousand jobs Snakemake would look for new ones a thousand
+    # times a second. Local jobs do not need the limit.
     if workflow.local_exec:
         workflow.scheduler.job_rate_limiter = None
 
@@ -58,13 +56,12 @@ def workflow_error(message: str) -> Exception:
     """Return the exception that Snakemake shows as a message."""
     from snakemake.exceptions import WorkflowError
 
-    return WorkflowError(message)
+    error: Exception = WorkflowError(message)
+    return error
 
 
 def _require_own_package(folder: Path) -> None:
-    """Refuse code of another tree: its fingerprints and its jobs would not be those of this
-    Snakefile.
-    """
+    """Refuse a package of another tree: its fingerprints and jobs do not fit this Snakefile."""
     own = (folder / "workflow").resolve()
     for name in ("vacuagym", "snakemake_logger_plugin_vacuagym"):
         module = sys.modules.get(name)
@@ -80,9 +77,7 @@ def _require_own_package(folder: Path) -> None:
 
 
 def _prepare_jobs(workflow: Any) -> None:
-    """Let jobs find this interpreter, whether or not its environment is activated, and the process
-    that they belong to.
-    """
+    """Set the environment of jobs: this interpreter comes first, and they know their parent."""
     os.environ["PATH"] = os.pathsep.join(
         [os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)]
     )
@@ -92,9 +87,8 @@ def _prepare_jobs(workflow: Any) -> None:
 
 
 def _prepared(workflow: Any, config: Mapping[str, Any]) -> Pipeline:
-    files = {
-        os.path.relpath(path): read_config(path) for path in workflow.configfiles
-    }  # Snakemake's reader takes the last of two equal keys
+    # The files are read again: Snakemake's reader takes the last of two equal keys.
+    files = {os.path.relpath(path): read_config(path) for path in workflow.configfiles}
     pipeline = Pipeline(config, files)
     real = workflow.is_main_process and not workflow.output_settings.dryrun
     with turn_to_start() if real else nullcontext():
@@ -104,27 +98,26 @@ def _prepared(workflow: Any, config: Mapping[str, Any]) -> Pipeline:
             pipeline.require_machine(granted and granted.value)
         if alone:
             discard_torn()
-        for name in pipeline.datasets:  # bad tables stop the run here, before any job
+        for name in pipeline.datasets:  # A bad table stops the run here, before any job.
             pipeline.plan(name)
         if alone:
             settle(pipeline)
-            if any(
-                option.startswith("--delete-a") for option in sys.argv
-            ):  # --delete-all-output, which argparse lets users shorten
+            # argparse accepts shorter forms of --delete-all-output.
+            if any(option.startswith("--delete-a") for option in sys.argv):
                 remove_data_set()
         if workflow.is_main_process:
             pipeline.stamp_settings(change=alone)
     return pipeline
 
 
-def _told(error: OSError) -> str:
+def _system_message(error: OSError) -> str:
     where = error.filename or Path.cwd()
     return (
-        f"{where}: {error.strerror or error}; nothing was done: mend that, or run in another "
-        "folder, and type the same command again"
+        f"{where}: {error.strerror or error}; nothing was done; the path must be usable; correct "
+        "it, or run in another folder, and run the same command again"
     )
 
 
-def _end(message: str, exit_code: int) -> None:
+def _end(message: str, exit_code: int) -> NoReturn:
     print(f"error: {printable(message)}", file=sys.stderr)
     raise SystemExit(exit_code)

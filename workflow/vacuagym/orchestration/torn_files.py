@@ -1,5 +1,6 @@
-"""Files that a power cut or a copy has left empty or cut off: looked for at every start, and
-removed, so that they are made again.
+"""Remove torn files at every start, so that the run recomputes them.
+
+A power cut or an interrupted copy leaves a file empty or cut off.
 """
 
 from __future__ import annotations
@@ -45,39 +46,43 @@ _WRITTEN = (
     ),
 )
 _RECORDS = (Path(".snakemake/metadata"), Path(".snakemake/incomplete"))
+# Keys that a whole file has.
 _KEYS = {
     paths.VALIDATION: ("checks", "verdict", "verification"),
     paths.VERIFICATION: ("disagreements",),
-}  # of whole files
+}
+# The end of a whole file. Of JSON files, only the index of a split is checked by its end: it has
+# long lists of row numbers.
 _END = {
     ".parquet": b"PAR1",
     ".html": b"</html>\n",
     ".txt": b"\n",
     ".json": b"]}\n",
-}  # of JSON: the long lists of row numbers
+}
 
 
 def discard_torn() -> None:
-    """Remove what is not whole of the results in the working folder; files of others that lie
-    among them stay.
+    """Remove torn results in the working folder; other files among them stay.
 
-    Parses JSON, and looks at the ends of all other files only: what is altered in between is found
-    by the checksums when it is read. Snakemake takes a record of its own that is cut off for none;
-    one that is no text, which it cannot read, is emptied here.
+    JSON files are parsed. Of other files only both ends are checked. Damage in between is found by
+    checksums when the file is read. Snakemake ignores a record of its own that is cut off. It
+    cannot read one that is not text, so such a record is emptied.
     """
     for path in sorted(
         path for pattern in _WRITTEN for path in Path().glob(re.sub("{[a-z]+}", "*", pattern))
     ):
-        with suppress(FileNotFoundError):  # another run may have begun in the same instant
+        with suppress(FileNotFoundError):  # Another run may begin at the same instant.
             if not _is_whole(path):
                 print(
-                    f"warning: {path} is not whole; it is removed and made again", file=sys.stderr
+                    f"warning: {path}: the file is torn; it is removed and recomputed",
+                    file=sys.stderr,
                 )
                 path.unlink()
     with suppress(FileNotFoundError):
         if not _has_all_files(CHECKSUMS):
             print(
-                f"warning: files named in {CHECKSUMS} are missing or altered; they are made again",
+                f"warning: {CHECKSUMS}: files named in it are missing or altered; they are "
+                "recomputed",
                 file=sys.stderr,
             )
             CHECKSUMS.unlink()
@@ -85,16 +90,14 @@ def discard_torn() -> None:
         with suppress(FileNotFoundError):
             if record.is_file() and not _is_whole_record(record):
                 record.write_text("{}", encoding="utf-8")
-    remove_abandoned(
-        Path("results").rglob(".*.json.*.tmp")
-    )  # of a Snakemake that was killed while it wrote its settings
+    # A Snakemake that is killed while it writes its settings leaves these.
+    remove_abandoned(Path("results").rglob(".*.json.*.tmp"))
 
 
 def _is_whole(path: Path) -> bool:
     if not stat.S_ISREG(os.stat(path).st_mode):
-        return stat.S_ISDIR(
-            os.stat(path).st_mode
-        )  # a folder is somebody's: whoever needs the file says so
+        # A folder belongs to the user. The job that needs the file refuses it.
+        return stat.S_ISDIR(os.stat(path).st_mode)
     if path.suffix == ".json" and path.parent.name != "splits":
         try:
             return set(_KEYS.get(str(path), ())) <= read_json(path).keys()
@@ -119,7 +122,7 @@ def _is_whole_record(path: Path) -> bool:
     except RecursionError:
         return False
     except ValueError:
-        return _is_text(path)  # cut off: Snakemake takes it for none
+        return _is_text(path)  # It is cut off: Snakemake ignores it.
 
 
 def _is_text(path: Path) -> bool:
@@ -130,8 +133,9 @@ def _is_text(path: Path) -> bool:
 
 
 def _has_all_files(checksums: Path) -> bool:
-    """Whether a file as of `sha256sum` is whole and the files that it names exist; tables are not
-    read, texts are as they were.
+    """Return whether a file of checksums is whole and the files that it names exist.
+
+    Texts must have their checksums. Tables are not read.
     """
     text = checksums.read_text(encoding="utf-8", errors="replace")
     named = [(line[:64], checksums.parent / line[66:]) for line in text.splitlines()]

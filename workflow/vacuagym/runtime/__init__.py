@@ -1,1 +1,1 @@
-"""What every process of the pipeline obeys."""
+"""Rules for every process: atomic writes, memory limits, stalls and dead parents."""

@@ -1,7 +1,6 @@
-"""Files that are never visible at their final name unless they are whole, and our own JSON, read
-with a check of its shape.
+"""Write files atomically, and read the pipeline's own JSON with a check of its shape.
 
-Needs nothing: Snakemake's own process uses it too.
+Snakemake's own process uses this module too, so it imports nothing large.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar, overload
 
 from vacuagym.errors import DamagedFileError, InputError
 
@@ -21,43 +20,62 @@ T = TypeVar("T")
 
 
 def require_regular(path: str | Path) -> None:
-    """Refuse what is no regular file with :class:`InputError`: to open a pipe or a device may wait
-    for ever.
+    """Refuse a pipe, a device or a folder: to open a pipe or a device may block for ever.
+
+    Raises
+    ------
+    InputError
+        If the path is not a regular file.
+    OSError
+        If the path does not exist or cannot be examined.
     """
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise InputError(
-            f"{path}: is no regular file; a file is needed there: remove what is there, or name "
-            "another path"
+            f"{path}: not a regular file; a regular file is required; remove what is there, or "
+            "name another path"
         )
 
 
-def read_json(
-    path: str | Path, build: Callable[[dict[str, Any]], T] = lambda document: document
-) -> T:
-    """Return what ``build`` makes of a JSON object that the pipeline has written.
+@overload
+def read_json(path: str | Path) -> dict[str, Any]: ...
+@overload
+def read_json(path: str | Path, build: Callable[[dict[str, Any]], T]) -> T: ...
+def read_json(path: str | Path, build: Callable[[dict[str, Any]], Any] | None = None) -> Any:
+    """Return a JSON object that the pipeline has written.
 
-    :class:`DamagedFileError` if it is not as the pipeline writes it. Errors of the system pass.
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    build : callable, optional
+        Converts the object. By default the object is returned as it is.
+
+    Raises
+    ------
+    DamagedFileError
+        If the file holds no JSON object, or ``build`` does not find what it needs.
+    OSError
+        If the file cannot be opened.
     """
     require_regular(path)
     try:
         document = json.loads(Path(path).read_text(encoding="utf-8"))
         if not isinstance(document, dict):
             raise TypeError(f"it holds {type(document).__name__}")
-        return build(document)
+        return document if build is None else build(document)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}"[:200]
         raise DamagedFileError(
-            f"{path}: not as the pipeline writes it ({reason}); remove it, and type the command "
-            "of the run again",
+            f"{path}: not as the pipeline writes it ({reason}); remove it, and run the same "
+            "command again",
             path,
         ) from error
 
 
 def remove_damaged(error: DamagedFileError) -> str:
-    """Remove the damaged files that are results, so that the next run makes them; return the
-    message that says so.
+    """Remove damaged results, so that the next run recomputes them, and return the message.
 
-    A file of the user is left alone.
+    Files outside ``results`` belong to the user and stay.
     """
     results = Path("results").resolve()
     damaged = [path for path in error.paths if results in path.resolve().parents]
@@ -70,15 +88,17 @@ def remove_damaged(error: DamagedFileError) -> str:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a small text file as a whole or not at all."""
+    """Write a small text file atomically."""
     with whole_file(Path(path)) as temporary:
         temporary.write(text.encode())
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A file beside ``path``, of this process alone, that takes its place when the block ends
-    well.
+    """Write a file atomically.
+
+    Yield a temporary file beside ``path``. It replaces ``path`` when the block ends without an
+    exception, and is removed otherwise.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_abandoned(path.parent.glob(f".{_escaped(path.name)}.*.tmp"))
@@ -100,14 +120,15 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def _open_locked(name: Path) -> BinaryIO:
-    """Open a temporary file and lock it; again, if another writer took it for abandoned between
-    the two.
+    """Open a temporary file and lock it.
+
+    Another writer may take the file for abandoned before it is locked. Then it is opened again.
     """
     while True:
         temporary = open(name, "wb")  # noqa: SIM115 - the caller closes it
         try:
             fcntl.flock(temporary, fcntl.LOCK_EX)
-        except OSError:  # a file system without locks: only the tidying is lost
+        except OSError:  # A file system without locks: abandoned files are not removed.
             return temporary
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(temporary.fileno()), name.stat()):
@@ -116,9 +137,7 @@ def _open_locked(name: Path) -> BinaryIO:
 
 
 def remove_abandoned(temporaries: Iterable[Path]) -> None:
-    """Remove what killed writers left: those of these temporary files that no living process holds
-    the lock of.
-    """
+    """Remove the temporary files that no living process has locked: their writers were killed."""
     for leftover in temporaries:
         with suppress(OSError), open(leftover, "rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -126,4 +145,5 @@ def remove_abandoned(temporaries: Iterable[Path]) -> None:
 
 
 def _escaped(name: str) -> str:
+    """Return a name as a glob pattern that matches only this name."""
     return "".join(f"[{c}]" if c in "*?[" else c for c in name)

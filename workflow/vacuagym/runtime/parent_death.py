@@ -1,8 +1,7 @@
-"""A job whose Snakemake has died ends too, so that a resumed run does not work beside its own
-leftovers.
+"""End a job when its Snakemake has died, so that no old job works beside a resumed run.
 
 The Snakefile puts the pid of Snakemake's process into the environment. A job that is not its child
-(on a cluster, or started by hand) has nothing to watch.
+(on a cluster, or started by hand) watches nothing.
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ _LOOK_SECONDS = 2.0
 
 
 def die_with_snakemake() -> None:
-    """End this process when the Snakemake that started it has ended, however that came about."""
+    """End this process when the Snakemake that started it has ended, for any reason."""
     parent = os.environ.get(PARENT)
     if parent is None:
         return
     if os.getppid() != int(parent):
         if os.environ.get(HOST) == socket.gethostname() and not _is_alive(int(parent)):
-            os.kill(os.getpid(), signal.SIGKILL)  # it died before this job had begun
+            os.kill(os.getpid(), signal.SIGKILL)  # It died before this job began.
         return
     die_with(int(parent))
 
@@ -37,7 +36,7 @@ def die_with(parent: int) -> None:
     """End this process when its parent has ended."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it died before the signal was set
+        if os.getppid() != parent:  # It died before the signal was set.
             os.kill(os.getpid(), signal.SIGKILL)
     else:
         threading.Thread(target=_watch, args=(parent,), daemon=True).start()
@@ -54,6 +53,7 @@ def _is_alive(pid: int) -> bool:
 
 
 def _watch(parent: int) -> None:
+    """Poll the parent where the system has no signal for its death."""
     while os.getppid() == parent:
         time.sleep(_LOOK_SECONDS)
     os.kill(os.getpid(), signal.SIGKILL)

@@ -1,6 +1,4 @@
-"""A job that makes no progress for a long time ends itself, with a message, rather than hold a
-core for ever.
-"""
+"""End a job that makes no progress for a long time: it would hold a core for ever."""
 
 from __future__ import annotations
 
@@ -14,13 +12,13 @@ _watching = False
 
 
 def beat() -> None:
-    """Say that there was progress: a batch read, labelled or written."""
+    """Record progress: a batch was read, labelled or written."""
     global _last
     _last = time.monotonic()
 
 
 def watch(stall_minutes: float) -> None:
-    """Start to watch this process: without a :func:`beat` for so long it exits with code 1."""
+    """Watch this process: it exits with code 1 after ``stall_minutes`` without a :func:`beat`."""
     global _watching
     beat()
     if not _watching:
@@ -29,16 +27,18 @@ def watch(stall_minutes: float) -> None:
 
 
 def _watch(seconds: float) -> None:
-    """Count ticks without progress: they stop with a process that is stopped, and with a machine
-    that sleeps.
+    """Count ticks without progress.
+
+    A stopped process and a sleeping machine count none, so neither counts as a stall.
     """
     tick, silent, seen = min(seconds / 4, 5.0), 0.0, _last
     while silent < seconds:
         time.sleep(tick)
         silent, seen = (silent + tick if _last == seen else 0.0), _last
     message = (
-        f"error: no progress for {seconds / 60:g} minutes; the job was ended (stall_minutes in "
-        "the configuration sets the patience)"
+        f"error: stall_minutes: no progress for {seconds / 60:g} minutes, so the job was ended; "
+        "a job must read, label or write a batch in that time; raise stall_minutes in the "
+        "configuration, or look for a slow disk"
     )
     print(message, file=sys.stderr, flush=True)
     os._exit(1)

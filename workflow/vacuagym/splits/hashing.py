@@ -20,4 +20,4 @@ def row_hashes(seed: int, use: str, rows: pa.RecordBatch) -> np.ndarray:
     known = {place: stream_key(seed, use, *place) for place in set(places)}
     keys = np.array([known[place] for place in places], dtype=np.uint64).reshape(-1, 2)
     ids = rows.column("geometry_id").to_numpy()
-    return uniforms(keys, ids, np.zeros(len(ids), int), Purpose.FOLD, 1)[:, 0]
+    return uniforms(keys, ids, np.zeros(len(ids), int), purpose=Purpose.FOLD, count=1)[:, 0]

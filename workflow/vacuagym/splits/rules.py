@@ -188,7 +188,9 @@ def split_hashes(seed: int, name: str, rows: pa.RecordBatch) -> np.ndarray:
     groups = rows.column(GROUP).drop_null().to_numpy().view(np.int64)
     if len(groups):
         keys = np.tile(stream_key(seed, name, "group"), (len(groups), 1))
-        hashes[grouped] = uniforms(keys, groups, np.zeros(len(groups), int), Purpose.FOLD, 1)[:, 0]
+        hashes[grouped] = uniforms(
+            keys, groups, np.zeros(len(groups), int), purpose=Purpose.FOLD, count=1
+        )[:, 0]
     return hashes
 
 

@@ -1,1 +1,1 @@
-"""Theories: each labels a batch of geometries. Arrays only."""
+"""Theories: each labels a batch of geometries. They work on arrays only."""

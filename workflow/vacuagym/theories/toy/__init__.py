@@ -1,1 +1,1 @@
-"""The toy theory: random potentials, the search for their vacua, the labels. Arrays only."""
+"""The toy theory: random potentials, vacuum search and labels. It works on arrays only."""

@@ -1,19 +1,26 @@
-"""What the batched solvers share: the outcome of a trial, its settings, and the stack of trials at
-work.
+"""Share among the batched solvers: outcomes, settings, and the stack of active trials.
 
-A solver works on a stack of trials of equal n. Each trial has a row in every work array; finished
-rows are compressed out, so that an iteration costs what its active trials cost. No operation mixes
+A solver works on a stack of trials of equal n. Each trial has a row in every work array. Finished
+rows are compressed out, so an iteration costs only what its active trials cost. No operation mixes
 rows: a trial's path does not depend on its neighbours.
+
+References
+----------
+.. [1] J. Nocedal and S. J. Wright, Numerical Optimization, 2nd ed., Springer, 2006, sections 3.1
+   and 4.1.
+.. [2] A. R. Conn, N. I. M. Gould and P. L. Toint, Trust-Region Methods, SIAM, 2000, section 6.1.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from vacuagym.theories.toy.batched_linalg import arranged, norm
+from vacuagym.theories.toy.batched_linalg import Bools, Floats, Places, arranged, norm
 from vacuagym.theories.toy.classes import METHODS
 from vacuagym.theories.toy.potential import Potential
 
@@ -21,21 +28,27 @@ from vacuagym.theories.toy.potential import Potential
 class Outcome(IntEnum):
     """How a trial ended."""
 
-    FAILED = 0  # neither of the two others within the allowed steps
+    FAILED = 0  # neither of the other two within the allowed steps
     CONVERGED = 1  # |∇V| ≤ grad_tol (1 + |V|)
     ESCAPED = 2  # |φ| > field_range
 
 
-Points = tuple[
-    np.ndarray, np.ndarray, np.ndarray, np.ndarray
-]  # φ (B, n), V (B,), ∇V (B, n), ∇²V (B, n, n)
+Points = tuple[Floats, Floats, Floats, Floats]  # φ (B, n), V (B,), ∇V (B, n), ∇²V (B, n, n)
+# Tests of a step by the decrease, as a share of what its model promises. A step is accepted above
+# the first share; 1e-4 is the usual constant of sufficient decrease [1]. Above the second share
+# the step is good, below the third it is poor; 3/4 and 1/4 are those of the trust-region method in
+# [1], algorithm 4.1. For the roles of the constants see also [2].
+ACCEPTED_SHARE = 1e-4
+GOOD_SHARE = 0.75
+POOR_SHARE = 0.25
 _WORTH_KEEPING = 0.75  # share of live rows at which a stack is compressed
 
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """The ``search`` section of the configuration; tolerances are those of :class:`Outcome`,
-    lengths are field units.
+    """The ``search`` section of the configuration.
+
+    Tolerances are those of :class:`Outcome`. Lengths are in field units.
     """
 
     method: str
@@ -51,24 +64,35 @@ class SearchSettings:
 
 @dataclass
 class Trials:
-    """Where a stack of trials ended: ``phi`` and ``spectrum`` (B, n), the others (B,); ``method``
-    indexes :data:`METHODS`.
+    """The ends of B trials.
 
-    ``spectrum`` holds the Hessian eigenvalues of a critical point, ascending, and NaN for a trial
-    that has not converged.
+    Attributes
+    ----------
+    phi : array, shape (B, n)
+        The last point, in field units.
+    spectrum : array, shape (B, n)
+        Hessian eigenvalues at a critical point, ascending. NaN if the trial has not converged.
+    value, grad_norm : array, shape (B,)
+        V and |∇V| at the last point.
+    outcome : array, shape (B,)
+        The :class:`Outcome` of each trial.
+    n_iterations : array, shape (B,)
+        Number of steps.
+    method : array, shape (B,)
+        The solver that ended the trial, an index of :data:`METHODS`.
     """
 
-    phi: np.ndarray
-    spectrum: np.ndarray
-    value: np.ndarray
-    grad_norm: np.ndarray
-    outcome: np.ndarray
-    n_iterations: np.ndarray
-    method: np.ndarray
+    phi: Floats
+    spectrum: Floats
+    value: Floats
+    grad_norm: Floats
+    outcome: npt.NDArray[np.int8]
+    n_iterations: npt.NDArray[np.int32]
+    method: npt.NDArray[np.int8]
 
     @classmethod
-    def unfinished(cls, starts: np.ndarray, method: str) -> Trials:
-        """A record to fill in: every trial failed until it is seen to end otherwise."""
+    def unfinished(cls, starts: Floats, method: str) -> Trials:
+        """Return a record of trials that have all failed so far."""
         count = len(starts)
         return cls(
             starts.copy(),
@@ -80,30 +104,27 @@ class Trials:
             np.full(count, METHODS.index(method), np.int8),
         )
 
-    def overwrite(self, rows: np.ndarray, other: Trials) -> None:
-        """Put the trials of ``other`` in place of these rows; iterations add up, since both
-        searches were paid for.
-        """
+    def overwrite(self, rows: Places, other: Trials) -> None:
+        """Replace these rows by the trials of ``other``, and add up the steps of both searches."""
         other.n_iterations = other.n_iterations + self.n_iterations[rows]
         for name, values in vars(other).items():
             getattr(self, name)[rows] = values
 
 
 class ActiveStack:
-    """The trials of a stack at work: their potential and one row per trial in each array, the
-    named work arrays included.
+    """Active trials: their potential, and one row per trial in each array.
 
-    A trial that has ended stays in its row, idle, until enough rows are idle for compressing the
-    arrays to be worth its price.
+    The named work arrays have one row per trial too. A trial that has ended stays idle in its row,
+    until enough rows are idle to pay for compressing the arrays.
     """
 
     def __init__(
         self,
         potential: Potential,
-        starts: np.ndarray,
+        starts: Floats,
         settings: SearchSettings,
         method: str,
-        **work: np.ndarray,
+        **work: npt.NDArray[Any],
     ):
         self.result = Trials.unfinished(starts, method)
         self.potential = potential
@@ -118,28 +139,29 @@ class ActiveStack:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def converged(self) -> np.ndarray:
-        """Which trials are at a critical point, shape (B,), bool."""
-        return (
-            self.grad_norm <= self.settings.grad_tol * (1.0 + np.abs(self.value))
-        ) & np.isfinite(self.value)
+    def converged(self) -> Bools:
+        """Return which trials are at a critical point, shape (B,)."""
+        small = self.grad_norm <= self.settings.grad_tol * (1.0 + np.abs(self.value))
+        return small & np.isfinite(self.value)
 
-    def escaped(self) -> np.ndarray:
-        """Which trials have left the field range, shape (B,), bool."""
+    def escaped(self) -> Bools:
+        """Return which trials have left the field range, shape (B,)."""
         return norm(self.phi) > self.settings.field_range
 
-    def spectra(self, rows: np.ndarray) -> np.ndarray:
-        """Ascending Hessian eigenvalues of the trials of index ``rows`` (M,), shape (M, n); kept
-        for the record of those that converge.
+    def spectra(self, rows: Places) -> Floats:
+        """Return the ascending Hessian eigenvalues of some trials, shape (M, n).
+
+        The record keeps them for the trials that converge. ``rows`` (M,) are indices.
         """
-        modes = np.linalg.eigvalsh(self.hessian[rows])
+        modes = np.linalg.eigvalsh(self.hessian[rows]).astype(np.float64, copy=False)
         self.result.spectrum[self.rows[rows]] = modes
         return modes
 
-    def retire(
-        self, converged: np.ndarray, escaped: np.ndarray, given_up: np.ndarray | bool = False
-    ) -> bool:
-        """Record the trials that have ended, escape before convergence; true while any is left."""
+    def retire(self, converged: Bools, escaped: Bools, given_up: Bools | bool = False) -> bool:
+        """Record the trials that have ended, and return whether any trial is left.
+
+        A trial that has both escaped and converged counts as escaped. All arrays are (B,).
+        """
         ended = (converged | escaped | given_up) & self.live
         if ended.any():
             self._record(
@@ -154,18 +176,19 @@ class ActiveStack:
         return bool(self.live.any())
 
     def close(self) -> Trials:
-        """The record of all trials; those still at work have failed."""
+        """Return the record of all trials; those still active have failed."""
         self._record(self.live, Outcome.FAILED)
         self.result.spectrum[self.result.outcome != Outcome.CONVERGED] = np.nan
         return self.result
 
-    def evaluate(self, phi: np.ndarray) -> Points:
-        """V and its derivatives where a step may take each trial, ``phi`` (B, n)."""
+    def evaluate(self, phi: Floats) -> Points:
+        """Return V and its derivatives at the ends of a step, ``phi`` (B, n)."""
         return phi, *self.potential.derivatives(phi)
 
-    def step(self, accepted: np.ndarray, points: Points) -> None:
-        """One iteration: the trials where ``accepted`` (B,) is true move to their points, which
-        the stack makes its own.
+    def step(self, accepted: Bools, points: Points) -> None:
+        """Count a step, and move the trials where ``accepted`` (B,) is true to their points.
+
+        The stack takes over the arrays of ``points``.
         """
         self.result.n_iterations[self.rows[self.live]] += 1
         kept = np.flatnonzero(~accepted)
@@ -176,8 +199,8 @@ class ActiveStack:
         self.phi, self.value, self.gradient, self.hessian = points
         self.grad_norm = norm(self.gradient)
 
-    def move(self, rows: np.ndarray, phi: np.ndarray) -> None:
-        """Put the trials of index ``rows`` (M,) at ``phi`` (M, n)."""
+    def move(self, rows: Places, phi: Floats) -> None:
+        """Move the trials with indices ``rows`` (M,) to ``phi`` (M, n)."""
         self.phi[rows] = phi
         self.value[rows], self.gradient[rows], self.hessian[rows] = self.potential.take(
             rows
@@ -193,7 +216,7 @@ class ActiveStack:
         self.work = {name: array[keep] for name, array in self.work.items()}
         self.potential = self.potential.take(keep)
 
-    def _record(self, ended: np.ndarray, outcome: np.ndarray | Outcome) -> None:
+    def _record(self, ended: Bools, outcome: npt.NDArray[Any] | Outcome) -> None:
         rows = self.rows[ended]
         self.result.phi[rows] = self.phi[ended]
         self.result.value[rows] = self.value[ended]

@@ -1,5 +1,6 @@
-"""What the toy theory names: labels, regimes of the ensemble, solvers. Imports nothing, for those
-who only read labels.
+"""Names of the toy theory: labels, regimes of the ensemble, solvers.
+
+This module imports nothing, so that readers of labels need no NumPy.
 """
 
 LABELS = ("stable", "metastable", "saddle", "unstable", "marginal", "runaway", "failed")

@@ -1,31 +1,78 @@
-"""Descent: where a trial rolls from its start, to a minimum of V or out of the field range.
+"""Descent: follow V from a start to a minimum, or out of the field range.
 
-Newton's method with a trust region kept by regularisation, (H + μ) d = −∇V (Nocedal and Wright,
-Numerical Optimization, 2nd ed., chapter 4): a step is taken only if it lowers V as its quadratic
-model says. One linear solve a step is much cheaper than the spectrum that would certify H + μ > 0.
-A solution that climbs shows that it is not, and its reverse leads down along negative modes; and
-the spectrum is taken where it decides: a trial that arrives at a critical point with a negative
-mode is pushed off along it, downhill, and goes on.
+The method is Newton's with damping, (H + μ) d = −∇V, a trust-region method kept by regularisation
+[1]_, [2]_. A step is accepted only if it lowers V as the quadratic model promises. One linear
+solve a step is much cheaper than the spectrum that would certify H + μ > 0. If a solution climbs,
+H + μ is not positive definite, and the reverse step leads down along negative modes. The spectrum
+is taken only where it decides: a trial at a critical point with a negative mode is pushed off
+along that mode, downhill, and goes on.
+
+References
+----------
+.. [1] J. Nocedal and S. J. Wright, Numerical Optimization, 2nd ed., Springer, 2006, chapter 4.
+.. [2] A. R. Conn, N. I. M. Gould and P. L. Toint, Trust-Region Methods, SIAM, 2000, chapter 6.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from vacuagym.theories.toy.active_set import ActiveStack, SearchSettings, Trials
-from vacuagym.theories.toy.batched_linalg import diagonal_of, dot, norm, solve
+from vacuagym.theories.toy.active_set import (
+    ACCEPTED_SHARE,
+    GOOD_SHARE,
+    POOR_SHARE,
+    ActiveStack,
+    SearchSettings,
+    Trials,
+)
+from vacuagym.theories.toy.batched_linalg import (
+    Bools,
+    Floats,
+    Places,
+    diagonal_of,
+    dot,
+    norm,
+    solve,
+)
 from vacuagym.theories.toy.potential import Potential
 
 _FIRST_DAMPING = 15.0
-_LEAST_DAMPING = 1e-12  # not zero: a Hessian with an exactly flat direction must stay solvable
-# damping in units of the largest diagonal entry of H: a step this short along −∇V must lower V,
-# but for rounding
+# Not zero: a Hessian with an exactly flat direction must stay solvable.
+_LEAST_DAMPING = 1e-12
+# Factors of the damping after a step. A good step multiplies it by the ratio of the gradient norms,
+# and by _EASED at most. _POOR applies to a poor step, _REFUSED to a refused one. _CLIMBED applies
+# to an accepted reverse step: H + μ is not positive definite there. All are tuned on the ensemble.
+_EASED = 0.6
+_POOR = 2.0
+_REFUSED = 2.5
+_CLIMBED = 4.0
+_LEAST_RAISED_DAMPING = 1e-2
+# The damping at a saddle, in units of its most negative eigenvalue.
+_SADDLE_DAMPING = 2.0
+# A trial is stuck if its damping exceeds this multiple of 1 + the largest diagonal entry of H. So
+# short a step along −∇V must lower V, except for rounding.
 _STUCK = 100.0
+# Lengths of the push off a saddle, in field units; the one with the lowest V is taken.
 _PUSHES = np.array([1.0, 0.5, 0.25, 0.1, 0.03, 0.01, 1e-3])
+# The longest step is |φ| plus this factor times √n, in field units.
+_REACH = 2.5
+# Changes of V below this share of 1 + |V| are rounding errors.
+_ROUNDING = 1e-13
+_TINY = 1e-300  # no division by a length of zero
 
 
-def descend(potential: Potential, starts: np.ndarray, settings: SearchSettings) -> Trials:
-    """Follow V downhill from ``starts`` (B, n), one for each of the B systems."""
+def descend(potential: Potential, starts: Floats, settings: SearchSettings) -> Trials:
+    """Follow V downhill, once from each start.
+
+    Parameters
+    ----------
+    potential : Potential
+        B systems with n moduli each.
+    starts : array, shape (B, n)
+        The start of each trial, in field units.
+    settings : SearchSettings
+        Tolerances and the number of steps.
+    """
     stack = ActiveStack(
         potential, starts, settings, "descent", damping=np.full(len(starts), _FIRST_DAMPING)
     )
@@ -37,13 +84,12 @@ def descend(potential: Potential, starts: np.ndarray, settings: SearchSettings) 
     return stack.close()
 
 
-def _at_minimum(stack: ActiveStack) -> np.ndarray:
-    """Which trials have converged to a point without negative modes; those at a saddle are pushed
-    off it instead.
+def _at_minimum(stack: ActiveStack) -> Bools:
+    """Return which trials have converged, and push trials at a saddle off it.
 
-    A trial that damping cannot move is treated alike: beside a saddle, |∇V| may be above the
-    tolerance while V changes by less than its rounding error. If nothing is negative there,
-    Newton's undamped step gets the next word.
+    A converged trial has no negative mode. A stuck trial is treated like one at a critical point:
+    beside a saddle, |∇V| may exceed the tolerance while V changes by less than its rounding error.
+    If no mode is negative there, the next step is Newton's undamped one.
     """
     converged = stack.converged() & stack.live
     damping = stack.work["damping"]
@@ -58,23 +104,26 @@ def _at_minimum(stack: ActiveStack) -> np.ndarray:
         negative = modes[:, 0] < -stack.settings.hess_eps * np.maximum(
             1.0, np.abs(modes).max(axis=1)
         )
-        damping[candidates] = np.where(negative, 2.0 * np.abs(modes[:, 0]), _LEAST_DAMPING)
+        damping[candidates] = np.where(
+            negative, _SADDLE_DAMPING * np.abs(modes[:, 0]), _LEAST_DAMPING
+        )
         saddles = candidates[negative]
         if len(saddles):
             converged[saddles] &= ~_push_off(stack, saddles)
     return converged
 
 
-def _push_off(stack: ActiveStack, saddles: np.ndarray) -> np.ndarray:
-    """Move the trials at a saddle along their most negative mode to where V is lowest; true where
-    it fell, shape (saddles,).
+def _push_off(stack: ActiveStack, saddles: Places) -> Bools:
+    """Move trials at a saddle downhill along their most negative mode.
+
+    Each goes to the lowest V of a few lengths. Return where V fell, shape (saddles,).
     """
     mode = np.linalg.eigh(stack.hessian[saddles])[1][:, :, 0]
     downhill = np.where(dot(stack.gradient[saddles], mode) > 0.0, -1.0, 1.0)
     points = stack.phi[saddles] + _PUSHES[:, None, None] * (downhill[:, None] * mode)
     heights = stack.potential.take(saddles).value(points)
     heights = np.where(np.isnan(heights), np.inf, heights)
-    fell = heights.min(axis=0) < stack.value[saddles]
+    fell: Bools = heights.min(axis=0) < stack.value[saddles]
     stack.move(saddles[fell], points[heights.argmin(axis=0), np.arange(len(saddles))][fell])
     return fell
 
@@ -84,31 +133,32 @@ def _step(stack: ActiveStack) -> None:
     direction = _damped_step(stack)
     length, slope = norm(direction), dot(gradient, direction)
     curvature = -slope - damping * length**2  # d·Hd
-    climbs = slope > 0.0  # along the reverse V falls, and bends down
+    climbs = slope > 0.0  # Along the reverse V falls, and bends down.
     # A step may be long where the field is already far out, so that a runaway needs few of them.
-    longest = 2.5 * np.sqrt(gradient.shape[1]) + norm(stack.phi)
-    scale = np.minimum(1.0, longest / np.maximum(length, 1e-300))
+    longest = _REACH * np.sqrt(gradient.shape[1]) + norm(stack.phi)
+    scale = np.minimum(1.0, longest / np.maximum(length, _TINY))
     slope, curvature = -np.abs(slope) * scale, curvature * scale**2
     step = np.where(climbs, -scale, scale)[:, None] * direction
     promised = -slope - 0.5 * curvature
     points = stack.evaluate(stack.phi + step)
     gained, grad_norm = stack.value - points[1], norm(points[2])
-    # Close to the minimum V changes by less than its rounding error: there the gradient decides.
-    noise = 1e-13 * (1.0 + np.abs(stack.value))
+    # Close to the minimum V changes by less than its rounding error. There the gradient decides.
+    noise = _ROUNDING * (1.0 + np.abs(stack.value))
     in_noise = (np.abs(gained) <= noise) & (grad_norm < stack.grad_norm)
-    accepted = (slope < 0.0) & (promised > 0.0) & ((gained > 1e-4 * promised) | in_noise)
-    good = (gained > 0.75 * promised) | (promised < noise)
-    poor = gained < 0.25 * promised
+    accepted = (slope < 0.0) & (promised > 0.0) & ((gained > ACCEPTED_SHARE * promised) | in_noise)
+    good = (gained > GOOD_SHARE * promised) | (promised < noise)
+    poor = gained < POOR_SHARE * promised
     # Damping that falls with the gradient keeps Newton's fast convergence at the minimum.
     eased = damping * np.where(
-        good, np.minimum(0.6, grad_norm / stack.grad_norm), np.where(poor, 2.0, 1.0)
+        good, np.minimum(_EASED, grad_norm / stack.grad_norm), np.where(poor, _POOR, 1.0)
     )
-    raised = np.maximum(np.where(accepted, 4.0, 2.5) * damping, 1e-2)
+    raised = np.maximum(np.where(accepted, _CLIMBED, _REFUSED) * damping, _LEAST_RAISED_DAMPING)
     stack.work["damping"] = np.maximum(np.where(accepted & ~climbs, eased, raised), _LEAST_DAMPING)
     stack.step(accepted, points)
 
 
-def _damped_step(stack: ActiveStack) -> np.ndarray:
+def _damped_step(stack: ActiveStack) -> Floats:
+    """Return the solution d (B, n) of (H + damping) d = −∇V."""
     damped = stack.hessian.copy("K")
     diagonal_of(damped)[...] += stack.work["damping"][:, None]
     return -solve(damped, stack.gradient)

@@ -1,43 +1,46 @@
-"""The ensemble of toy effective theories: how many moduli a geometry has, and how its couplings
-are drawn.
+"""The ensemble of toy theories: the number of moduli of a geometry, and its couplings.
 
-One flux draw picks a regime and then every coupling, from the geometry's own random stream
-(``streams``). The numbers of the distributions are configuration; this module holds none of them.
+A flux draw takes a regime and then every coupling from a random stream of the geometry
+(``random_streams``). The configuration holds the parameters of all distributions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import ndtri
 
+from vacuagym.theories.toy.batched_linalg import Bools, Codes, Floats
 from vacuagym.theories.toy.classes import REGIMES
 from vacuagym.theories.toy.potential import ToyPotential
-from vacuagym.theories.toy.random_streams import Purpose, uniforms
+from vacuagym.theories.toy.random_streams import Purpose, Words, uniforms
 
-_SCALARS = 7  # numbers of a draw's stream that come before the vectors: regime, m, γ, A, a, D, p
+_SCALARS = 7  # numbers of a draw's stream before the vectors: regime, m, γ, A, a, D, p
+_LOG_SCALE = 5.0  # of the moduli map log_cap: n = 5 log(1 + count)
 
 
 @dataclass(frozen=True)
 class ModuliMap:
-    """How many real moduli the toy theory has: clamp(f(count), min, max)."""
+    """The map from a moduli count to n: clamp(f(count), min, max)."""
 
     map: str
     min: int
     max: int
 
-    def __call__(self, counts: np.ndarray, missing: np.ndarray) -> np.ndarray:
-        """n for each count (rows,), int64; where ``missing`` (rows,) is true the count is unknown
-        and n is ``min``.
+    def __call__(self, counts: Codes, missing: Bools) -> npt.NDArray[np.int64]:
+        """Return n for each moduli count, shape (rows,).
+
+        Where ``missing`` (rows,) is true, the count is unknown and n is ``min``.
         """
         x = np.where(missing, 0, counts).astype(float)
-        transformed = {
+        transformed: dict[str, Callable[[], Floats]] = {
             "direct_cap": lambda: x,
             "sqrt_cap": lambda: np.rint(np.sqrt(x)),
-            "log_cap": lambda: np.rint(5.0 * np.log1p(x)),
+            "log_cap": lambda: np.rint(_LOG_SCALE * np.log1p(x)),
         }
         n = np.clip(transformed[self.map](), self.min, self.max).astype(np.int64)
         return np.where(missing, self.min, n)
@@ -45,12 +48,30 @@ class ModuliMap:
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Distributions of the couplings; a pair is the range of a uniform distribution.
+    """Distributions of the couplings, all dimensionless.
 
-    ``regimes`` weights in the order of :data:`REGIMES`; ``flux_mass`` Mᵢ; ``coupling`` σ of Λ =
-    σ(G+Gᵀ)/2; ``mass_shift`` m of each regime; ``tilt`` standard deviation of bᵢ and
-    ``runaway_tilt`` that of what the runaway regime adds; ``gamma`` and ``runaway_gamma``; ``A``,
-    ``a`` (non-perturbative term), ``D``, ``p`` (uplift); ``delta`` the smoothing of |φᵢ|.
+    A pair is the range of a uniform distribution.
+
+    Attributes
+    ----------
+    regimes : mapping
+        Weight of each regime in :data:`REGIMES`.
+    flux_mass : pair
+        Mᵢ; its square is on the diagonal of K.
+    coupling : float
+        σ of Λ = σ(G+Gᵀ)/2, the random part of K.
+    mass_shift : mapping
+        m of each regime, added to the diagonal of K: a pair each.
+    tilt, runaway_tilt : float
+        Standard deviation of bᵢ, and of the part that the runaway regime adds.
+    gamma, runaway_gamma : pair
+        γ, and γ in the runaway regime.
+    A, a : pair
+        Size and exponent of the non-perturbative term.
+    D, p : pair
+        Size and exponent of the uplift.
+    delta : float
+        Width that smooths |φᵢ|.
     """
 
     regimes: Mapping[str, float]
@@ -69,36 +90,46 @@ class Ensemble:
 
     @classmethod
     def from_mapping(cls, section: Mapping[str, Any]) -> Ensemble:
-        """From the ``ensemble`` section of a checked configuration."""
+        """Return the ensemble of the section ``ensemble`` of a checked configuration."""
         return cls(**{field.name: section[field.name] for field in fields(cls)})
 
 
 @dataclass(frozen=True)
 class FluxDraws:
-    """The potentials of some draws, with what the label table says about them, all of shape
-    (draws,).
-    """
+    """The potentials of some draws, and their columns of the label table, shape (draws,)."""
 
     potential: ToyPotential
-    regime: np.ndarray  # index into REGIMES
-    mass_shift: np.ndarray
+    regime: Codes  # indices of REGIMES
+    mass_shift: Floats
 
 
-def _in_range(uniform: np.ndarray, bounds: tuple[float, float]) -> np.ndarray:
+def _in_range(uniform: Floats, bounds: tuple[float, float]) -> Floats:
+    """Map uniform numbers in (0, 1) to a range."""
     return bounds[0] + (bounds[1] - bounds[0]) * uniform
 
 
-def draw_fluxes(
-    ensemble: Ensemble, n: int, keys: np.ndarray, ids: np.ndarray, draws: np.ndarray
-) -> FluxDraws:
-    """Draw the couplings of systems with ``n`` moduli; ``keys`` (B, 2), ``ids`` (B,), ``draws``
-    (B,) name their streams.
+def draw_fluxes(ensemble: Ensemble, n: int, keys: Words, ids: Codes, draws: Codes) -> FluxDraws:
+    """Draw the couplings of B systems.
 
     Λ = σ(G+Gᵀ)/2 with standard normal G has independent entries: variance σ² on the diagonal, σ²/2
-    off it; so only the upper triangle is drawn.
+    off it. So only the upper triangle is drawn.
+
+    Parameters
+    ----------
+    ensemble : Ensemble
+        Distributions of the couplings.
+    n : int
+        Number of moduli.
+    keys : array, shape (B, 2)
+        Stream keys of the geometries.
+    ids : array, shape (B,)
+        Their ``geometry_id``.
+    draws : array, shape (B,)
+        Numbers of the flux draws, 0 or larger.
     """
     pairs = n * (n + 1) // 2
-    u = uniforms(keys, ids, draws, Purpose.FLUX, _SCALARS + 2 * n + pairs)
+    count = _SCALARS + 2 * n + pairs
+    u = uniforms(keys, ids, draws, purpose=Purpose.FLUX, count=count)
     regime_u, shift_u, gamma_u, A_u, a_u, D_u, p_u = np.ascontiguousarray(u[:, :_SCALARS].T)
     flux_u, tilt_u, coupling_u = np.split(u[:, _SCALARS:], [n, 2 * n], axis=1)
 
@@ -138,12 +169,25 @@ def draw_starts(
     n: int,
     n_restarts: int,
     start_range: float,
-    keys: np.ndarray,
-    ids: np.ndarray,
-    draws: np.ndarray,
-) -> np.ndarray:
-    """Starting points of the search, uniform in [−start_range, start_range]ⁿ, shape (B,
-    n_restarts, n).
+    keys: Words,
+    ids: Codes,
+    draws: Codes,
+) -> Floats:
+    """Draw the starts of the search, uniform in [−start_range, start_range]ⁿ.
+
+    Parameters
+    ----------
+    n, n_restarts : int
+        Number of moduli, and of starts in a draw.
+    start_range : float
+        In field units.
+    keys, ids, draws : array
+        As for :func:`draw_fluxes`.
+
+    Returns
+    -------
+    array, shape (B, n_restarts, n)
+        Points in field units.
     """
-    u = uniforms(keys, ids, draws, Purpose.START, n_restarts * n)
+    u = uniforms(keys, ids, draws, purpose=Purpose.START, count=n_restarts * n)
     return ((2.0 * u - 1.0) * start_range).reshape(len(u), n_restarts, n)

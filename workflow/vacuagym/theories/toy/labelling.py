@@ -1,9 +1,7 @@
-"""The label of a geometry: draw the fluxes, search, classify, and describe the vacuum that
-decides.
+"""Label geometries: draw fluxes, search, classify, and describe the deciding vacuum.
 
-The one place where the ensemble and the search meet. It works on a batch of geometries with equal
-numbers of moduli and knows arrays only; reading and writing tables is the business of
-``vacuagym.stages``.
+Here the ensemble and the search meet. A batch has geometries with equal numbers of moduli. This
+module works on arrays only; ``vacuagym.stages`` reads and writes tables.
 """
 
 from __future__ import annotations
@@ -13,9 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from vacuagym.theories.toy.active_set import Outcome, SearchSettings, Trials
 from vacuagym.theories.toy.barrier import barrier_heights
+from vacuagym.theories.toy.batched_linalg import Codes, Floats, Places
 from vacuagym.theories.toy.classes import METASTABLE
 from vacuagym.theories.toy.classification import (
     deciding_draw,
@@ -26,11 +26,17 @@ from vacuagym.theories.toy.classification import (
 )
 from vacuagym.theories.toy.ensemble import Ensemble, FluxDraws, ModuliMap, draw_fluxes, draw_starts
 from vacuagym.theories.toy.hybrid import search
+from vacuagym.theories.toy.random_streams import Words
+
+Column = npt.NDArray[Any]  # integer, floating or bool
 
 
 @dataclass(frozen=True)
 class Physics:
-    """All that a label depends on besides the geometry's key and its count of moduli."""
+    """The settings on which labels depend.
+
+    A label also depends on the key of its geometry and on its moduli count.
+    """
 
     seed: int
     moduli: ModuliMap
@@ -39,7 +45,10 @@ class Physics:
 
     @classmethod
     def from_mapping(cls, sections: Mapping[str, Any]) -> Physics:
-        """From the ``seed``, ``moduli``, ``ensemble`` and ``search`` of a checked configuration."""
+        """Return the physics of ``seed``, ``moduli``, ``ensemble`` and ``search``.
+
+        ``sections`` is a checked configuration, or these sections of one.
+        """
         return cls(
             sections["seed"],
             ModuliMap(**sections["moduli"]),
@@ -48,29 +57,51 @@ class Physics:
         )
 
     def trials(self) -> int:
-        """Trials of a geometry."""
+        """Return the number of trials of a geometry."""
         return self.search.n_samples * self.search.n_restarts
 
 
 @dataclass(frozen=True)
 class SearchedGeometries:
-    """All trials of a batch of geometries, B geometries × S flux draws × R restarts; ``trials``
-    holds them in that order.
+    """All trials of a batch: B geometries × S flux draws × R restarts, in that order.
+
+    Attributes
+    ----------
+    fluxes : FluxDraws
+        The B·S draws.
+    trials : Trials
+        The B·S·R trials.
+    labels : array, shape (B, S, R)
+        The label of each trial.
+    restart : array, shape (B, S)
+        The restart whose end is the vacuum of each draw.
+    draw_labels : array, shape (B, S)
+        The label of each draw.
+    sample : array, shape (B,)
+        The draw whose label becomes that of the geometry.
     """
 
-    fluxes: FluxDraws  # B·S draws
+    fluxes: FluxDraws
     trials: Trials
-    labels: np.ndarray  # (B, S, R) of each trial
-    restart: np.ndarray  # (B, S) the restart that is each draw's vacuum
-    draw_labels: np.ndarray  # (B, S)
-    sample: np.ndarray  # (B,) the draw that decides
+    labels: Codes
+    restart: Places
+    draw_labels: Codes
+    sample: Places
 
 
-def search_geometries(
-    physics: Physics, n: int, keys: np.ndarray, ids: np.ndarray
-) -> SearchedGeometries:
-    """Draw, search and classify a batch of geometries with ``n`` moduli; ``keys`` (B, 2) are their
-    stream keys, ``ids`` (B,) their ids.
+def search_geometries(physics: Physics, n: int, keys: Words, ids: Codes) -> SearchedGeometries:
+    """Draw, search and classify a batch of geometries.
+
+    Parameters
+    ----------
+    physics : Physics
+        The settings.
+    n : int
+        Number of moduli of every geometry.
+    keys : array, shape (B, 2)
+        Stream keys of the geometries.
+    ids : array, shape (B,)
+        Their ``geometry_id``.
     """
     settings = physics.search
     shape = len(ids), settings.n_samples, settings.n_restarts
@@ -95,14 +126,21 @@ def search_geometries(
     )
 
 
-def label_geometries(
-    physics: Physics, n: int, keys: np.ndarray, ids: np.ndarray
-) -> dict[str, np.ndarray]:
-    """Label a batch of geometries with ``n`` moduli; arguments as for :func:`search_geometries`.
+def label_geometries(physics: Physics, n: int, keys: Words, ids: Codes) -> dict[str, Column]:
+    """Label a batch of geometries.
 
-    Returns the physical columns of the label table by name: arrays of shape (B,), but
-    ``eigenvalues`` and ``critical_point`` (B, n), and ``trial_counts``, ``draw_counts`` (B,
-    labels). Quantities of a critical point are NaN (counts: −1) where the geometry has none.
+    Parameters
+    ----------
+    physics, n, keys, ids
+        As for :func:`search_geometries`.
+
+    Returns
+    -------
+    dict of str to array
+        The physical columns of the label table. Their shape is (B,), with two exceptions:
+        ``eigenvalues`` and ``critical_point`` are (B, n), and ``trial_counts`` and ``draw_counts``
+        are (B, labels). If a geometry has no critical point, its quantities are NaN and its counts
+        are −1.
     """
     settings = physics.search
     found = search_geometries(physics, n, keys, ids)
@@ -116,15 +154,13 @@ def label_geometries(
         "restart_idx": found.restart[rows, found.sample],
         "trial_counts": label_counts(found.labels.reshape(len(ids), -1)),
         "draw_counts": label_counts(found.draw_labels),
-        "barrier_height": _barriers(
-            found.fluxes, found.trials, label, draw, trial, settings.field_range
-        ),
+        "barrier_height": _barriers(found, label, draw, trial, field_range=settings.field_range),
         **_couplings(found.fluxes, draw),
         **_vacuum(found.trials, settings.hess_eps, trial),
     }
 
 
-def _couplings(fluxes: FluxDraws, draw: np.ndarray) -> dict[str, np.ndarray]:
+def _couplings(fluxes: FluxDraws, draw: Places) -> dict[str, Column]:
     potential = fluxes.potential
     return {
         "regime": fluxes.regime[draw],
@@ -137,7 +173,7 @@ def _couplings(fluxes: FluxDraws, draw: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def _vacuum(trials: Trials, hess_eps: float, trial: np.ndarray) -> dict[str, np.ndarray]:
+def _vacuum(trials: Trials, hess_eps: float, trial: Places) -> dict[str, Column]:
     converged = trials.outcome[trial] == Outcome.CONVERGED
     eigenvalues = trials.spectrum[trial]
     index = hessian_index(np.where(converged[:, None], eigenvalues, 0.0), hess_eps)
@@ -146,7 +182,7 @@ def _vacuum(trials: Trials, hess_eps: float, trial: np.ndarray) -> dict[str, np.
         condition_number = size.max(axis=1) / size.min(axis=1)
         log_abs_det = np.log(size).sum(axis=1)
 
-    def real(quantity: np.ndarray) -> np.ndarray:
+    def real(quantity: Floats) -> Floats:
         return np.where(converged & np.isfinite(quantity), quantity, np.nan)
 
     return {
@@ -169,20 +205,20 @@ def _vacuum(trials: Trials, hess_eps: float, trial: np.ndarray) -> dict[str, np.
 
 
 def _barriers(
-    fluxes: FluxDraws,
-    trials: Trials,
-    label: np.ndarray,
-    draw: np.ndarray,
-    trial: np.ndarray,
-    field_range: float,
-) -> np.ndarray:
-    """Barrier heights of the metastable vacua, NaN for every other label, (B,)."""
+    found: SearchedGeometries, label: Codes, draw: Places, trial: Places, *, field_range: float
+) -> Floats:
+    """Return the barrier heights of metastable vacua, and NaN for other labels, shape (B,)."""
+    fluxes, trials = found.fluxes, found.trials
     heights = np.full(len(label), np.nan)
     metastable = np.flatnonzero(label == METASTABLE)
     if len(metastable):
         potential, phi = fluxes.potential.take(draw[metastable]), trials.phi[trial[metastable]]
         _, vectors = np.linalg.eigh(potential.hessian(phi))
         heights[metastable] = barrier_heights(
-            potential, phi, trials.value[trial[metastable]], vectors, field_range
+            potential,
+            phi,
+            trials.value[trial[metastable]],
+            eigenvectors=vectors,
+            field_range=field_range,
         )
     return heights

@@ -1,18 +1,34 @@
-"""Root search: critical points of any Hessian index, as zeros of ∇V.
+"""Root search: find critical points of any Hessian index, as zeros of ∇V.
 
-Levenberg–Marquardt on ½|∇V|², with the damping tied to the gradient (Yamashita and Fukushima, "On
-the rate of convergence of the Levenberg–Marquardt method", 2001: damping that falls with the
-residual keeps Newton's quadratic convergence). It does not roll downhill, so saddles and maxima
-are found as readily as minima. It may stall where |∇V|² is stationary and ∇V is not zero; such a
-point is never accepted, and what to do with it is the caller's choice.
+The method is Levenberg–Marquardt on ½|∇V|². Its damping falls with the gradient, so it keeps
+Newton's quadratic convergence [1]_. It does not roll downhill: saddles and maxima are found as
+readily as minima. It may stall where |∇V|² is stationary and ∇V is not zero. Such a point is never
+accepted; the caller decides what follows.
+
+References
+----------
+.. [1] N. Yamashita and M. Fukushima, "On the rate of convergence of the Levenberg–Marquardt
+   method", Computing Supplementa 15 (2001), 239–249.
+.. [2] J. Nocedal and S. J. Wright, Numerical Optimization, 2nd ed., Springer, 2006, chapter 4.
+.. [3] J. E. Dennis and R. B. Schnabel, Numerical Methods for Unconstrained Optimization and
+   Nonlinear Equations, SIAM, 1996, section 6.3.2.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from vacuagym.theories.toy.active_set import ActiveStack, SearchSettings, Trials
+from vacuagym.theories.toy.active_set import (
+    ACCEPTED_SHARE,
+    GOOD_SHARE,
+    POOR_SHARE,
+    ActiveStack,
+    SearchSettings,
+    Trials,
+)
 from vacuagym.theories.toy.batched_linalg import (
+    Bools,
+    Floats,
     apply,
     arranged,
     diagonal_of,
@@ -23,21 +39,40 @@ from vacuagym.theories.toy.batched_linalg import (
 )
 from vacuagym.theories.toy.potential import Potential
 
+# Trust radius, in field units. It begins at √n. It grows threefold at most, and a poor step halves
+# it; [2] doubles it and takes a quarter. The factors are tuned on the ensemble.
 _LARGEST_RADIUS = 1e8
-# A trial whose steps promise less than this share of |∇V|² twice in a row is stalling at a
-# stationary point of |∇V|²; unless the radius still grows and no step has promised much yet: then
-# it is the radius that keeps the promise small.
+_RADIUS_GROWTH = 3.0
+_RADIUS_SHRINK = 0.5
+# After a keen step, the trust radius follows the length of the step times this factor.
+_RADIUS_PER_LENGTH = 1.5
+# A step is keen if it promises more than this share of |∇V|²: it is almost Newton's.
+_KEEN = 0.5
+# A step is dull if it promises less than this share of |∇V|². Two dull steps in a row end a trial:
+# it stalls at a stationary point of |∇V|². Exception: no step was keen yet and the radius still
+# grows. Then the small radius explains the small promise.
 _DULL = 0.3
-_KEEN = 0.5  # a step that promises more than this share of |∇V|² is almost Newton's
+# Bounds on the fraction of a step that a second attempt takes; the safeguards of backtracking in
+# [3].
+_LEAST_FRACTION = 0.1
+_LARGEST_FRACTION = 0.5
 
 
-def find_roots(potential: Potential, starts: np.ndarray, settings: SearchSettings) -> Trials:
-    """Search ∇V = 0 from ``starts`` (B, n), one for each of the B systems.
+def find_roots(potential: Potential, starts: Floats, settings: SearchSettings) -> Trials:
+    """Search zeros of ∇V, one from each start.
 
-    A step solves (H² + μ²) d = −H∇V with μ = |∇V| / (2 radius), which bounds |d| by the radius;
-    the radius grows with steps that do what the linear model promised and shrinks with those that
-    do not. A step that does too little is tried once more at a fraction of its length, which costs
-    no second solve.
+    A step solves (H² + μ²) d = −H∇V with μ = |∇V| / (2 radius). This bounds |d| by the trust
+    radius. The radius grows after steps that fulfil the linear model, and shrinks after others. A
+    refused step is tried once more at a fraction of its length, without a second solve.
+
+    Parameters
+    ----------
+    potential : Potential
+        B systems with n moduli each.
+    starts : array, shape (B, n)
+        The start of each trial, in field units.
+    settings : SearchSettings
+        Tolerances and the number of steps.
     """
     count, n = starts.shape
     radius = np.full(count, np.sqrt(n))
@@ -51,7 +86,7 @@ def find_roots(potential: Potential, starts: np.ndarray, settings: SearchSetting
     return stack.close()
 
 
-def _at_root(stack: ActiveStack) -> np.ndarray:
+def _at_root(stack: ActiveStack) -> Bools:
     converged = stack.converged() & stack.live
     if converged.any():
         stack.spectra(np.flatnonzero(converged))
@@ -64,15 +99,17 @@ def _step(stack: ActiveStack) -> None:
     length, promised = norm(direction), -2.0 * slope - curvature
     points = stack.evaluate(stack.phi + direction)
     gained = squared - dot(points[2], points[2])
-    accepted = (gained > 1e-4 * promised) & (promised > 0.0)
-    good, keen = gained > 0.75 * promised, promised > _KEEN * squared
-    # The radius follows the length of the steps, except where it is the radius that holds them
-    # back.
+    accepted = (gained > ACCEPTED_SHARE * promised) & (promised > 0.0)
+    good, keen = gained > GOOD_SHARE * promised, promised > _KEEN * squared
+    # The radius follows the length of the steps, unless the radius itself keeps them short.
     grown = np.minimum(
-        3.0 * radius, np.where(keen, np.maximum(radius, 1.5 * length), _LARGEST_RADIUS)
+        _RADIUS_GROWTH * radius,
+        np.where(keen, np.maximum(radius, _RADIUS_PER_LENGTH * length), _LARGEST_RADIUS),
     )
-    shrunk = 0.5 * np.fmin(radius, length)
-    stack.work["radius"] = np.where(good, grown, np.where(gained > 0.25 * promised, radius, shrunk))
+    shrunk = _RADIUS_SHRINK * np.fmin(radius, length)
+    stack.work["radius"] = np.where(
+        good, grown, np.where(gained > POOR_SHARE * promised, radius, shrunk)
+    )
     stack.work["keen"] |= keen
     dull = (promised < _DULL * squared) & (stack.work["keen"] | ~good)
     stack.work["stalled"] = dull & stack.work["dull"]
@@ -81,24 +118,26 @@ def _step(stack: ActiveStack) -> None:
     again = np.flatnonzero(~accepted & (promised > 0.0) & stack.live)
     if len(again):
         slope, curvature = slope[again], curvature[again]
-        # The parabola through |∇V|² at both ends, with its slope at the start, has its minimum at
-        # this share of the step.
-        share = np.fmax(0.1, np.minimum(0.5, slope / (gained[again] + 2.0 * slope)))
-        phi = arranged(stack.phi[again] + share[:, None] * direction[again])
-        shorter = phi, *stack.potential.take(again).derivatives(phi)
-        accepted[again] = squared[again] - dot(shorter[2], shorter[2]) > -1e-4 * share * (
-            2.0 * slope + share * curvature
+        # A parabola has the values of |∇V|² at both ends of the step and its slope at the start.
+        # Its minimum lies at this fraction of the step.
+        fraction = np.fmax(
+            _LEAST_FRACTION, np.minimum(_LARGEST_FRACTION, slope / (gained[again] + 2.0 * slope))
         )
+        phi = arranged(stack.phi[again] + fraction[:, None] * direction[again])
+        shorter = phi, *stack.potential.take(again).derivatives(phi)
+        accepted[again] = squared[again] - dot(
+            shorter[2], shorter[2]
+        ) > -ACCEPTED_SHARE * fraction * (2.0 * slope + fraction * curvature)
         for array, values in zip(points, shorter, strict=True):
             array[again] = values
     stack.step(accepted, points)
 
 
-def _damped_step(
-    stack: ActiveStack, damping: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The solution d of (H² + damping) d = −H∇V (B, n), with ∇V·Hd and |Hd|², (B,): |∇V + tHd|² is
-    the linear model along d.
+def _damped_step(stack: ActiveStack, damping: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return the damped step d of each trial, ∇V·Hd and |Hd|².
+
+    d (B, n) solves (H² + damping) d = −H∇V. The two products (B,) give |∇V + tHd|², the linear
+    model along d.
     """
     normal = square(stack.hessian)
     diagonal_of(normal)[...] += damping[:, None]

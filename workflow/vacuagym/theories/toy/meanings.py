@@ -1,6 +1,4 @@
-"""What each label says, for all who show labels to a reader; and the counts of labels by group
-over all data sets.
-"""
+"""The meaning of each label for readers, and label counts by group over all data sets."""
 
 from __future__ import annotations
 
@@ -15,24 +13,23 @@ MEANINGS = {
     "saddle": "directions up and down: where the root search stopped; at γ > 0 a minimum exists "
     "as well",
     "unstable": "a maximum: where the root search stopped; at γ > 0 a minimum exists as well",
-    "marginal": "flat directions, and the rest of one sign at most",
+    "marginal": "flat directions; all other directions have the same sign",
     "runaway": "the trial left the field range; at γ < 0 V falls without end, at γ > 0 it rises "
     "again further out",
-    "failed": "the search has not ended; such rows are in no split",
+    "failed": "the search has not ended; no split has such rows",
 }
 OF_WHAT = (
-    "The label is of the vacuum that the search found in one random theory. It is no property of "
-    "the geometry: of a geometry, only the "
-    "number of moduli n enters."
+    "The label describes the vacuum that the search found in one random theory. It is not a "
+    "property of the geometry: only the number of moduli n of the geometry enters."
 )
 _GROUPS = {"by_regime": "regime {}", "by_gamma": "γ {}"}
 _SIGNS = {"negative": "< 0", "zero": "= 0", "positive": "> 0"}
 
 
 def label_groups(figures: Mapping[str, Any]) -> dict[str, dict[str, int]]:
-    """Return the label counts of each regime and each sign of γ that occurs, over all data sets.
+    """Return the label counts of each regime and each sign of γ, over all data sets.
 
-    ``figures`` is the section ``labels`` of the validation.
+    Groups without rows are left out. ``figures`` is the section ``labels`` of the validation.
     """
     groups: dict[str, dict[str, int]] = {}
     for about in figures.values():
@@ -47,7 +44,7 @@ def label_groups(figures: Mapping[str, Any]) -> dict[str, dict[str, int]]:
 
 
 def told_by_n(bits: Mapping[str, float]) -> str:
-    """Return what n tells of a label, as a sentence; ``bits`` are those of a data set."""
+    """Return the information of n about a label as sentences; ``bits`` are of one data set."""
     return (
         f"n tells {bits['label_and_n']:.3f} of the {bits['label']:.3f} bits of a label. Chance "
         f"alone would show {bits['chance']:.3f}."
@@ -55,8 +52,9 @@ def told_by_n(bits: Mapping[str, float]) -> str:
 
 
 def complexity_note(n: Mapping[str, Any]) -> str:
-    """Return what n has to do with the test fold of ood_complexity, if one n is all that it has;
-    ``n`` is that of the split's figures.
+    """Return a note on the test fold of ood_complexity if all its rows have the same n.
+
+    ``n`` is the entry ``n`` of the figures of the split: the range of n in each fold.
     """
     test, train = n["test"], n["train"]
     if test is None or train is None or test[0] != test[1]:

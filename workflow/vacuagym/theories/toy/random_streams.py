@@ -1,14 +1,17 @@
 """Random numbers that belong to a geometry, not to a process.
 
-Every number is a pure function of (seed, data set, namespace, id, draw, purpose, position): the
-128-bit key of the generator is a BLAKE2b digest of (seed, data set, namespace), and the id, the
-draw and the purpose are words of its 256-bit counter. Two different tuples therefore never share a
-block by construction, whatever the ids are, and shards, batches, row order and cores cannot
-matter.
+Every number is a pure function of (seed, data set, namespace, geometry_id, draw, purpose,
+position). The 128-bit key of the generator is a BLAKE2b digest of (seed, data set, namespace). The
+geometry_id, the draw and the purpose are words of its 256-bit counter. So two different tuples
+never share a block. Shards, batches, the order of rows and the number of cores do not matter.
 
-The generator is Philox4x64-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1,
-2, 3", SC11, section 4.2), written for whole arrays of counters. ``numpy.random.Philox`` is the
-same function for one counter at a time and serves as the check.
+The generator is Philox4x64-10 [1]_ for arrays of counters. ``numpy.random.Philox`` is the same
+function for one counter at a time; the tests compare the two.
+
+References
+----------
+.. [1] J. K. Salmon, M. A. Moraes, R. O. Dror and D. E. Shaw, "Parallel random numbers: as easy as
+   1, 2, 3", SC11 (2011), section 4.2.
 """
 
 from __future__ import annotations
@@ -16,9 +19,14 @@ from __future__ import annotations
 import hashlib
 from enum import IntEnum
 from numbers import Integral
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+Words = npt.NDArray[np.uint64]
+Integers = npt.NDArray[np.integer[Any]]
+# Constants of Philox4x64 [1].
 _MULTIPLIERS = np.uint64(0xD2E7470EE14C6C93), np.uint64(0xCA5A826395121157)
 _WEYL = 0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B
 _LOW = np.uint64(0xFFFFFFFF)
@@ -27,33 +35,30 @@ _ROUNDS = 10
 
 
 class Purpose(IntEnum):
-    """What a stream is for: the last word of the counter, so that no two uses of a geometry's
-    numbers can overlap.
-    """
+    """The use of a stream: the last word of the counter, so that no two uses overlap."""
 
     FLUX = 0
     START = 1
     FOLD = 2
 
 
-def stream_key(*identity: str | int | None) -> np.ndarray:
-    """128-bit Philox key of an identity such as (seed, data set, namespace), shape (2,), uint64.
+def stream_key(*identity: str | int | None) -> Words:
+    """Return the 128-bit Philox key of an identity, shape (2,).
 
-    The parts are hashed with their types and lengths, so that ("a", "bc") and ("ab", "c"), or None
-    and "", have different keys.
+    An identity is, for example, (seed, data set, namespace). The parts are hashed with their types
+    and lengths. So ("a", "bc") and ("ab", "c") have different keys, as do None and "".
     """
     digest = hashlib.blake2b(digest_size=16, person=b"vacuagym stream")
     for part in identity:
-        part = (
-            int(part) if isinstance(part, Integral) else part
-        )  # NumPy's integers are the same numbers
+        # NumPy's integers give the same key as Python's.
+        part = int(part) if isinstance(part, Integral) else part
         data = b"" if part is None else str(part).encode()
         digest.update(f"{type(part).__name__}:{len(data)}:".encode() + data)
     return np.frombuffer(digest.digest(), dtype="<u8").astype(np.uint64)
 
 
-def _multiply(a: np.uint64, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """High and low 64 bits of the 128-bit products a·b, from four 32-bit products."""
+def _multiply(a: np.uint64, b: Words) -> tuple[Words, Words]:
+    """Return the high and low 64 bits of the products a·b, from four 32-bit products."""
     a_high, a_low = a >> _32, a & _LOW
     b_high, b_low = b >> _32, b & _LOW
     cross = a_high * b_low
@@ -61,11 +66,10 @@ def _multiply(a: np.uint64, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return a_high * b_high + (cross >> _32) + (middle >> _32), a * b
 
 
-def philox(
-    counter: tuple[np.ndarray, ...], key: tuple[np.ndarray, np.ndarray]
-) -> tuple[np.ndarray, ...]:
-    """Philox4x64-10 of four counter words and two key words (uint64 arrays that broadcast
-    together): four arrays of words.
+def philox(counter: tuple[Words, ...], key: tuple[Words, Words]) -> tuple[Words, ...]:
+    """Return the four output words of Philox4x64-10.
+
+    The four counter words and two key words are arrays that broadcast together.
     """
     c0, c1, c2, c3 = counter
     k0, k1 = key
@@ -79,14 +83,32 @@ def philox(
 
 
 def uniforms(
-    keys: np.ndarray, ids: np.ndarray, draws: np.ndarray, purpose: Purpose, count: int
-) -> np.ndarray:
-    """The first ``count`` numbers of each stream, uniform in the open interval (0, 1), shape
-    (streams, count).
+    keys: Words, ids: Integers, draws: Integers, *, purpose: Purpose, count: int
+) -> npt.NDArray[np.float64]:
+    """Return the first numbers of each stream, uniform in the open interval (0, 1).
 
-    ``keys`` (streams, 2) from :func:`stream_key`, ``ids`` (streams,) any int64, ``draws``
-    (streams,) non-negative. Counter words: block, draw, id in two's complement, purpose; a block
-    gives four numbers, the middles of 2⁵² equal cells (of 2⁵³ the last would round to 1).
+    Parameters
+    ----------
+    keys : array, shape (streams, 2)
+        Keys from :func:`stream_key`.
+    ids : array, shape (streams,)
+        Any int64.
+    draws : array, shape (streams,)
+        Numbers of the flux draws, 0 or larger.
+    purpose : Purpose
+        The use of the streams.
+    count : int
+        Numbers of each stream.
+
+    Returns
+    -------
+    array, shape (streams, count)
+        A block of the generator gives four numbers.
+
+    Notes
+    -----
+    The counter words are block, draw, id in two's complement, purpose. The numbers are the middles
+    of 2⁵² equal cells. Of 2⁵³ cells the last middle would round to 1.
     """
     blocks = np.arange(-(-count // 4), dtype=np.uint64)[None, :]
     draw = np.asarray(draws).astype(np.uint64)[:, None]
@@ -95,7 +117,6 @@ def uniforms(
         np.broadcast_arrays(blocks, draw, identity, np.uint64(purpose)),
         (keys[:, 0:1], keys[:, 1:2]),
     )
-    cells = np.stack(words, axis=-1).reshape(len(identity), 4 * blocks.size)[
-        :, :count
-    ] >> np.uint64(12)
-    return (cells + 0.5) * 2.0**-52
+    numbers = np.stack(words, axis=-1).reshape(len(identity), 4 * blocks.size)
+    cells = numbers[:, :count] >> np.uint64(12)
+    return ((cells + 0.5) * 2.0**-52).astype(np.float64, copy=False)
