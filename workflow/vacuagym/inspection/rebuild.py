@@ -150,7 +150,7 @@ def _matching_rows(file, path: str | Path, key: str, number: int):
             and not statistics.min <= number <= statistics.max
         ):
             continue
-        for batch in read_batches(file, path, SCHEMA.names, [group]):
+        for batch in read_batches(file, path, SCHEMA.names, row_groups=[group]):
             yield from batch.filter(pc.equal(batch.column("key"), key)).to_pylist()
 
 

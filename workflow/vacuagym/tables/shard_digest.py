@@ -1,4 +1,4 @@
-"""The fingerprint of a shard's rows."""
+"""Compute the digest of a shard's rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 
 class ShardDigest:
-    """Fingerprint of a shard's rows, in order, however they are cut into pieces on the way."""
+    """Digest of a shard's rows in order, independent of the pieces in which they come."""
 
     def __init__(self) -> None:
         self._numbers = hashlib.blake2b(digest_size=16)
@@ -26,7 +26,7 @@ class ShardDigest:
             )
 
     def hexdigest(self) -> str:
-        """The fingerprint so far, 16 hexadecimal digits."""
+        """Return the digest so far, 16 hexadecimal digits."""
         return hashlib.blake2b(
             self._numbers.digest() + self._names.digest(), digest_size=8
         ).hexdigest()
