@@ -114,11 +114,11 @@ def _precisely(geometry: Geometry) -> list[str]:
     row = geometry.row
     system = redraw(
         geometry.sections,
-        geometry.dataset,
-        geometry.namespace,
-        geometry.number,
-        geometry.n,
-        row["sample_idx"],
+        dataset=geometry.dataset,
+        namespace=geometry.namespace,
+        geometry_id=geometry.number,
+        n=geometry.n,
+        draw=row["sample_idx"],
     )
     vacuum = polish(system, row["critical_point"])
     print(
