@@ -163,7 +163,7 @@ def test_columns_that_will_be_wanted_are_looked_for_when_the_table_is_planned(ru
     assert main([*PLAN, "--h11=h", "--h21=h21"]) == 3
     assert "column h21: row 0: -1" in capsys.readouterr().err
     assert main([*PLAN, "--h11=h11", "--h21=h"]) == 3
-    assert "a Hodge number is a whole number" in capsys.readouterr().err
+    assert "a Hodge number must be a whole number" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["key", "stability", "train_share", "_secret"])

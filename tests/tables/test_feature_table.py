@@ -216,7 +216,7 @@ def test_repeats_that_lie_far_apart_in_the_file_and_at_borders_of_chunks_are_fou
     ids = [*range(count), seed % count]
     random.Random(seed).shuffle(ids)
     path = stored(tmp_path, {"id": ids}, row_group_size=group)
-    assert f"more than one row for {seed % count}:" in refusal(path, chunk_bytes=chunk_bytes)
+    assert f"more than one row for {seed % count};" in refusal(path, chunk_bytes=chunk_bytes)
 
 
 def test_memory_is_bounded_by_the_chunk_whatever_the_table(tmp_path):
@@ -245,9 +245,9 @@ def test_row_groups_without_wanted_ids_are_not_read_again(tmp_path, monkeypatch)
     read = []
     whole = feature_table.read_batches
 
-    def noted(file, path, columns, row_groups, batch_rows):
-        read.extend(row_groups)
-        return whole(file, path, columns, row_groups, batch_rows)
+    def noted(file, path, columns, **about):
+        read.extend(about["row_groups"])
+        return whole(file, path, columns, **about)
 
     monkeypatch.setattr(feature_table, "read_batches", noted)
     assert len(rows_of(features.ordered(35, 54))) == 20
@@ -878,5 +878,6 @@ def test_row_groups_without_rows(tmp_path):
 def test_a_refusal_reads_as_one_line_with_file_column_rows_and_remedy(tmp_path):
     message = refusal(stored(tmp_path, {"id": [1, 2, 3], "h21": [1, -4, 2]}), moduli="h21")
     assert re.fullmatch(
-        r".*table\.parquet: column h21: row 1: -4: a count of moduli is a whole number .*", message
+        r".*table\.parquet: column h21: row 1: -4: a count of moduli must be a whole number .*",
+        message,
     )

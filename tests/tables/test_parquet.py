@@ -302,7 +302,7 @@ def test_batches_are_small_and_row_groups_can_be_chosen(tmp_path, monkeypatch):
     assert all(batch.schema.names == ["id"] for batch in batches)
     chosen = [
         i
-        for batch in read_batches(file, path, ["id"], [2, 0])
+        for batch in read_batches(file, path, ["id"], row_groups=[2, 0])
         for i in batch.column("id").to_pylist()
     ]
     assert chosen == [*range(70, 95), *range(35)]

@@ -1,5 +1,6 @@
-"""The errors that users meet, each with the exit code of its kind. A message says what is wrong,
-where, and what to do about it.
+"""Define the errors that users meet, each with the exit code of its kind.
+
+A message has three parts: the path or key with what was found, what is required, and what to do.
 """
 
 from __future__ import annotations
@@ -8,8 +9,9 @@ from pathlib import Path
 
 
 def printable(text: str) -> str:
-    """Return a text as a terminal may show it: what is not printable is escaped, as are marks that
-    change the direction of writing.
+    """Return a text with all unprintable characters escaped, as a terminal may show it.
+
+    Marks that change the direction of writing are escaped too.
     """
     return "".join(
         c
@@ -20,11 +22,11 @@ def printable(text: str) -> str:
 
 
 class VacuagymError(Exception):
-    """Any failure that has an explanation; the process exits with ``exit_code``."""
+    """Any failure that has an explanation. The process exits with ``exit_code``."""
 
     exit_code = 1
 
-    def __init__(self, message: str = ""):
+    def __init__(self, message: str = "") -> None:
         super().__init__(printable(message))
 
 
@@ -35,20 +37,34 @@ class ConfigError(VacuagymError):
 
 
 class InputError(VacuagymError):
-    """A table that the user gave cannot be used as it is."""
+    """A table of the user cannot be used as it is."""
 
     exit_code = 3
 
 
 class DamagedFileError(InputError):
-    """Files are not whole, not as they were written, or encrypted; ``paths`` names them."""
+    """Files are cut off, altered, stale or encrypted.
 
-    def __init__(self, message: str, *paths: str | Path):
-        super().__init__(message)
+    The message is ``found; remedy``.
+
+    Attributes
+    ----------
+    found : str
+        What was found, beginning with the path.
+    remedy : str
+        What the user can do.
+    paths : list of Path
+        All files that the error is about.
+    """
+
+    def __init__(self, found: str, *paths: str | Path, remedy: str = "remove it") -> None:
+        super().__init__(f"{found}; {remedy}")
+        self.found = printable(found)
+        self.remedy = printable(remedy)
         self.paths = [Path(path) for path in paths]
 
 
 class MemoryDeclarationError(VacuagymError):
-    """A job does not fit into the memory that was set aside for it."""
+    """A job needs more memory than it was granted."""
 
     exit_code = 4

@@ -326,11 +326,18 @@ def test_valleys_narrower_than_a_step_are_not_stepped_over(n):
     assert len(found) >= 9
     for row in found:
         system = independent.redraw(
-            sections, "e", None, int(ids[row]), n, int(rows["sample_idx"][row])
+            sections,
+            dataset="e",
+            namespace=None,
+            geometry_id=int(ids[row]),
+            n=n,
+            draw=int(rows["sample_idx"][row]),
         )
         phi = rows["critical_point"][row]
         _, vectors = np.linalg.eigh(system.hessian(phi))
-        again = independent._barrier(system, phi, rows["potential_value"][row], vectors, 50.0)
+        again = independent._barrier(
+            system, phi, rows["potential_value"][row], vectors=vectors, field_range=50.0
+        )
         assert rows["barrier_height"][row] == pytest.approx(again, rel=1e-6)
     if n == 4:
         assert rows["barrier_height"][-1] == pytest.approx(0.0745716, rel=1e-6), (
@@ -341,7 +348,9 @@ def test_valleys_narrower_than_a_step_are_not_stepped_over(n):
 def test_a_field_range_of_a_million_costs_no_memory_and_little_time(monkeypatch):
     monkeypatch.setattr(independent.np, "arange", None)
     sections = physics_sections(checked_config({"search": {"field_range": 1e6}}))
-    system = independent.redraw(sections, "t", None, 0, 3, 0)
+    system = independent.redraw(sections, dataset="t", namespace=None, geometry_id=0, n=3, draw=0)
     flat = replace(system, gamma=0.0, A=0.0, D=0.0, K=np.diag([1.0, 1.0, 1.0]))
     phi = np.linalg.solve(2 * flat.K, -flat.b)
-    assert np.isnan(independent._barrier(flat, phi, float(flat.value(phi)), np.eye(3), 1e6))
+    assert np.isnan(
+        independent._barrier(flat, phi, float(flat.value(phi)), vectors=np.eye(3), field_range=1e6)
+    )

@@ -99,11 +99,11 @@ class Labelled:
         """The potential of the draw that decided a row, by the second opinion's code."""
         return redraw(
             self.sections,
-            row["dataset"],
-            row["namespace"],
-            row["geometry_id"],
-            row["n_moduli"],
-            row["sample_idx"],
+            dataset=row["dataset"],
+            namespace=row["namespace"],
+            geometry_id=row["geometry_id"],
+            n=row["n_moduli"],
+            draw=row["sample_idx"],
         )
 
     def labels(self):

@@ -1,1 +1,1 @@
-"""Evidence that the results are right."""
+"""Check the results of a run."""

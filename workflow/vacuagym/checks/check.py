@@ -1,4 +1,4 @@
-"""A check of results: a statement, whether it holds, and the first rows for which it does not."""
+"""Define a check: a statement about results, and the first rows that break it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-ENOUGH = 100  # rows: shares of fewer say nothing
+ENOUGH = 100  # rows; the shares of fewer rows scatter too much to be checked
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """The ``validation`` section of the configuration."""
+    """The section ``validation`` of the configuration."""
 
     largest_class: float
     failed_share: float
@@ -22,7 +23,17 @@ class Thresholds:
 
 @dataclass
 class Check:
-    """One statement about the results, and the first rows for which it does not hold."""
+    """One statement about the results.
+
+    Attributes
+    ----------
+    meaning : str
+        The statement.
+    found : number or dict
+        What was found: the number of wrong rows, or a figure.
+    examples : list of str
+        Keys of the first five wrong rows.
+    """
 
     name: str
     meaning: str
@@ -30,8 +41,8 @@ class Check:
     found: Any = 0
     examples: list[str] = field(default_factory=list)
 
-    def note(self, wrong: np.ndarray, keys: pa.Array) -> None:
-        """Count rows where ``wrong`` (rows,) is true."""
+    def note(self, wrong: npt.NDArray[np.bool_], keys: pa.Array) -> None:
+        """Count the rows where ``wrong`` is true, shape (rows,), and keep the first keys."""
         count = int(np.count_nonzero(wrong))
         if count:
             self.passed = False

@@ -1,5 +1,6 @@
-"""The critical point and the spectrum of one potential at 50 digits, from V alone: mpmath,
-numerical derivatives, no code of the search.
+"""Compute a critical point and its spectrum at 50 digits, from V alone.
+
+The derivatives are numerical differences in mpmath. No code of the search is used.
 """
 
 from __future__ import annotations
@@ -13,16 +14,26 @@ import mpmath as mp
 from vacuagym.checks.independent import System
 
 DIGITS = 50
-_STEP = (
-    mp.mpf(10) ** -25
-)  # central differences: error 1e-50 against rounding 10^(2·25 − working digits)
+# Step of the central differences. Their error is 1e-50, and their rounding is 1e50 times that of
+# the working digits.
+_STEP = mp.mpf(10) ** -25
 _WORKING_DIGITS = 110
 
 
 @dataclass(frozen=True)
 class PreciseVacuum:
-    """A critical point at :data:`DIGITS` digits: position, V, |∇V|, ascending eigenvalues, and how
-    far it lies from where it began.
+    """A critical point at :data:`DIGITS` digits.
+
+    Attributes
+    ----------
+    phi : list of mpf
+        The critical point, n numbers.
+    value, grad_norm : mpf
+        V and |∇V| there.
+    eigenvalues : list of mpf
+        Eigenvalues of the Hessian, ascending.
+    moved : mpf
+        Distance from the start.
     """
 
     phi: list[Any]
@@ -33,9 +44,7 @@ class PreciseVacuum:
 
 
 def polish(system: System, start: Sequence[float], steps: int = 6) -> PreciseVacuum:
-    """Newton's method from ``start`` with one numerical Hessian and fresh numerical gradients,
-    then the spectrum there.
-    """
+    """Return the critical point that Newton's method finds from ``start``, and its spectrum."""
     with mp.workdps(_WORKING_DIGITS):
         couplings = _Couplings(system)
         phi = mp.matrix([mp.mpf(float(x)) for x in start])
@@ -58,9 +67,9 @@ def polish(system: System, start: Sequence[float], steps: int = 6) -> PreciseVac
 
 
 class _Couplings:
-    """V of a system in mpmath numbers; the couplings are exact copies of the floats."""
+    """V of a system in mpmath numbers. The couplings are exact copies of the floats."""
 
-    def __init__(self, system: System):
+    def __init__(self, system: System) -> None:
         self.n = len(system.b)
         self.K = [[mp.mpf(float(x)) for x in row] for row in system.K]
         self.b = [mp.mpf(float(x)) for x in system.b]
@@ -69,8 +78,8 @@ class _Couplings:
             for x in (system.A, system.a, system.D, system.p, system.gamma, system.delta)
         )
 
-    def value(self, phi) -> Any:
-        """V at one point."""
+    def value(self, phi: Any) -> Any:
+        """Return V at one point."""
         tree = mp.fsum(phi[i] * (mp.fdot(self.K[i], phi) + self.b[i]) for i in range(self.n))
         length = mp.fsum(mp.sqrt(x * x + self.delta**2) for x in phi)
         radius2 = mp.fsum(x * x for x in phi)
@@ -81,14 +90,14 @@ class _Couplings:
             + self.gamma * mp.fsum(x**4 for x in phi)
         )
 
-    def gradient(self, phi) -> Any:
-        """∇V by central differences."""
+    def gradient(self, phi: Any) -> Any:
+        """Return ∇V by central differences."""
         return mp.matrix(
             [(self._at(phi, {i: 1}) - self._at(phi, {i: -1})) / (2 * _STEP) for i in range(self.n)]
         )
 
-    def hessian(self, phi) -> Any:
-        """∇²V by central differences."""
+    def hessian(self, phi: Any) -> Any:
+        """Return ∇²V by central differences."""
         hessian, here = mp.matrix(self.n, self.n), self.value(phi)
         for i in range(self.n):
             hessian[i, i] = (self._at(phi, {i: 1}) - 2 * here + self._at(phi, {i: -1})) / _STEP**2
@@ -98,7 +107,8 @@ class _Couplings:
                 hessian[i, j] = hessian[j, i] = (up - down) / (4 * _STEP**2)
         return hessian
 
-    def _at(self, phi, steps: dict[int, int]) -> Any:
+    def _at(self, phi: Any, steps: dict[int, int]) -> Any:
+        """Return V at ``phi`` moved by a number of steps along some fields."""
         moved = phi.copy()
         for i, sign in steps.items():
             moved[i] += sign * _STEP

@@ -1,10 +1,9 @@
-"""A second opinion on a label: everything from the key to the verdict, by a path that shares no
-code with the one that labelled.
+"""Derive a label a second time, by code that shares nothing with the code of the labels.
 
-Random numbers come from NumPy's own Philox and SciPy's normal quantiles, V is transcribed anew,
-its derivatives are complex steps of V, the critical point is polished by scipy.optimize from the
-stored one, and the spectrum is dense. Slow, one geometry at a time, and meant to be: it is what
-the fast code is measured against. Keep it free of imports from ``vacuagym.theories``.
+Random numbers come from NumPy's Philox and SciPy's normal quantiles. V is written down again. Its
+derivatives are complex steps of V. scipy.optimize polishes the stored critical point, and the
+spectrum is dense. The code is slow and works on one geometry at a time, because the fast code is
+compared with it. It must not import from ``vacuagym.theories``.
 """
 
 from __future__ import annotations
@@ -15,20 +14,23 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy.optimize import root
 from scipy.stats import norm
 
 _REGIMES = ("generic", "stabilized", "tachyonic", "runaway")
-_STEP = 1e-30  # of the complex step: no subtraction, so no cancellation
-_AGREE = 1e-6  # relative; polished quantities agree to far better, or are other points
+_STEP = 1e-30  # complex step; it has no subtraction, so no cancellation
+_AGREE = 1e-6  # relative; polished quantities of the same point agree much better
+_FAINT = 1e-12  # relative; smaller eigenvalues and tilts count as zero
+_Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class System:
-    """One toy potential: the couplings of a flux draw."""
+    """One toy potential: the couplings of a flux draw. ``K`` is (n, n) and ``b`` is (n,)."""
 
-    K: np.ndarray
-    b: np.ndarray
+    K: _Floats
+    b: _Floats
     A: float
     a: float
     D: float
@@ -38,46 +40,64 @@ class System:
     regime: str
     mass_shift: float
 
-    def value(self, phi: np.ndarray) -> complex:
-        """V at one point (n,), real or complex."""
+    def value(self, phi: _Floats | npt.NDArray[np.complex128]) -> complex:
+        """Return V at one point (n,), real or complex."""
         length = np.sqrt(phi**2 + self.delta**2).sum()
         radius2 = (phi**2).sum()
         tree = phi @ self.K @ phi + self.b @ phi
-        return (
+        value: complex = (
             tree
             - self.A * np.exp(-self.a * length)
             + self.D * (1 + radius2) ** (-self.p)
             + self.gamma * (phi**4).sum()
         )
+        return value
 
-    def gradient(self, phi: np.ndarray) -> np.ndarray:
-        """∇V at a real point, by complex steps of V."""
+    def gradient(self, phi: _Floats) -> _Floats:
+        """Return ∇V at a real point, by complex steps of V."""
         steps = 1j * _STEP * np.eye(len(phi))
         return np.array([self.value(phi + step).imag / _STEP for step in steps])
 
-    def hessian(self, phi: np.ndarray) -> np.ndarray:
-        """∇²V at a real point: fourth-order differences of complex-step gradients, symmetrised."""
+    def hessian(self, phi: _Floats) -> _Floats:
+        """Return ∇²V at a real point.
+
+        Fourth-order differences of complex-step gradients are made symmetric.
+        """
         n, h = len(phi), 1e-3 * self.delta
         rows = np.empty((n, n))
         for i in range(n):
             e = np.zeros(n)
             e[i] = h
-            far, near = (
-                self.gradient(phi + 2 * e) - self.gradient(phi - 2 * e),
-                self.gradient(phi + e) - self.gradient(phi - e),
-            )
+            far = self.gradient(phi + 2 * e) - self.gradient(phi - 2 * e)
+            near = self.gradient(phi + e) - self.gradient(phi - e)
             rows[i] = (8 * near - far) / (12 * h)
-        return (rows + rows.T) / 2
+        symmetric: _Floats = (rows + rows.T) / 2
+        return symmetric
 
 
 def redraw(
-    physics: Mapping[str, Any], dataset: str, namespace: str | None, number: int, n: int, draw: int
+    physics: Mapping[str, Any],
+    *,
+    dataset: str,
+    namespace: str | None,
+    geometry_id: int,
+    n: int,
+    draw: int,
 ) -> System:
-    """The couplings of a flux draw from (seed, data set, namespace, id, draw), drawn by other code
-    than that of the pipeline.
+    """Return the couplings of a flux draw, drawn by other code than that of the labels.
+
+    Parameters
+    ----------
+    physics : mapping
+        Settings of the labels.
+    n : int
+        Number of moduli of the toy theory.
+    draw : int
+        Number of the draw, from 0.
     """
     ensemble = physics["ensemble"]
-    u = _uniforms(physics["seed"], dataset, namespace, number, draw, 7 + 2 * n + n * (n + 1) // 2)
+    identity = (physics["seed"], dataset, namespace)
+    u = _uniforms(identity, geometry_id, draw, count=7 + 2 * n + n * (n + 1) // 2)
     regime = _REGIMES[_pick(u[0], [ensemble["regimes"][name] for name in _REGIMES])]
     runaway = regime == "runaway"
 
@@ -110,22 +130,25 @@ def redraw(
 
 
 def _uniforms(
-    seed: int, dataset: str, namespace: str | None, number: int, draw: int, count: int
-) -> np.ndarray:
+    identity: tuple[int, str, str | None], geometry_id: int, draw: int, count: int
+) -> _Floats:
+    """Return uniform numbers in (0, 1) of a draw, shape (count,)."""
     text = b""
-    for part in (seed, dataset, namespace):
+    for part in identity:
         data = b"" if part is None else str(part).encode()
         text += type(part).__name__.encode() + b":" + str(len(data)).encode() + b":" + data
     key = int.from_bytes(
         hashlib.blake2b(text, digest_size=16, person=b"vacuagym stream").digest(), "little"
     )
     # NumPy steps the counter before its first block, so it starts one below block 0.
-    counter = (number % 2**64 << 128) + (draw << 64) - 1
+    counter = (geometry_id % 2**64 << 128) + (draw << 64) - 1
     raw = np.random.Philox(key=key, counter=counter % 2**256).random_raw(count)
-    return ((raw >> np.uint64(12)) + 0.5) / 2**52
+    numbers: _Floats = ((raw >> np.uint64(12)) + 0.5) / 2**52
+    return numbers
 
 
 def _pick(x: float, weights: list[float]) -> int:
+    """Return the position of a weight for a uniform number."""
     below = 0.0
     for i, weight in enumerate(weights):
         below += weight / sum(weights)
@@ -135,16 +158,27 @@ def _pick(x: float, weights: list[float]) -> int:
 
 
 def disagreements(row: Mapping[str, Any], physics: Mapping[str, Any]) -> list[str]:
-    """What a second derivation finds different from a row of the label table; empty where it
-    agrees.
+    """Return the differences between a row of the label table and its second derivation.
+
+    Parameters
+    ----------
+    row : mapping
+        A whole row of the label table.
+    physics : mapping
+        Settings of the labels.
+
+    Returns
+    -------
+    list of str
+        One text for each column that differs. Empty if the row agrees.
     """
     system = redraw(
         physics,
-        row["dataset"],
-        row["namespace"],
-        row["geometry_id"],
-        row["n_moduli"],
-        row["sample_idx"],
+        dataset=row["dataset"],
+        namespace=row["namespace"],
+        geometry_id=row["geometry_id"],
+        n=row["n_moduli"],
+        draw=row["sample_idx"],
     )
     found = []
     for name in ("regime", "mass_shift", "gamma", "A_np", "a_np", "D_up", "p_up"):
@@ -164,33 +198,30 @@ def disagreements(row: Mapping[str, Any], physics: Mapping[str, Any]) -> list[st
 
 
 def _unbounded(system: System) -> bool:
-    """Whether V → −∞ somewhere: by the quartic; without one, by a falling mode of K, or by the
-    tilt along a mode that K leaves flat.
+    """Return whether V → −∞ in some direction.
+
+    The quartic decides. Without one, V falls along a negative mode of K, or along a tilted flat
+    mode.
     """
     if system.gamma != 0:
         return system.gamma < 0
     modes, vectors = np.linalg.eigh(system.K)
     scale = max(1.0, np.abs(modes).max())
-    pulls = np.abs(vectors.T @ system.b) > 1e-12 * max(1.0, np.abs(system.b).max())
-    return bool((modes < -1e-12 * scale).any() or ((np.abs(modes) <= 1e-12 * scale) & pulls).any())
+    pulls = np.abs(vectors.T @ system.b) > _FAINT * max(1.0, np.abs(system.b).max())
+    flat = np.abs(modes) <= _FAINT * scale
+    return bool((modes < -_FAINT * scale).any() or (flat & pulls).any())
 
 
 def _cannot_escape(system: System, search: Mapping[str, Any]) -> bool:
-    """Whether V at the end of the field range is higher, in every direction, than at any start:
-    then no descent gets there.
+    """Return whether V at the end of the field range is above V at each start.
 
-    From bounds of each term with the extreme eigenvalues of K and Σφᵢ⁴ between |φ|⁴/n and |φ|⁴.
+    This holds for every direction, so no descent gets there. The bounds use the extreme eigenvalues
+    of K, and |φ|⁴/n ≤ Σφᵢ⁴ ≤ |φ|⁴.
     """
-    n, end, start = (
-        len(system.b),
-        search["field_range"],
-        search["start_range"] * np.sqrt(len(system.b)),
-    )
-    modes, tilt, rest = (
-        np.linalg.eigvalsh(system.K),
-        np.linalg.norm(system.b),
-        abs(system.A) + abs(system.D),
-    )
+    n = len(system.b)
+    end, start = search["field_range"], search["start_range"] * np.sqrt(n)
+    modes, tilt = np.linalg.eigvalsh(system.K), np.linalg.norm(system.b)
+    rest = abs(system.A) + abs(system.D)
     lowest_there = (
         modes[0] * end**2
         - tilt * end
@@ -200,20 +231,21 @@ def _cannot_escape(system: System, search: Mapping[str, Any]) -> bool:
     highest_here = (
         max(modes[-1], 0.0) * start**2 + tilt * start + rest + max(system.gamma, 0.0) * start**4
     )
-    return search["method"] != "root" and lowest_there > highest_here
+    return bool(search["method"] != "root" and lowest_there > highest_here)
 
 
 def _compare_vacuum(
     row: Mapping[str, Any], system: System, unbounded: bool, search: Mapping[str, Any]
 ) -> list[str]:
+    """Return the differences between the stored vacuum and the second derivation."""
     stored = np.array(row["critical_point"])
     polished = root(system.gradient, stored, jac=system.hessian, method="hybr", tol=1e-12).x
     eigenvalues = np.linalg.eigvalsh(system.hessian(polished))
     value = float(system.value(polished).real)
     scale = max(1.0, np.abs(eigenvalues).max())
-    found = []
-    # The stored point may lie as far from the polished one as its gradient allows, and its
-    # spectrum is compared where it was taken.
+    found: list[str] = []
+    # The stored point may differ from the polished one by as much as its gradient allows. Its
+    # spectrum is compared at the stored point.
     accepted = search["grad_tol"] * (1 + abs(value))
     reach = 2 * accepted / max(np.abs(eigenvalues).min(), search["hess_eps"] * scale)
     there, vectors = np.linalg.eigh(system.hessian(stored))
@@ -234,8 +266,6 @@ def _compare_vacuum(
         "stability": label,
         "potential_value": value,
         "min_eigenvalue": there[0],
-    }
-    answers |= {
         "eigenvalues": there.tolist(),
         "grad_norm": float(np.linalg.norm(system.gradient(stored))),
     }
@@ -245,7 +275,13 @@ def _compare_vacuum(
         if not agrees
     ]
     if row["stability"] == "metastable" and not found:
-        barrier = _barrier(system, stored, row["potential_value"], vectors, search["field_range"])
+        barrier = _barrier(
+            system,
+            stored,
+            row["potential_value"],
+            vectors=vectors,
+            field_range=search["field_range"],
+        )
         ours = np.nan if row["barrier_height"] is None else row["barrier_height"]
         if not np.isclose(barrier, ours, rtol=1e-5, atol=1e-9, equal_nan=True):
             found.append(
@@ -254,7 +290,8 @@ def _compare_vacuum(
     return found
 
 
-def _verdict(eigenvalues: np.ndarray, hess_eps: float, unbounded: bool) -> str:
+def _verdict(eigenvalues: _Floats, hess_eps: float, unbounded: bool) -> str:
+    """Return the label for the signs of the eigenvalues, shape (n,)."""
     eps = hess_eps * max(1.0, np.abs(eigenvalues).max())
     down, up = (eigenvalues < -eps).any(), (eigenvalues > eps).any()
     flat = (np.abs(eigenvalues) <= eps).any()
@@ -268,8 +305,9 @@ def _verdict(eigenvalues: np.ndarray, hess_eps: float, unbounded: bool) -> str:
 
 
 def _barrier(
-    system: System, phi: np.ndarray, value: float, vectors: np.ndarray, field_range: float
+    system: System, phi: _Floats, value: float, *, vectors: _Floats, field_range: float
 ) -> float:
+    """Return the least barrier over ± every eigenvector, NaN without a way out."""
     rays = (_Ray(system, phi, value, direction) for direction in [*vectors.T, *-vectors.T])
     return min(
         (ray.highest(end) for ray in rays if (end := ray.crossing(2.0 * field_range)) is not None),
@@ -278,16 +316,15 @@ def _barrier(
 
 
 class _Ray:
-    """V − V(vacuum) along a line, with a bound on its second derivative: no valley and no peak is
-    too narrow for it.
+    """V − V(vacuum) along a line, with a bound on its second derivative.
 
-    Between two points a function lies within M w²/8 of the chord, where M bounds its second
-    derivative and w is their distance.
+    Between two points a function is within M w²/8 of the chord. M bounds its second derivative, and
+    w is the distance of the points. So no valley and no peak is too narrow.
     """
 
-    _SLACK = 1e-10  # relative to the size of the terms: what the bound is worth in floating point
+    _SLACK = 1e-10  # rounding of the bound, relative to the size of the terms
 
-    def __init__(self, system: System, phi: np.ndarray, value: float, direction: np.ndarray):
+    def __init__(self, system: System, phi: _Floats, value: float, direction: _Floats) -> None:
         self._system, self._phi, self._value, self._ray = system, phi, value, direction
         self._size = 1.0 + abs(value) + abs(system.A) + abs(system.D)
         self._quadratic = abs(float(direction @ system.K @ direction))
@@ -301,9 +338,8 @@ class _Ray:
         ends = self._phi + np.array([[low], [high]]) * e
         largest = np.abs(ends).max(axis=0)
         least = np.where(ends[0] * ends[1] > 0.0, np.abs(ends).min(axis=0), 0.0)
-        slopes = (e * ends / np.sqrt(ends**2 + system.delta**2)).sum(
-            axis=1
-        )  # of S, which is convex: extreme at the ends
+        # S is convex, so its slope is extreme at the ends.
+        slopes = (e * ends / np.sqrt(ends**2 + system.delta**2)).sum(axis=1)
         curve = (e**2 * system.delta**2 / (least**2 + system.delta**2) ** 1.5).sum()
         shortest = np.sqrt(least**2 + system.delta**2).sum()
         valley = (
@@ -324,8 +360,9 @@ class _Ray:
         )
 
     def crossing(self, end: float) -> float | None:
-        """Return the first distance at which V lies below the vacuum's, None where there is none
-        before ``end``.
+        """Return the first distance, up to ``end``, at which V is below the vacuum.
+
+        Return None if there is none.
         """
         waiting = [(0.0, end)]
         while waiting:

@@ -1,6 +1,6 @@
-"""The checks of the label table, row by row, and the counts that figures are made of.
+"""Check the label table row by row, and count its labels.
 
-They know nothing of how the labels were made.
+The checks do not use the code that made the labels.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from vacuagym.checks.check import ENOUGH, Check, Thresholds
@@ -18,20 +19,24 @@ from vacuagym.tables.parquet import open_parquet, read_batches
 from vacuagym.theories.toy.classes import LABELS, REGIMES
 
 _FAILED = LABELS.index("failed")
+_Integers = npt.NDArray[np.int64]
 _SIGNS = ("negative", "zero", "positive")  # of γ
 _NUMBERS = ("potential_value", "grad_norm", "min_eigenvalue", "max_eigenvalue", "phi_norm")
 _COLUMNS = (
-    *(
-        "key",
-        "dataset",
-        "namespace",
-        "geometry_id",
-        "n_moduli",
-        "stability",
-        "minimization_success",
-        *_NUMBERS,
-    ),
-    *("n_negative", "n_positive", "n_flat", "gamma", "barrier_height", "regime"),
+    "key",
+    "dataset",
+    "namespace",
+    "geometry_id",
+    "n_moduli",
+    "stability",
+    "minimization_success",
+    *_NUMBERS,
+    "n_negative",
+    "n_positive",
+    "n_flat",
+    "gamma",
+    "barrier_height",
+    "regime",
     *(f"{kind}_{label}" for kind in ("trials", "draws") for label in LABELS),
 )
 
@@ -41,7 +46,19 @@ def check_labels(
 ) -> tuple[dict[str, Any], list[Check]]:
     """Return the figures of each data set of a label table, and the checks of its rows.
 
-    ``search`` is that section of the settings of the labels.
+    Parameters
+    ----------
+    datasets : iterable of str
+        Names of the data sets.
+    search : mapping
+        Section ``search`` of the settings of the labels.
+
+    Returns
+    -------
+    figures : dict
+        Counts of labels, and bits, of each data set.
+    checks : list of Check
+        Checks of rows, then checks of the shares of labels.
     """
     checks = _row_checks()
     tables = {name: _Counts() for name in sorted(datasets)}
@@ -70,8 +87,8 @@ def _row_checks() -> dict[str, Check]:
 
 
 def _in_order(labels: Path, check: Check) -> Iterator[pa.RecordBatch]:
-    """The batches of the label table; compares each row with the one before it."""
-    before: tuple | None = None
+    """Yield the batches of the label table, and compare each row with the row before it."""
+    before: tuple[str, str, int] | None = None
     for batch in read_batches(open_parquet(labels), labels, _COLUMNS):
         places = zip(
             batch.column("dataset").dictionary_decode().to_pylist(),
@@ -136,7 +153,7 @@ def _check_rows(
 
 
 class _Counts:
-    """How many rows of a data set have each label: by n, by regime and by sign of γ."""
+    """Rows of a data set by label and n, by label and regime, and by label and sign of γ."""
 
     def __init__(self) -> None:
         self.by_n = np.zeros((MOST_MODULI + 1, len(LABELS)), np.int64)
@@ -144,7 +161,7 @@ class _Counts:
         self.by_gamma = np.zeros((len(_SIGNS), len(LABELS)), np.int64)
 
     def figures(self) -> dict[str, Any]:
-        """Return the counts by their names, and how much of a label n tells."""
+        """Return the counts by name, and the bits of a label that n tells."""
         sizes = np.flatnonzero(self.by_n.sum(axis=1))
         return {
             "rows": int(self.by_n.sum()),
@@ -160,7 +177,7 @@ class _Counts:
         }
 
 
-def _named(row: np.ndarray) -> dict[str, int]:
+def _named(row: _Integers) -> dict[str, int]:
     return dict(zip(LABELS, row.tolist(), strict=True))
 
 
@@ -175,14 +192,22 @@ def _count(batch: pa.RecordBatch, tables: Mapping[str, _Counts]) -> None:
             np.add.at(counts, (group[here], code[here]), 1)
 
 
-def label_bits(by_n: np.ndarray) -> dict[str, float]:
-    """Return the entropy of a label and its mutual information with n, in bits, from counts (n,
-    labels), no row of which is zero.
+def label_bits(by_n: _Integers) -> dict[str, float]:
+    """Return the entropy of a label and its mutual information with n, in bits.
 
-    ``chance`` is what the counts would show on average if n told nothing (Miller and Madow).
+    Parameters
+    ----------
+    by_n : array of int
+        Counts, shape (n, labels), without rows of zeros.
+
+    Returns
+    -------
+    dict of str to float
+        ``label``, ``label_and_n`` and ``chance``. ``chance`` is the mean of ``label_and_n`` if n
+        told nothing (Miller and Madow).
     """
-    total = max(1, by_n.sum())
-    labels = np.count_nonzero(by_n.sum(axis=0))
+    total = max(1, int(by_n.sum()))
+    labels = int(np.count_nonzero(by_n.sum(axis=0)))
     chance = max(0, len(by_n) - 1) * max(0, labels - 1) / (2 * total * np.log(2))
     entropy = _entropy(by_n.sum(axis=0) / total)
     mutual = entropy + _entropy(by_n.sum(axis=1) / total) - _entropy(by_n.ravel() / total)
@@ -196,15 +221,16 @@ def label_bits(by_n: np.ndarray) -> dict[str, float]:
     }
 
 
-def _entropy(shares: np.ndarray) -> float:
+def _entropy(shares: npt.NDArray[np.float64]) -> float:
+    """Return the entropy of shares in bits."""
     shares = shares[shares > 0]
     return float(-(shares * np.log2(shares)).sum())
 
 
-def _balance_checks(counts: Mapping[str, np.ndarray], thresholds: Thresholds) -> Iterator[Check]:
+def _balance_checks(counts: Mapping[str, _Integers], thresholds: Thresholds) -> Iterator[Check]:
     for name, table in counts.items():
         rows, failed = int(table.sum()), int(table[:, _FAILED].sum())
-        # one row of a small table says little, but all of them do
+        # One failed row of a small table says little. A table of failed rows only is wrong.
         allowed = max(1, int(thresholds.failed_share * rows))
         meaning = f"at most {thresholds.failed_share:g} of the rows failed, or one row of few"
         yield Check(

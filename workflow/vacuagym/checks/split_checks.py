@@ -1,6 +1,4 @@
-"""The checks of one split: its keys against the label table's, its folds and their labels, and
-what n alone predicts.
-"""
+"""Check one split: its keys, its folds and their labels, and the scores of a baseline."""
 
 from __future__ import annotations
 
@@ -9,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -21,32 +20,44 @@ from vacuagym.tables.split_schema import FOLDS
 from vacuagym.theories.toy.classes import LABELS
 
 MOST_MODULI = 256
-_MOST_GROUPS = 50_000  # that are followed; of more, an even sample
+_Integers = npt.NDArray[np.int64]
+_MOST_GROUPS = 50_000  # groups that are followed; a sample if there are more
 
 
 def check_split(
     path: Path, labels: Path, features: Sequence[Path], thresholds: Thresholds
 ) -> tuple[dict[str, Any], list[Check]]:
-    """Figures and checks of one split file."""
+    """Return figures and checks of one split file.
+
+    Parameters
+    ----------
+    path : Path
+        Split file.
+    labels : Path
+        Label table.
+    features : sequence of Path
+        Feature files of all data sets, or none.
+    """
     file = open_parquet(path)
     about = file_metadata(file)
     keys = Check(
         f"keys of {path.stem}",
-        "keys are usable ones of the label table in its order, each once; missing are those left "
-        "out",
+        "keys are those of the usable rows that are not left out, in the order of the label table",
     )
     together = Check(
         f"groups of {path.stem}", "no group of rows that are the same geometry lies in two folds"
     )
     apart = Check(
         f"test fold of {path.stem}",
-        "its rows have the largest values of what sets it, and no others have",
+        "rows at or above the threshold are test rows, and no others are",
     )
     known = [(about[name], value) for name, value in VALUES.items() if name in about]
     counts = np.zeros((len(FOLDS), MOST_MODULI + 1, len(LABELS)), np.int64)
     ladder = np.zeros(len(RUNGS), np.int64)
     groups = _Groups(file.metadata.num_rows)
-    for rows, folds, shares in _side_by_side(labels, features, path, keys, about["left_out"]):
+    for rows, folds, shares in _side_by_side(
+        labels, features, path, check=keys, left_out=about["left_out"]
+    ):
         np.add.at(
             counts,
             (
@@ -89,23 +100,23 @@ def check_split(
                 int(sizes[0]),
             )
         )
-    if (
-        path.stem == "iid" and not groups.known
-    ):  # chance divides groups, not rows: their shares scatter more
+    # The hash divides groups, not rows, so with groups the shares of the rows scatter more.
+    if path.stem == "iid" and not groups.known:
         checks.append(_share_check(sizes, about["shares"], thresholds))
     return figures, checks
 
 
-def _range(by_n: np.ndarray) -> list[int] | None:
-    """Return the least and the largest n that occurs, None if none does."""
+def _range(by_n: _Integers) -> list[int] | None:
+    """Return the least and the largest n that occurs, None if there are no rows."""
     found = np.flatnonzero(by_n)
     return [int(found[0]), int(found[-1])] if len(found) else None
 
 
-def _share_check(sizes: np.ndarray, wanted: dict[str, float], thresholds: Thresholds) -> Check:
+def _share_check(sizes: _Integers, wanted: dict[str, float], thresholds: Thresholds) -> Check:
+    """Return the check of the shares of the folds."""
     shares = sizes / max(1, sizes.sum())
     off = round(float(np.abs(shares[:2] - [wanted["train"], wanted["validation"]]).max()), 6)
-    # The hash scatters: four standard deviations are no fault of it in a small table.
+    # The hash scatters. In a small table four standard deviations are allowed.
     allowed = max(thresholds.fold_tolerance, 4.0 * 0.5 / max(1.0, float(np.sqrt(sizes.sum()))))
     return Check(
         "folds of iid",
@@ -116,10 +127,11 @@ def _share_check(sizes: np.ndarray, wanted: dict[str, float], thresholds: Thresh
 
 
 def _side_by_side(
-    labels: Path, features: Sequence[Path], split: Path, check: Check, left_out: int
-) -> Iterator[tuple[pa.RecordBatch, np.ndarray, np.ndarray]]:
-    """Rows of the label table that are in the split, their folds and shares; notes keys that the
-    table does not have in that order.
+    labels: Path, features: Sequence[Path], split: Path, *, check: Check, left_out: int
+) -> Iterator[tuple[pa.RecordBatch, _Integers, _Integers]]:
+    """Yield the rows of the label table that are in the split, their folds and shares.
+
+    Keys that the label table does not have in this order are noted in ``check``.
     """
     assigned = feed(split, ("key", "fold", "train_share"))
     missing = 0
@@ -138,15 +150,15 @@ def _side_by_side(
 
 
 class _Groups:
-    """Which fold each group was first seen in; of many groups, of an even sample."""
+    """The fold in which each group was first seen. Of many groups, a sample is followed."""
 
-    def __init__(self, rows: int):
+    def __init__(self, rows: int) -> None:
         self.known = False
         self._every = np.uint64(max(1, rows // _MOST_GROUPS))
         self._folds: dict[int, int] = {}
 
-    def note(self, rows: pa.RecordBatch, folds: np.ndarray, check: Check) -> None:
-        """Note rows whose group has been seen in another fold."""
+    def note(self, rows: pa.RecordBatch, folds: _Integers, check: Check) -> None:
+        """Note rows whose group was seen in another fold."""
         column = rows.column(GROUP)
         self.known |= column.null_count < len(column)
         groups = pc.fill_null(column, pa.scalar(0, pa.uint64())).to_numpy()
@@ -160,12 +172,22 @@ class _Groups:
         check.note(wrong, rows.column("key"))
 
 
-def baseline(train: np.ndarray, test: np.ndarray) -> dict[str, float] | None:
-    """What the label frequencies at each n of the training fold score on the test fold; ``train``,
-    ``test`` (n, labels) counts.
+def baseline(train: _Integers, test: _Integers) -> dict[str, float] | None:
+    """Return the scores of a baseline that knows n alone, on the test fold.
 
-    An n that training has not seen is predicted by the frequencies over all n; log loss in nats,
-    with one pseudo-count per label.
+    The baseline predicts the label frequencies at each n of the training fold. For an n that is not
+    in the training fold, it predicts the frequencies over all n.
+
+    Parameters
+    ----------
+    train, test : array of int
+        Counts of both folds, shape (n, labels).
+
+    Returns
+    -------
+    dict of str to float, optional
+        ``accuracy``, ``balanced_accuracy``, and ``log_loss`` in nats with one pseudo-count for each
+        label. None if a fold is empty.
     """
     if not train.sum() or not test.sum():
         return None

@@ -127,11 +127,11 @@ def _precisely(geometry: Geometry, row: Mapping[str, Any]) -> list[str]:
 
     system = redraw(
         geometry.sections,
-        geometry.dataset,
-        geometry.namespace,
-        geometry.geometry_id,
-        geometry.n,
-        row["sample_idx"],
+        dataset=geometry.dataset,
+        namespace=geometry.namespace,
+        geometry_id=geometry.geometry_id,
+        n=geometry.n,
+        draw=row["sample_idx"],
     )
     vacuum = polish(system, row["critical_point"])
     print(

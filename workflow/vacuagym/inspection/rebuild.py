@@ -203,7 +203,7 @@ def _matching_rows(
             and not statistics.min <= geometry_id <= statistics.max
         ):
             continue
-        for batch in read_batches(file, path, SCHEMA.names, [group]):
+        for batch in read_batches(file, path, SCHEMA.names, row_groups=[group]):
             yield from batch.filter(pc.equal(batch.column("key"), key)).to_pylist()
 
 

@@ -1,1 +1,1 @@
-"""The data set that is published."""
+"""Write the texts of the published data set."""

@@ -1,7 +1,6 @@
-"""The dataset card: the README.md of a published data set, below its head of YAML.
+"""Write the dataset card: the README.md of a published data set, below its front matter.
 
-Names of feature columns come from tables of others: none of them can start markup or open a table
-cell.
+Names of feature columns come from tables of users. They cannot start markup or open a table cell.
 """
 
 from __future__ import annotations
@@ -77,7 +76,7 @@ print(loss.item())
 
 
 def card_text(publication: Publication) -> str:
-    """The whole card."""
+    """Return the dataset card, front matter included."""
     return "\n".join(
         [
             f"---\n{head_text(publication)}---\n",
@@ -95,7 +94,7 @@ def card_text(publication: Publication) -> str:
 
 
 def description(publication: Publication) -> str:
-    """What it is, in a paragraph."""
+    """Return a description of the data set in one paragraph."""
     rows = sum(publication.about["datasets"].values())
     return (
         f"For each of {rows:,} geometries of string compactifications "
@@ -109,12 +108,12 @@ def description(publication: Publication) -> str:
 
 
 def license_text(publication: Publication) -> str:
-    """LICENSE.md: what is under which terms, and those of the pipeline."""
+    """Return LICENSE.md: the terms of the columns, and the licence of the pipeline."""
     return f"{_terms(publication)}\n\n{(_PROJECT / 'LICENSE').read_text(encoding='utf-8')}"
 
 
 def citation(publication: Publication) -> str:
-    """A BibTeX entry from CITATION.cff, with what fixes the labels: version, seed, fingerprint."""
+    """Return a BibTeX entry from CITATION.cff with version, seed and fingerprint."""
     about = yaml.safe_load((_PROJECT / "CITATION.cff").read_text(encoding="utf-8"))
     authors = [
         who.get("name") or f"{who['family-names']}, {who['given-names']}"
@@ -156,7 +155,7 @@ couplings. `stability` says what the search found:
 
 {_table(["label", "meaning"], MEANINGS.items())}
 - It is a toy: the couplings are random draws. The labels say nothing about the compactification
-  itself. At equal *n* (`n_moduli`) no other property of a geometry bears on its label. Feature
+  itself. At equal *n* (`n_moduli`) a label depends on no other property of its geometry. Feature
   columns cannot help a model that knows *n*.
 - A search from other starts, or by another method, gives other labels. A `saddle` at γ > 0 does
   not say that there is no minimum. A `stable` vacuum need not be the deepest.
@@ -178,7 +177,7 @@ if n told nothing:
 
 
 def _splits(publication: Publication) -> str:
-    rows = []
+    rows: list[list[str]] = []
     for name in publication.divisions:
         about, figures = publication.splits[name], publication.validation["splits"].get(name, {})
         baseline = figures.get("baseline") or {}
@@ -212,9 +211,9 @@ def _splits(publication: Publication) -> str:
     return f"""## Splits
 
 Each configuration divides the same rows in another way, by a keyed hash of the row's key. It leaves
-out geometries that belong on neither side, or lack what it goes by. The scores are those of a
-baseline that knows *n* alone: the label frequencies at each *n* of the training fold, on the test
-fold.
+out geometries that belong to no fold, or lack the value that sets the test fold. The scores are
+those of a baseline that knows *n* alone: the label frequencies at each *n* of the training fold, on
+the test fold.
 
 {_table(heads, rows)}
 
@@ -223,6 +222,7 @@ fold that a row belongs to. Rows with `train_share <= 10` are a tenth of it."""
 
 
 def _test_fold(name: str, about: Mapping[str, Any], figures: Mapping[str, Any]) -> str:
+    """Return a description of the test fold of a split."""
     if name == "iid":
         return "a random part"
     if "least_moduli" in about:
@@ -235,7 +235,7 @@ def _test_fold(name: str, about: Mapping[str, Any], figures: Mapping[str, Any]) 
         return f"the geometries with h11 + h21 ≥ {about['least_hodge_sum']}"
     if dataset := re.fullmatch("ood_dataset_(.+)", name):
         return f"the data set {dataset[1]}"
-    return "rows that are set apart"
+    return "rows chosen by the split"
 
 
 def _columns(publication: Publication) -> str:
@@ -295,6 +295,7 @@ configuration file:
 
 
 def _terms(publication: Publication) -> str:
+    """Return the terms under which the columns are published."""
     own = (
         "The labels and splits, and the columns that the pipeline computes itself, come under the "
         "MIT licence of the VacuaGym pipeline."
@@ -307,9 +308,8 @@ def _terms(publication: Publication) -> str:
     columns = "ids, counts of moduli and joined columns" if joined else "ids and counts of moduli"
     return (
         f"{own} The {columns} of {', '.join(publication.given)} are copied from tables that the "
-        "pipeline was given: they keep the "
-        "licence of these tables, which is not known here and has to be stated by whoever "
-        "publishes this data set."
+        "pipeline was given. They keep the licence of these tables, which is not known here. "
+        "State it when you publish this data set."
     )
 
 
@@ -323,8 +323,9 @@ def _cell(text: str) -> str:
 
 
 def _name(text: str) -> str:
-    """A column's name as code where it is a plain word, else with every special character as an
-    entity.
+    """Return a column name for Markdown.
+
+    A plain word becomes code. Otherwise each special character becomes an entity.
     """
     if re.fullmatch(r"[A-Za-z0-9_.-]+", text):
         return f"`{text}`"

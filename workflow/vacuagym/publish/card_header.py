@@ -1,8 +1,7 @@
-"""The head of a dataset card: YAML that tells `datasets` and the Hub what to load, and of which
-types.
+"""Write the front matter of a dataset card.
 
-Names of feature columns come from tables of others: none of them can end the YAML or be read as
-anything but a text.
+This YAML tells `datasets` and the Hub which files to load, and the types of their columns. Names of
+feature columns come from tables of users. They cannot end the YAML, and are always read as text.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _SIZES = (
 
 
 def head_text(publication: Publication) -> str:
-    """The head, without the lines that mark its ends."""
+    """Return the front matter without the lines that delimit it."""
     default = publication.configurations[0]
     rows = sum(file.rows for file in publication.files if file.configuration == default)
     other = {
@@ -59,10 +58,12 @@ def _files_head(publication: Publication, name: str, default: bool) -> dict[str,
 
 
 def _info(publication: Publication) -> list[dict[str, Any]]:
-    """Columns and sizes of each configuration. Equal columns are one object, which YAML writes
-    once and refers to.
+    """Return columns and sizes of each configuration.
+
+    Equal columns are one object. YAML writes it once and refers to it.
     """
-    infos, objects = [], {}
+    infos: list[dict[str, Any]] = []
+    objects: dict[tuple[PublishedColumn, ...], list[dict[str, Any]]] = {}
     for name in publication.configurations:
         folds = publication.folds(name)
         every = [file for files in folds.values() for file in files]
@@ -107,9 +108,7 @@ def _nested(kind: pa.DataType) -> dict[str, Any]:
 
 
 class _Dumper(yaml.SafeDumper):
-    """YAML in which a text that is not a plain word is written between double quotes, its special
-    characters escaped.
-    """
+    """YAML with double quotes and escapes around each text that is not a plain word."""
 
 
 def _quoted(dumper: yaml.SafeDumper, text: str) -> yaml.Node:

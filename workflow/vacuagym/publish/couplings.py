@@ -1,5 +1,6 @@
-"""The configuration ``potential`` of a published data set: for each row the couplings of the
-potential that its label is about.
+"""Compute the configuration ``potential`` of a published data set.
+
+It has, for each row, the couplings of the potential of its label.
 """
 
 from __future__ import annotations
@@ -24,29 +25,32 @@ COLUMNS = (
         for name in ("A", "a", "D", "p", "gamma", "delta")
     ),
 )
-NEEDED = (
-    "dataset",
-    "namespace",
-    "geometry_id",
-    "n_moduli",
-    "sample_idx",
-)  # columns of the label table that name a draw
+# columns of the label table that identify a draw
+NEEDED = ("dataset", "namespace", "geometry_id", "n_moduli", "sample_idx")
 
 
 def bytes_of_row(n: int) -> int:
-    """Return the memory in bytes that the potential of a geometry with ``n`` moduli takes while it
-    is drawn.
-    """
+    """Return the bytes for drawing the potential of a geometry with ``n`` moduli."""
     return 8 * (4 * n * n + 8 * n)
 
 
 def coupling_columns(physics: Mapping[str, Any], rows: pa.Table) -> dict[str, pa.Array]:
-    """Return the columns :data:`COLUMNS` for rows of the label table with the columns
-    :data:`NEEDED`, whose settings are ``physics``.
+    """Return the couplings of rows of the label table.
+
+    Parameters
+    ----------
+    physics : mapping
+        Settings of the labels.
+    rows : pa.Table
+        Rows with the columns :data:`NEEDED`.
+
+    Returns
+    -------
+    dict of str to pa.Array
+        The columns :data:`COLUMNS`, shape (rows,).
     """
-    from vacuagym.theories.toy.ensemble import (
-        draw_fluxes,
-    )  # here: they bring SciPy, which a data set without couplings does not need
+    # Imported here, because only a data set with couplings needs SciPy.
+    from vacuagym.theories.toy.ensemble import draw_fluxes
     from vacuagym.theories.toy.labelling import Physics
     from vacuagym.theories.toy.random_streams import stream_key
 

@@ -1,9 +1,8 @@
-"""The Croissant description of a published data set (version 1.1 of the format): its files with
-checksums, and what their columns are.
+"""Write the Croissant description (version 1.1) of a published data set.
 
-The data set has no address of its own, so files are named relative to the description: each is a
-FileObject with its checksum, and those of a configuration are also a FileSet, from which its
-records are read.
+It lists the files with checksums and the meanings of their columns. The data set has no address of
+its own, so the paths of files are relative to the description. Each file is a FileObject. The files
+of a configuration are also a FileSet, and its records are read from that.
 """
 
 from __future__ import annotations
@@ -67,7 +66,10 @@ _TYPES = {"bool": "sc:Boolean", "string": "sc:Text", "double": "cr:Float64", "fl
 
 
 def croissant_text(publication: Publication) -> str:
-    """The description as JSON-LD. It has a ``datePublished`` only if the publication has a date."""
+    """Return the description as JSON-LD.
+
+    It has a ``datePublished`` only if the publication has a date.
+    """
     build = re.sub("[^0-9A-Za-z]", "-", publication.about["fingerprint"])
     document: dict[str, Any] = {
         "@context": _CONTEXT,

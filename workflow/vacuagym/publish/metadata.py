@@ -1,5 +1,6 @@
-"""What is said about a data set that is published: its columns, its files, where its rows come
-from. For the texts beside its tables.
+"""Collect the facts about a published data set: its columns, its files and their sources.
+
+The texts beside the tables are written from them.
 """
 
 from __future__ import annotations
@@ -23,8 +24,12 @@ TRAIN_SHARE = "train_share"
 
 @dataclass(frozen=True)
 class PublishedColumn:
-    """A column of the published tables. ``datasets`` are those whose tables it was joined from;
-    none for the pipeline's own.
+    """A column of the published tables.
+
+    Attributes
+    ----------
+    datasets : tuple of str
+        Data sets whose tables have the column. Empty for a column of the pipeline.
     """
 
     name: str
@@ -35,8 +40,20 @@ class PublishedColumn:
 
 @dataclass(frozen=True)
 class DataFile:
-    """A Parquet file of one fold of one configuration; ``path`` is relative to the data set,
-    ``memory`` its size when it is loaded.
+    """A Parquet file of one fold of one configuration.
+
+    Attributes
+    ----------
+    path : str
+        Path relative to the folder of the data set.
+    rows : int
+        Number of rows.
+    memory : int
+        Bytes of the rows in memory.
+    size : int
+        Bytes of the file.
+    sha256 : str
+        Checksum of the file.
     """
 
     path: str
@@ -50,11 +67,22 @@ class DataFile:
 
 @dataclass(frozen=True)
 class Publication:
-    """All that the texts are made of.
+    """All facts that the texts state. None of them depends on the time of writing.
 
-    ``about`` is the metadata of the label table, ``splits`` that of the split files by name,
-    ``validation`` the figures of :func:`vacuagym.stages.validate.validate`, ``settings`` the
-    configuration of the run. Nothing of it depends on when it was made.
+    Attributes
+    ----------
+    about : mapping
+        Metadata of the label table.
+    splits : mapping
+        Metadata of the split files, by name.
+    validation : mapping
+        Figures of :func:`vacuagym.stages.validate.validate`.
+    settings : mapping
+        Settings of the run.
+    published : str, optional
+        Date of publication.
+    own_columns : mapping
+        Columns of the configurations whose columns differ from ``columns``.
     """
 
     columns: tuple[PublishedColumn, ...]
@@ -64,33 +92,31 @@ class Publication:
     validation: Mapping[str, Any]
     settings: Mapping[str, Any]
     published: str | None = None
-    own_columns: Mapping[str, tuple[PublishedColumn, ...]] = field(
-        default_factory=dict
-    )  # of configurations with other columns
+    own_columns: Mapping[str, tuple[PublishedColumn, ...]] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
-        """The name of the data set."""
+        """Return the name of the data set."""
         return f"VacuaGym: stability of toy vacua ({', '.join(self.about['datasets'])})"
 
     @property
     def configurations(self) -> list[str]:
-        """The names of the configurations, the default one first; one without a row is none."""
+        """Return the names of all non-empty configurations; ``iid``, the default, comes first."""
         names = dict.fromkeys(file.configuration for file in self.files)
         return sorted(names, key=lambda name: name != "iid")
 
     @property
     def divisions(self) -> list[str]:
-        """The configurations that divide the rows in a way of their own: those of a split."""
+        """Return the configurations that are splits."""
         return [name for name in self.configurations if name in self.splits]
 
     def columns_of(self, configuration: str) -> tuple[PublishedColumn, ...]:
-        """The columns of a configuration."""
+        """Return the columns of a configuration."""
         return self.own_columns.get(configuration, self.columns)
 
     @property
     def given(self) -> list[str]:
-        """The data sets whose tables the pipeline was given; it has computed the others itself."""
+        """Return the data sets whose tables the pipeline was given. It computed the others."""
         return [
             name
             for name in self.about["datasets"]
@@ -98,7 +124,7 @@ class Publication:
         ]
 
     def folds(self, configuration: str) -> dict[str, list[DataFile]]:
-        """The files of a configuration by fold; empty folds have none and are left out."""
+        """Return the files of a configuration by fold, without empty folds."""
         own = [file for file in self.files if file.configuration == configuration]
         return {
             fold: files for fold in FOLDS if (files := [file for file in own if file.fold == fold])
@@ -108,8 +134,19 @@ class Publication:
 def published_columns(
     features: Mapping[str, Path], schemas: Mapping[str, pa.Schema]
 ) -> tuple[PublishedColumn, ...]:
-    """The label columns, ``train_share``, and all columns of the feature files ``features`` of
-    data sets, whose ``schemas`` are given.
+    """Return the label columns, ``train_share``, and all published columns of feature files.
+
+    Parameters
+    ----------
+    features : mapping of str to Path
+        Feature file of each data set, for messages.
+    schemas : mapping of str to pa.Schema
+        Schema of each of these files.
+
+    Raises
+    ------
+    ConfigError
+        A column cannot be published: its name is taken, or its type does not fit.
     """
     of_split = [column for column in SPLIT_COLUMNS if column.name == TRAIN_SHARE]
     columns = [
@@ -122,8 +159,8 @@ def published_columns(
         for name in feature_names(schema):
             if name in own:
                 raise ConfigError(
-                    f"{features[dataset]}: column {name!r} is a column of the labels too; leave "
-                    "it out of columns"
+                    f"{features[dataset]}: column {name!r} is a column of the labels too; names "
+                    "must be unique; rename it or leave it out of columns"
                 )
             joined.setdefault(name, {})[dataset] = _plain(schema.field(name).type)
     for name, types in joined.items():
@@ -135,8 +172,7 @@ def published_columns(
             )
             raise ConfigError(
                 f"column {name!r} of data set {dataset}: values of type {short(kind)} are not "
-                "published, only numbers, texts, "
-                "booleans and lists of them; leave it out of columns"
+                "published; numbers, texts, booleans and lists of them are; leave it out of columns"
             )
         columns.append(
             PublishedColumn(name, kind, f"column of the table of {', '.join(types)}", tuple(types))
@@ -145,15 +181,17 @@ def published_columns(
 
 
 def feature_names(schema: pa.Schema) -> list[str]:
-    """The columns of a feature file that are published: not the key, and none of the internal
-    ones.
+    """Return the columns of a feature file that are published.
+
+    The key and the internal columns, whose names begin with ``_``, are not.
     """
     return [name for name in schema.names if name != "key" and not name.startswith("_")]
 
 
 def _united(name: str, types: Mapping[str, pa.DataType]) -> pa.DataType:
-    """The type that holds the values of a column of several data sets; a column of nulls is one of
-    texts.
+    """Return the type that holds the values of a column of several data sets.
+
+    A column of nulls only becomes a column of texts.
     """
     united, holder = pa.null(), ""
     for dataset, kind in types.items():
@@ -169,8 +207,8 @@ def _united(name: str, types: Mapping[str, pa.DataType]) -> pa.DataType:
         except pa.ArrowTypeError as error:
             raise ConfigError(
                 f"column {name!r} has values of type {short(united)} in data set {holder} and of "
-                f"type {short(kind)} in data set {dataset}; "
-                "give it another name in one of the tables, or leave it out of columns"
+                f"type {short(kind)} in data set {dataset}; one type must hold both; rename the "
+                "column in one of the tables, or leave it out of columns"
             ) from error
         if wider != united:
             united, holder = wider, dataset
@@ -178,8 +216,9 @@ def _united(name: str, types: Mapping[str, pa.DataType]) -> pa.DataType:
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:
-    """The type that every library reads as the same thing: no dictionaries, no large, fixed-size
-    or half-sized variants.
+    """Return the type that every library reads in the same way.
+
+    It has no dictionaries, and no large, fixed-size or half-precision variants.
     """
     kind = plain_type(kind)
     if pa.types.is_large_string(kind):
@@ -195,6 +234,7 @@ def _plain(kind: pa.DataType) -> pa.DataType:
 
 
 def _is_publishable(kind: pa.DataType) -> bool:
+    """Return whether values of a type are numbers, texts, booleans or lists of them."""
     while pa.types.is_list(kind):
         kind = kind.value_type
     return any(

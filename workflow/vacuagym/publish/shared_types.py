@@ -1,5 +1,6 @@
-"""The types that columns of several data sets are published as, found from the schemas of their
-tables alone.
+"""Find the types with which columns of several data sets are published.
+
+The schemas of the tables suffice.
 """
 
 from __future__ import annotations
@@ -22,22 +23,34 @@ def published_types(
     columns: Sequence[str],
     beside: Sequence[tuple[str, str | None, str]],
 ) -> dict[str, pa.DataType]:
-    """Return the types that columns are published as, with those of other data sets ``beside``
-    them.
+    """Return the types with which columns of a data set are published.
 
-    :class:`ConfigError` if one cannot be published.
+    Parameters
+    ----------
+    table : FeatureTable
+        Table of the data set.
+    columns : sequence of str
+        Columns to publish.
+    beside : sequence of (str, str or None, str)
+        Data set, table and name of each column of another data set that shares a name. The table is
+        None for the toric bases.
+
+    Raises
+    ------
+    ConfigError
+        A column cannot be published.
     """
     if not columns:
         return {}
     if internal := [name for name in columns if name == "key" or name.startswith("_")]:
         raise ConfigError(
-            f"{table.path}: column {internal[0]!r}: the names key and _… are taken; "
-            "rename it or leave it out"
+            f"{table.path}: column {internal[0]!r}: the name is reserved; key and names that "
+            "begin with _ are used by the pipeline; rename the column or leave it out"
         )
     paths, fields = {dataset: table.path}, {dataset: list(table.fields(columns))}
     schemas = {path: _schema(path) for path in {path for _, path, _ in beside}}
     for other, path, column in beside:
-        # What is missing or ambiguous in the other table, its own plan tells.
+        # The plan of the other table reports a missing or ambiguous column.
         if column in columns and schemas[path].names.count(column) == 1:
             paths[other] = Path(path or "")
             fields.setdefault(other, []).append(schemas[path].field(column))
@@ -46,6 +59,7 @@ def published_types(
 
 
 def _schema(path: str | None) -> pa.Schema:
+    """Return the schema of a table, empty if it is unreadable; None is the toric bases."""
     if path is None:
         return SCHEMA
     try:

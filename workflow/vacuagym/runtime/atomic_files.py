@@ -66,9 +66,9 @@ def read_json(path: str | Path, build: Callable[[dict[str, Any]], Any] | None = 
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}"[:200]
         raise DamagedFileError(
-            f"{path}: not as the pipeline writes it ({reason}); remove it, and run the same "
-            "command again",
+            f"{path}: not as the pipeline writes it ({reason})",
             path,
+            remedy="remove it, and run the same command again",
         ) from error
 
 
@@ -84,7 +84,7 @@ def remove_damaged(error: DamagedFileError) -> str:
     if not damaged:
         return str(error)
     what = "it is removed" if len(damaged) == 1 else f"{len(damaged)} files are removed"
-    return f"{str(error).rpartition('; ')[0]}; {what}: type the same command again to recompute it"
+    return f"{error.found}; {what}: type the same command again to recompute it"
 
 
 def write_text(path: str | Path, text: str) -> None:

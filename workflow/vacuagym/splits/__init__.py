@@ -1,1 +1,1 @@
-"""Which fold a row belongs to."""
+"""Assign rows to folds."""

@@ -1,19 +1,25 @@
-"""A number for each row that depends on its key only: what folds and samples are drawn by."""
+"""Draw a number for each row that depends on its key only, for folds and samples."""
 
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from vacuagym.theories.toy.random_streams import Purpose, stream_key, uniforms
 
 
-def row_hashes(seed: int, use: str, rows: pa.RecordBatch) -> np.ndarray:
-    """A uniform number in (0, 1) for each row, from (seed, use, data set, namespace, id), shape
-    (rows,).
+def row_hashes(seed: int, use: str, rows: pa.RecordBatch) -> npt.NDArray[np.float64]:
+    """Return a uniform number in (0, 1) for each row, shape (rows,).
 
-    ``rows`` has the columns dataset, namespace and geometry_id of the label table; ``use`` keeps
-    one use's numbers apart from another's.
+    It is a keyed hash of (seed, use, data set, namespace, id).
+
+    Parameters
+    ----------
+    use : str
+        Numbers of different uses are independent.
+    rows : pa.RecordBatch
+        Rows with the columns dataset, namespace and geometry_id of the label table.
     """
     datasets = rows.column("dataset").dictionary_decode().to_pylist()
     places = list(zip(datasets, rows.column("namespace").to_pylist(), strict=True))

@@ -1,5 +1,7 @@
-"""The rows that a split may use: those of the label table that are not failed, with the Hodge
-numbers and groups of their features.
+"""Read the rows that a split may use.
+
+These are the rows of the label table that are not labelled failed, with the Hodge numbers and
+groups of their features.
 """
 
 from __future__ import annotations
@@ -16,8 +18,7 @@ from vacuagym.tables.feature_schema import HODGE
 from vacuagym.tables.parquet import file_metadata, open_parquet, read_batches
 from vacuagym.theories.toy.classes import FAILED
 
-# fingerprint of the columns that tell which rows are the same geometry; null where one of them is
-GROUP = "_group"
+GROUP = "_group"  # hash of the columns of `split_groups`; null if one of them is null
 ROW = "_row"  # number of the row in the label table
 TRAITS = pa.schema(
     [("key", pa.string()), *((name, pa.int32()) for name in HODGE), (GROUP, pa.uint64())]
@@ -27,11 +28,20 @@ TRAITS = pa.schema(
 def usable_rows(
     labels: Path, features: Sequence[Path], columns: Sequence[str]
 ) -> Iterator[pa.RecordBatch]:
-    """The named columns, with key and stability among them, then :data:`ROW` and the traits (null
-    where no feature file has them).
+    """Yield the usable rows with the named columns, :data:`ROW` and the traits.
 
-    ``features`` has the files of all data sets of the table, or none; :class:`InputError` if their
-    rows are not those of the table.
+    Parameters
+    ----------
+    features : sequence of Path
+        Feature files of all data sets of the table, or none. Without a feature file the traits are
+        null.
+    columns : sequence of str
+        Columns of the label table, with ``key`` and ``stability`` among them.
+
+    Raises
+    ------
+    InputError
+        The rows of the feature files are not those of the table.
     """
     traits = Feed(TRAITS, _traits(features))
     start = 0
@@ -40,8 +50,8 @@ def usable_rows(
             own = traits.take(len(batch))
             if not own["key"].combine_chunks().equals(batch.column("key")):
                 raise InputError(
-                    f"{labels}: its rows are not those of {', '.join(map(str, features))}; run "
-                    "the same command again"
+                    f"{labels}: its rows are not those of {', '.join(map(str, features))}; both "
+                    "must have the same rows in the same order; run the same command again"
                 )
         else:
             own = TRAITS.empty_table().take(pa.nulls(len(batch), pa.int64()))
@@ -59,7 +69,7 @@ def usable_rows(
 
 
 def _traits(features: Sequence[Path]) -> Iterator[pa.Table]:
-    """The traits of all data sets, in the order of the label table."""
+    """Yield the traits of all data sets in the order of the label table."""
     files = [(open_parquet(path), path) for path in features]
     for file, path in sorted(files, key=lambda each: file_metadata(each[0])["dataset"]):
         names = [name for name in TRAITS.names if name in file.schema_arrow.names]
@@ -72,5 +82,5 @@ def _traits(features: Sequence[Path]) -> Iterator[pa.Table]:
 
 
 def any_has(features: Sequence[Path], *columns: str) -> bool:
-    """Whether one of these feature files has all of these columns, whatever is known in them."""
+    """Return whether one of the feature files has all of these columns."""
     return any(set(columns) <= set(open_parquet(path).schema_arrow.names) for path in features)

@@ -1,9 +1,7 @@
-"""Which fold a row belongs to: the rules of the splits, as functions of a row's own properties and
-of its hash.
+"""Define the rules of the splits, as functions of the properties of a row and of its hash.
 
-Geometries that are the same (equal groups) have one hash, so chance does not divide them. Where a
-property sets the test fold, rows that share a group with a test row and are none themselves are
-left out.
+Rows of a group have one hash, so chance does not part them. If a property sets the test fold, rows
+that share a group with a test row, but are no test rows themselves, are left out.
 """
 
 from __future__ import annotations
@@ -14,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -26,15 +25,24 @@ from vacuagym.theories.toy.random_streams import Purpose, stream_key, uniforms
 TRAIN, VALIDATION, TEST = range(3)
 LEFT_OUT = -1
 RUNGS = (1, 10, 100)  # percent of the training fold, each rung within the next
-_BIN_BITS = 16  # values below 2¹⁶ have a bin of their own
+_BIN_BITS = 16  # each value below 2¹⁶ has its own bin
 
 Rows = Callable[[], Iterable[pa.RecordBatch]]
+_Floats = npt.NDArray[np.float64]
+_Integers = npt.NDArray[np.int64]
+_Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class SplitShares:
-    """Shares of the folds: ``train`` and ``validation`` of all rows (the rest is test),
-    ``complexity`` and ``hodge`` of test folds.
+    """Shares of the folds.
+
+    Attributes
+    ----------
+    train, validation : float
+        Shares of all rows. The rest is test.
+    complexity, hodge : float
+        Shares of the test folds of ood_complexity and ood_hodge.
     """
 
     train: float
@@ -45,19 +53,40 @@ class SplitShares:
 
 @dataclass(frozen=True)
 class FoldRule:
-    """A split: which rows are in its test fold (None: those of the highest hashes), and which take
-    part at all.
+    """The rule of a split.
+
+    Attributes
+    ----------
+    test : callable, optional
+        Which rows are test rows, shape (rows,). If None, these are the rows of the highest hashes.
+    known : callable, optional
+        Which rows take part, shape (rows,). All if None.
+    about : dict
+        Metadata of the split: threshold and share of its test fold.
     """
 
     shares: SplitShares
-    test: Callable[[pa.RecordBatch], np.ndarray] | None = None
-    known: Callable[[pa.RecordBatch], np.ndarray] | None = None
+    test: Callable[[pa.RecordBatch], _Mask] | None = None
+    known: Callable[[pa.RecordBatch], _Mask] | None = None
     about: dict[str, Any] = field(default_factory=dict)
 
     def folds(
-        self, rows: pa.RecordBatch, hashes: np.ndarray, test_groups: TestGroups | None = None
-    ) -> np.ndarray:
-        """Codes of :data:`FOLDS`, or :data:`LEFT_OUT`, shape (rows,)."""
+        self, rows: pa.RecordBatch, hashes: _Floats, test_groups: TestGroups | None = None
+    ) -> _Integers:
+        """Return the fold of each row, shape (rows,).
+
+        Parameters
+        ----------
+        hashes : array of float
+            Hashes of the rows in (0, 1), shape (rows,).
+        test_groups : TestGroups, optional
+            Groups whose rows are left out unless they are test rows.
+
+        Returns
+        -------
+        array of int
+            :data:`TRAIN`, :data:`VALIDATION`, :data:`TEST` or :data:`LEFT_OUT`, shape (rows,).
+        """
         shares = self.shares
         if self.test is None:
             return np.searchsorted(
@@ -75,14 +104,28 @@ class FoldRule:
 
 
 def fold_rule(name: str, shares: SplitShares, rows: Rows) -> FoldRule:
-    """Return the rule of a split; :class:`ConfigError` if there is no such split."""
+    """Return the rule of a split.
+
+    Parameters
+    ----------
+    rows : callable
+        Gives the usable rows, once for each call.
+
+    Raises
+    ------
+    ConfigError
+        No split has this name, or a share is out of range.
+    """
     if not (shares.train > 0 and shares.validation > 0 and shares.train + shares.validation < 1):
         raise ConfigError(
-            f"the shares {shares} cannot be: each is above 0, and train and validation leave "
-            "something for test"
+            f"splits: train={shares.train}, validation={shares.validation}; both must be > 0 and "
+            "their sum < 1; change one of them"
         )
     if not (0 < shares.complexity < 1 and 0 < shares.hodge < 1):
-        raise ConfigError(f"the shares {shares} cannot be: each is above 0 and below 1")
+        raise ConfigError(
+            f"splits: share of the test fold: ood_complexity={shares.complexity}, "
+            f"ood_hodge={shares.hodge}; both must be > 0 and < 1; change the wrong one"
+        )
     if name == "iid":
         return FoldRule(shares)
     if name == "ood_complexity":
@@ -107,48 +150,51 @@ def fold_rule(name: str, shares: SplitShares, rows: Rows) -> FoldRule:
             known |= set(batch.column("dataset").dictionary.to_pylist())
         if known and dataset not in known:
             raise ConfigError(
-                f"there is no split {name!r}: the table has no data set {dataset!r}, only "
-                f"{', '.join(sorted(known))}"
+                f"split {name!r}: the label table has no data set {dataset!r}; it has "
+                f"{', '.join(sorted(known))}; name one of them"
             )
-        return FoldRule(
-            shares,
-            lambda batch: pc.equal(batch.column("dataset").dictionary_decode(), dataset).to_numpy(
-                zero_copy_only=False
-            ),
-        )
+        return FoldRule(shares, lambda batch: _is_of(batch, dataset))
     raise ConfigError(
-        f"there is no split {name!r}; there are iid, ood_complexity, ood_hodge and ood_dataset_NAME"
+        f"split {name!r}: unknown; splits are iid, ood_complexity, ood_hodge and "
+        "ood_dataset_NAME; name one of them"
     )
 
 
-def _moduli(rows: pa.RecordBatch) -> np.ndarray:
-    """Return the count of moduli of each row as found, before any map or clamp; 0, the least,
-    where it is missing.
-    """
-    return pc.fill_null(rows.column("moduli"), 0).to_numpy(zero_copy_only=False)
+def _is_of(rows: pa.RecordBatch, dataset: str) -> _Mask:
+    """Return whether each row is of a data set."""
+    same = pc.equal(rows.column("dataset").dictionary_decode(), dataset)
+    mask: _Mask = same.to_numpy(zero_copy_only=False)
+    return mask
 
 
-def _hodge_sums(rows: pa.RecordBatch) -> np.ndarray:
-    """h11 + h21 of each row, −1 where one is not known."""
-    sums = pc.add(*(rows.column(name).cast(pa.int64()) for name in HODGE))
-    return pc.fill_null(sums, -1).to_numpy(zero_copy_only=False)
+def _moduli(rows: pa.RecordBatch) -> _Integers:
+    """Return the moduli count of each row as found, 0 where it is missing."""
+    counts: _Integers = pc.fill_null(rows.column("moduli"), 0).to_numpy(zero_copy_only=False)
+    return counts
 
 
-VALUES = {
+def _hodge_sums(rows: pa.RecordBatch) -> _Integers:
+    """Return h11 + h21 of each row, −1 where one is unknown."""
+    h11, h21 = (rows.column(name).cast(pa.int64()) for name in HODGE)
+    sums: _Integers = pc.fill_null(pc.add(h11, h21), -1).to_numpy(zero_copy_only=False)
+    return sums
+
+
+# the value that sets a test fold, by the name of its threshold in the metadata of a split
+VALUES: dict[str, Callable[[pa.RecordBatch], _Integers]] = {
     "least_moduli": _moduli,
     "least_hodge_sum": _hodge_sums,
-}  # what sets a test fold, by what a split's file calls its least
+}
 
 
 def _threshold(
-    rows: Rows, value: Callable[[pa.RecordBatch], np.ndarray], share: float
+    rows: Rows, value: Callable[[pa.RecordBatch], _Integers], share: float
 ) -> tuple[int, float]:
-    """Return the value from which on rows are test rows, and their share: of all values the one
-    that comes closest to ``share``.
+    """Return the least value of a test row, and the share of the test rows.
 
-    Geometries with equal values stay together, or the test fold would not lie outside the training
-    range. Where all have the same value, nothing does, and the test fold is empty. Negative values
-    do not count. Values of one bin count as equal.
+    The threshold is the value whose share is closest to ``share``. Rows with equal values are in
+    one fold, so that the test fold lies outside the training range. If all rows have the same
+    value, the test fold is empty. Negative values do not count. Values of one bin count as equal.
     """
     counts = np.zeros(1, int)
     for batch in rows():
@@ -164,25 +210,26 @@ def _threshold(
     return _least_of_bin(least), float(tails[least])
 
 
-def _bins(values: np.ndarray) -> np.ndarray:
-    """Return a bin for each value from 0 to 2⁵³, in their order.
+def _bins(values: _Integers) -> _Integers:
+    """Return a bin for each value from 0 to 2⁵³, in the order of the values.
 
-    Values below 2¹⁶ have their own. Larger ones share a bin with those that differ by less than 1
+    Each value below 2¹⁶ has its own bin. Larger values share a bin if they differ by less than 1
     part in 2¹⁵. So there are at most 1.3 million bins.
     """
-    dropped = np.maximum(np.frexp(values.astype(float))[1] - _BIN_BITS, 0).astype(
-        np.int64
-    )  # bits of a value
-    return (dropped << (_BIN_BITS - 1)) + (values >> dropped)
+    exponents = np.frexp(values.astype(float))[1]
+    dropped = np.maximum(exponents - _BIN_BITS, 0).astype(np.int64)  # bits of each value
+    bins: _Integers = (dropped << (_BIN_BITS - 1)) + (values >> dropped)
+    return bins
 
 
 def _least_of_bin(number: int) -> int:
+    """Return the least value of a bin."""
     dropped = max((number >> (_BIN_BITS - 1)) - 1, 0)
     return (number - (dropped << (_BIN_BITS - 1))) << dropped
 
 
-def split_hashes(seed: int, name: str, rows: pa.RecordBatch) -> np.ndarray:
-    """A uniform number in (0, 1) for each row, equal for rows of equal groups, shape (rows,)."""
+def split_hashes(seed: int, name: str, rows: pa.RecordBatch) -> _Floats:
+    """Return a uniform number in (0, 1) for each row, equal within a group, shape (rows,)."""
     hashes = row_hashes(seed, name, rows)
     grouped = rows.column(GROUP).is_valid().to_numpy(zero_copy_only=False)
     groups = rows.column(GROUP).drop_null().to_numpy().view(np.int64)
@@ -194,21 +241,23 @@ def split_hashes(seed: int, name: str, rows: pa.RecordBatch) -> np.ndarray:
     return hashes
 
 
-def rungs(seed: int, name: str, rows: pa.RecordBatch) -> np.ndarray:
-    """The smallest of :data:`RUNGS` that each row would be in as a training row, shape (rows,)."""
+def rungs(seed: int, name: str, rows: pa.RecordBatch) -> _Integers:
+    """Return the smallest of :data:`RUNGS` that has each row, if it is a training row.
+
+    The shape is (rows,).
+    """
     hashes = row_hashes(seed, f"ladder of {name}", rows)
     return np.array(RUNGS)[np.searchsorted(np.array(RUNGS[:-1]) / 100, hashes, side="right")]
 
 
 class TestGroups:
-    """The groups that have a test row, in 16 MB however many they are: a Bloom filter, which
-    forgets none.
+    """The groups that have a test row, as a Bloom filter of 16 MB.
 
-    One in a million other groups is taken for a test group where these are a million; its rows are
-    left out needlessly.
+    It never misses a group. With a million groups it takes one in a million other groups for a test
+    group. The rows of that group are left out needlessly.
     """
 
-    __test__ = False  # for pytest, which would take it for a test
+    __test__ = False  # pytest collects classes of this name otherwise
     _BITS = 27
     _FACTORS = np.array(
         [0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB, 0xD6E8FEB86659FD93], np.uint64
@@ -217,24 +266,27 @@ class TestGroups:
     def __init__(self) -> None:
         self._bytes = np.zeros(2 ** (self._BITS - 3), np.uint8)
 
-    def add(self, rows: pa.RecordBatch, test: np.ndarray) -> None:
-        """Remember the groups of the rows where ``test`` (rows,) is true."""
+    def add(self, rows: pa.RecordBatch, test: _Mask) -> None:
+        """Add the groups of the rows where ``test`` is true, shape (rows,)."""
         places, bits = self._probes(
             rows.column(GROUP).filter(pa.array(test)).drop_null().to_numpy()
         )
         np.bitwise_or.at(self._bytes, places, bits)
 
-    def has(self, rows: pa.RecordBatch) -> np.ndarray:
-        """Whether each row's group has a test row, shape (rows,); false where there is no group."""
+    def has(self, rows: pa.RecordBatch) -> _Mask:
+        """Return whether the group of each row has a test row, shape (rows,).
+
+        Rows without a group have none.
+        """
         groups = rows.column(GROUP)
         places, bits = self._probes(pc.fill_null(groups, pa.scalar(0, pa.uint64())).to_numpy())
-        return np.all(self._bytes[places] & bits, axis=0) & groups.is_valid().to_numpy(
-            zero_copy_only=False
-        )
+        grouped: _Mask = groups.is_valid().to_numpy(zero_copy_only=False)
+        found: _Mask = np.all(self._bytes[places] & bits, axis=0) & grouped
+        return found
 
-    def _probes(self, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _probes(self, groups: npt.NDArray[np.uint64]) -> tuple[_Integers, npt.NDArray[np.uint8]]:
+        """Return byte and bit of each probe of each group, shape (probes, groups)."""
         with np.errstate(over="ignore"):
             numbers = (self._FACTORS[:, None] * groups[None, :]) >> np.uint64(64 - self._BITS)
-        return (numbers >> np.uint64(3)).astype(np.int64), np.uint8(1) << (
-            numbers & np.uint64(7)
-        ).astype(np.uint8)
+        places = (numbers >> np.uint64(3)).astype(np.int64)
+        return places, np.uint8(1) << (numbers & np.uint64(7)).astype(np.uint8)

@@ -127,7 +127,7 @@ def _rows(labels: Path, chosen: set[int]) -> Iterator[dict[str, Any]]:
         here = [row - start for row in order if start <= row < start + rows]
         if here:
             offset = 0
-            for batch in read_batches(file, labels, SCHEMA.names, [group]):
+            for batch in read_batches(file, labels, SCHEMA.names, row_groups=[group]):
                 for row in here:
                     if offset <= row < offset + len(batch):
                         yield batch.slice(row - offset, 1).to_pylist()[0]

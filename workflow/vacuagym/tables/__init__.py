@@ -1,1 +1,1 @@
-"""Our Parquet tables: schemas, reading and writing in bounded memory."""
+"""Define the Parquet tables of the pipeline, and read and write them in bounded memory."""

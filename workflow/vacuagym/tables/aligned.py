@@ -1,4 +1,4 @@
-"""Files with the same rows in the same order, read side by side in pieces of any size."""
+"""Read files with equal rows in equal order side by side, in pieces of any size."""
 
 from __future__ import annotations
 
@@ -12,16 +12,24 @@ from vacuagym.tables.parquet import open_parquet, read_batches
 
 
 class Feed:
-    """The rows of batches, as many at a time as are asked for."""
+    """Rows of a stream of batches, handed out in any number at a time.
 
-    def __init__(self, schema: pa.Schema, batches: Iterator[pa.RecordBatch | pa.Table]):
+    Parameters
+    ----------
+    schema : pa.Schema
+        Columns of the batches. An empty stream gives tables with this schema.
+    batches : iterator of pa.RecordBatch or pa.Table
+        Rows in order.
+    """
+
+    def __init__(self, schema: pa.Schema, batches: Iterator[pa.RecordBatch | pa.Table]) -> None:
         self.schema = schema
         self._batches = batches
         self._waiting: list[pa.Table] = []
         self._rows = 0
 
     def peek(self, count: int) -> pa.Table:
-        """The next ``count`` rows, fewer at the end; they stay."""
+        """Return the next ``count`` rows without taking them; fewer at the end."""
         while self._rows < count and (batch := next(self._batches, None)) is not None:
             self._waiting.append(
                 batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
@@ -32,7 +40,7 @@ class Feed:
         return rows.slice(0, count)
 
     def take(self, count: int) -> pa.Table:
-        """The next ``count`` rows, fewer at the end."""
+        """Return and take the next ``count`` rows; fewer at the end."""
         rows = self.peek(count)
         self._waiting = [self._waiting[0].slice(len(rows))]
         self._rows -= len(rows)
@@ -41,15 +49,23 @@ class Feed:
     def take_among(
         self, keys: pa.Array | pa.ChunkedArray
     ) -> tuple[pa.Array | pa.ChunkedArray, pa.Table]:
-        """Which of these keys the next rows have, and those rows: for a file that lacks some rows
-        of the one whose keys these are.
+        """Take the next rows whose keys are among ``keys``.
+
+        Use it for a file that lacks some rows of the file with these keys.
+
+        Returns
+        -------
+        present : pa.Array or pa.ChunkedArray of bool
+            Whether the stream has each of ``keys``, shape (keys,).
+        rows : pa.Table
+            The rows that were taken.
         """
-        here = pc.is_in(keys, value_set=self.peek(len(keys))["key"].combine_chunks())
-        return here, self.take(pc.sum(here).as_py() or 0)
+        present = pc.is_in(keys, value_set=self.peek(len(keys))["key"].combine_chunks())
+        return present, self.take(pc.sum(present).as_py() or 0)
 
 
 def feed(path: Path, columns: Sequence[str], batch_rows: int | None = None) -> Feed:
-    """The rows of a file, with the named columns."""
+    """Return the rows of a file with the named columns; ``batch_rows`` are read at once."""
     file = open_parquet(path)
     schema = pa.schema([file.schema_arrow.field(name) for name in columns])
     return Feed(schema, read_batches(file, path, columns, batch_rows=batch_rows))

@@ -1,8 +1,8 @@
-"""Values of Arrow columns without their spelling: plain types for what is written, and texts that
-are equal where values are.
+"""Compare values of Arrow columns independently of their encoding.
 
-Writers choose between dictionaries, views, large and fixed-size variants, units and precisions.
-What they choose is no property of the value.
+A writer chooses between dictionaries, views, large and fixed-size variants, units and precisions.
+The choice is no property of the value. :func:`plain_type` gives the type to write. :func:`spelled`
+gives texts that are equal where values are equal.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _DAY = 86_400 * 10**9
 
 
 def plain_type(kind: pa.DataType) -> pa.DataType:
-    """Return the type without dictionaries and views, in depth, as other libraries read it."""
+    """Return the type without dictionaries and views at any depth, as other libraries read it."""
     if pa.types.is_dictionary(kind):
         return plain_type(kind.value_type)
     if pa.types.is_string_view(kind):
@@ -62,8 +62,9 @@ def plain(values: pa.Array) -> pa.Array:
 
 
 def bad_text(values: pa.Array) -> list[int]:
-    """Return the first rows (at most five) of a batch that hold text which is not UTF-8, at any
-    depth.
+    """Return the first rows of a batch, at most five, that hold text that is not UTF-8.
+
+    Text inside lists and structs counts.
     """
     try:
         values.validate(full=True)
@@ -73,6 +74,7 @@ def bad_text(values: pa.Array) -> list[int]:
 
 
 def _bad_rows(values: pa.Array) -> Iterator[int]:
+    """Yield at most five rows with text that is not UTF-8."""
     found = 0
     for row in range(len(values)):
         try:
@@ -86,7 +88,7 @@ def _bad_rows(values: pa.Array) -> Iterator[int]:
 
 
 def is_comparable(kind: pa.DataType) -> bool:
-    """Return whether :func:`spelled` knows when two values of a type are equal."""
+    """Return whether :func:`spelled` can compare values of a type."""
     kind = plain_type(kind)
     if kind.num_fields:
         nested = pa.types.is_nested(kind) and not pa.types.is_union(kind)
@@ -95,16 +97,29 @@ def is_comparable(kind: pa.DataType) -> bool:
 
 
 def spelled(values: pa.Array) -> list[str | None]:
-    """Return a text for each value, equal for equal values of any type: null and, as a whole
-    value, NaN are None.
+    """Return a text for each value; texts are equal where values are equal.
 
-    Numbers are compared exactly, as integers, floats, decimals or booleans; times as instants, a
-    date as its midnight, a time without a zone as in UTC; bytes as the text that they spell.
-    Inside lists and structs a null equals a null, and NaN equals NaN.
+    Parameters
+    ----------
+    values : pa.Array
+        Values of a type for which :func:`is_comparable` holds.
+
+    Returns
+    -------
+    list of (str or None)
+        None for null and for NaN.
+
+    Notes
+    -----
+    Integers, floats, decimals and booleans are compared exactly as numbers. Times are compared as
+    instants: a date counts as its midnight, and a time without a zone counts as UTC. Bytes are
+    compared as the text that they encode. Inside lists and structs null equals null and NaN equals
+    NaN.
     """
     values = plain(values)
     kind = values.type
     known = values.is_valid().to_pylist()
+    texts: list[str]
     if pa.types.is_map(kind):
         pairs = list(zip(_inner(values.keys), _inner(values.items), strict=True))
         texts = [
@@ -135,12 +150,12 @@ def spelled(values: pa.Array) -> list[str | None]:
 
 
 def _inner(values: pa.Array) -> list[str]:
-    """Spell values inside others: there null and NaN are values."""
+    """Return texts of values inside lists or structs, where null and NaN are values."""
     return ["~" if text is None else text for text in spelled(values)]
 
 
 def _parts(values: pa.Array, flat: list[Any]) -> Iterator[list[Any]]:
-    """Cut the flat values of lists or maps into those of each row."""
+    """Yield the flat values of each row of lists or maps."""
     lengths = (
         [entry[1] - entry[0] for entry in pairwise(values.offsets.to_pylist())]
         if pa.types.is_map(values.type)
@@ -155,6 +170,7 @@ def _parts(values: pa.Array, flat: list[Any]) -> Iterator[list[Any]]:
 
 
 def _spelled_times(values: pa.Array) -> list[str]:
+    """Return a letter for the kind of time, and the number of nanoseconds."""
     kind = values.type
     if pa.types.is_date32(kind):
         name, unit, raw = "t", _DAY, values.cast(pa.int32())
@@ -170,6 +186,7 @@ def _spelled_times(values: pa.Array) -> list[str]:
 
 
 def _spelled(value: Any) -> str | None:
+    """Return the text of a scalar, None for null and NaN."""
     if isinstance(value, bytes):
         try:
             value = value.decode()
@@ -187,4 +204,4 @@ def _spelled(value: Any) -> str | None:
 
 
 def _is_list_view(kind: pa.DataType) -> bool:
-    return pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind)
+    return bool(pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind))

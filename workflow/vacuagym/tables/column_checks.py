@@ -1,5 +1,6 @@
-"""What the checks of named columns have found: a digest for each row group of a table. No Arrow:
-Snakemake's own process asks.
+"""Read the output of the column checks: a digest for each row group of a table.
+
+This module does not import Arrow, because Snakemake's own process uses it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,18 @@ from vacuagym.runtime.atomic_files import read_json
 
 
 def read_checks(paths: Iterable[str | Path]) -> dict[int, str]:
-    """Return the digests of the row groups that were checked, by their numbers."""
+    """Return the digests of the checked row groups by number of the row group.
+
+    Parameters
+    ----------
+    paths : iterable of path
+        Files that :func:`vacuagym.stages.columns.columns` wrote.
+
+    Raises
+    ------
+    DamagedFileError
+        A file is damaged.
+    """
     found: dict[int, str] = {}
     for path in paths:
         found |= read_json(
@@ -23,5 +35,5 @@ def read_checks(paths: Iterable[str | Path]) -> dict[int, str]:
 
 
 def checked_content(digests: Mapping[int, str]) -> str:
-    """Return one digest of all row groups that were checked."""
+    """Return one digest of all checked row groups."""
     return digest(sorted(digests.items()))

@@ -1,5 +1,6 @@
-"""What a column of a table is: name, type, meaning, and where it is null. The reference in docs/
-is written from these.
+"""Define a column of a table: its name, type and meaning, and where it is null.
+
+The reference of the columns in docs/ is written from these definitions.
 """
 
 from __future__ import annotations
@@ -15,8 +16,16 @@ DATASET = pa.dictionary(pa.int16(), pa.string())
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a Parquet table; ``null`` says where it has no value, and is empty where it
-    always has one.
+    """A column of a Parquet table.
+
+    Attributes
+    ----------
+    meaning : str
+        What the reference says about the column.
+    categories : tuple of str
+        Values of a dictionary column, in the order of their codes.
+    null : str
+        Where the column is null. Empty if it never is.
     """
 
     name: str
@@ -27,5 +36,5 @@ class Column:
 
 
 def schema_of(columns: Iterable[Column]) -> pa.Schema:
-    """The Arrow schema of a table with these columns."""
+    """Return the Arrow schema of a table with these columns."""
     return pa.schema([(column.name, column.type) for column in columns])

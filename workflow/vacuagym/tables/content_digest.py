@@ -1,8 +1,8 @@
-"""Digests of the values of columns: equal for equal values, however the rows are cut into pieces.
+"""Compute digests of the values of columns, independent of batches and row groups.
 
-Pages have checksums, which a file that was written anew has too. These digests stand in the footer
-of each of our files and are computed again while the file is read, so that no altered value
-passes.
+Checksums of pages do not find a file that was altered and written again as valid Parquet. So the
+footer of each file of the pipeline has these digests. They are computed again while the file is
+read, and compared.
 """
 
 from __future__ import annotations
@@ -16,38 +16,43 @@ import pyarrow.compute as pc
 
 
 class ColumnDigests:
-    """Digests of some columns, fed piece by piece in the order of the rows."""
+    """Digests of the named columns. Pieces must come in the order of the rows."""
 
-    def __init__(self, names: Iterable[str]):
+    def __init__(self, names: Iterable[str]) -> None:
         self._columns = {name: _Digest() for name in names}
 
     def update(self, rows: pa.Table | pa.RecordBatch) -> None:
-        """Add rows that have at least these columns."""
+        """Add the next rows. They must have the named columns."""
         for name, digest in self._columns.items():
             column = rows.column(name)
             for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
                 digest.update(chunk)
 
     def hexdigests(self) -> dict[str, str]:
-        """Return the digest of each column so far, 16 hexadecimal digits."""
+        """Return the digest of each column so far, 16 hexadecimal digits each."""
         return {name: digest.hexdigest() for name, digest in self._columns.items()}
 
     def differing(self, expected: Mapping[str, str]) -> list[str]:
-        """Return the columns whose digests are not the expected ones."""
+        """Return the columns whose digests differ from the expected ones.
+
+        A column without an expected digest does not differ.
+        """
         return [
             name for name, found in self.hexdigests().items() if expected.get(name, found) != found
         ]
 
 
 class _Digest:
-    """The digest of one column: one hash for each level of nesting, since levels grow at their own
-    pace.
+    """The digest of one column.
+
+    Each level of nesting has its own hash, because levels grow at different rates.
     """
 
     def __init__(self) -> None:
         self._levels: dict[str, hashlib.blake2b] = {}
 
     def update(self, values: pa.Array, path: str = "") -> None:
+        """Add values; ``path`` names their level of nesting."""
         kind = values.type
         if pa.types.is_dictionary(kind):
             self.update(values.indices, f"{path}i")
@@ -77,7 +82,7 @@ class _Digest:
         elif pa.types.is_primitive(kind):
             self._add(f"{path}v", values.is_valid().cast(pa.uint8()))
             self._add(path, values)
-        else:  # nulls, maps, and what else a table of the user may have
+        else:  # nulls, maps and other types of a user's table
             self._hash(path).update(
                 "".join(f"{value!r}\n" for value in values.to_pylist()).encode(
                     errors="surrogatepass"
@@ -85,7 +90,7 @@ class _Digest:
             )
 
     def _add(self, path: str, values: pa.Array) -> None:
-        """Add fixed-width values; what lies under a null counts as zero."""
+        """Add fixed-width values; the bytes under a null count as zero."""
         width = values.type.bit_width // 8
         raw = np.frombuffer(values.buffers()[1] or b"", np.uint8)[
             values.offset * width : (values.offset + len(values)) * width
@@ -98,6 +103,7 @@ class _Digest:
         return self._levels.setdefault(path, hashlib.blake2b(digest_size=16))
 
     def hexdigest(self) -> str:
+        """Return the digest of all levels so far."""
         whole = hashlib.blake2b(digest_size=8)
         for path, level in sorted(self._levels.items()):
             whole.update(path.encode() + level.digest())
@@ -110,4 +116,4 @@ def _is_text(kind: pa.DataType) -> bool:
         or pa.types.is_large_binary(kind)
         or pa.types.is_fixed_size_binary(kind)
     )
-    return binary or pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    return bool(binary or pa.types.is_string(kind) or pa.types.is_large_string(kind))

@@ -1,11 +1,12 @@
-"""The columns of a feature table: which there must be, and what their values may be; whatever else
-there is, is refused with its rows.
+"""Define the columns of a feature table, and check their values.
+
+:class:`InputError` names the first bad rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -27,7 +28,7 @@ COLUMNS = (
     Column("moduli", pa.int64(), "count of moduli", null="missing in the table"),
 )
 SCHEMA = schema_of(COLUMNS)
-HODGE = ("_h11", "_h21")  # what the Hodge numbers are called, whatever their columns are
+HODGE = ("_h11", "_h21")  # names of the Hodge numbers; the columns of the table have other names
 MOST_HODGE = 100_000  # far beyond any known Calabi–Yau manifold
 _LARGEST_COUNT = 2**53  # of moduli: beyond it a float column cannot hold every integer
 _LONGEST_NAMESPACE = 200  # bytes; a namespace is part of every key
@@ -35,12 +36,19 @@ _LONGEST_NAMESPACE = 200  # bytes; a namespace is part of every key
 
 @dataclass(frozen=True)
 class FeatureColumns:
-    """The names of the columns that are used, and what they become: :data:`SCHEMA`, then
-    :data:`HODGE`, then the carried ones.
+    """Names of the used columns of a feature table.
 
-    ``carried`` columns may have any type; they pass unchanged, named by :meth:`carried_name`,
-    because their own names may be anything. Those of them that are ``groups`` are checked for
-    values that can be compared.
+    The checked columns are :data:`SCHEMA`, then :data:`HODGE`, then the carried columns.
+
+    Attributes
+    ----------
+    hodge : sequence of str
+        Columns of h11 and h21.
+    carried : sequence of str
+        Columns of any type that pass unchanged. :meth:`carried_name` renames them, because their
+        own names may clash.
+    groups : sequence of str
+        Carried columns whose values must be comparable.
     """
 
     path: Path
@@ -52,17 +60,17 @@ class FeatureColumns:
     groups: Sequence[str] = ()
 
     def names(self, schema: pa.Schema) -> list[str]:
-        """The columns to read; a column of moduli may be absent."""
+        """Return the columns to read. The column of moduli may be absent."""
         named = dict.fromkeys((self.id, self.namespace, self.moduli, *self.hodge, *self.carried))
         return [name for name in named if name is not None and name in schema.names]
 
     @staticmethod
     def carried_name(position: int) -> str:
-        """What a carried column is called."""
+        """Return the name of the carried column at a position."""
         return f"carried {position}"
 
     def schema(self, schema: pa.Schema) -> pa.Schema:
-        """The columns of :meth:`checked` for a table with these columns."""
+        """Return the schema of :meth:`checked` for a table with this schema."""
         counts = [pa.field(name, pa.int64()) for name in HODGE[: len(self.hodge)]]
         carried = [
             pa.field(self.carried_name(i), plain_type(schema.field(name).type))
@@ -71,7 +79,13 @@ class FeatureColumns:
         return pa.schema([*SCHEMA, *counts, *carried])
 
     def check(self, schema: pa.Schema) -> None:
-        """Raise :class:`InputError` if a column is missing, ambiguous, or of an unusable type."""
+        """Check that all columns exist once and have usable types.
+
+        Raises
+        ------
+        InputError
+            A column is missing, ambiguous, or of another type.
+        """
         roles = [("id", self.id), ("namespace", self.namespace), ("moduli", self.moduli)]
         roles += [
             *(("hodge", name) for name in self.hodge),
@@ -89,139 +103,155 @@ class FeatureColumns:
             if schema.names.count(name) > 1:
                 raise InputError(
                     f"{self.path}: {role} column {name!r} occurs {schema.names.count(name)} "
-                    "times; names must be unique"
+                    "times; names must be unique; rename or drop the others"
                 )
             usable, needed = _ROLES[role]
             if not usable(schema.field(name).type):
                 raise InputError(
                     f"{self.path}: {role} column {name!r} has the type "
-                    f"{short(schema.field(name).type)}; {needed} is needed"
+                    f"{short(schema.field(name).type)}; {needed} is needed; name another column, "
+                    "or write it with another type"
                 )
 
     def checked(self, batch: pa.RecordBatch, start: int) -> pa.Table:
-        """The columns of a batch whose first row is row ``start`` of the file; :class:`InputError`
-        names the first rows that are wrong.
+        """Return the checked columns of a batch.
+
+        Parameters
+        ----------
+        start : int
+            Row of the file with the first row of the batch.
+
+        Raises
+        ------
+        InputError
+            Some values cannot be used. The message names the first rows.
         """
-        ids = self._ids(batch.column(self.id), start)
+
+        def values(name: str) -> _Values:
+            return _Values(self.path, name, start, batch.column(name))
+
+        ids = values(self.id).ids()
         if self.namespace is None:
             namespaces = pa.nulls(len(ids), pa.string())
         else:
-            namespaces = self._namespaces(batch.column(self.namespace), start)
+            namespaces = values(self.namespace).namespaces()
         if self.moduli is None or self.moduli not in batch.schema.names:
             moduli = pa.nulls(len(ids), pa.int64())
         else:
-            moduli = self._counts(
-                batch.column(self.moduli), start, self.moduli, _LARGEST_COUNT, "a count of moduli"
-            )
-        hodge = [
-            self._counts(batch.column(name), start, name, MOST_HODGE, "a Hodge number")
-            for name in self.hodge
-        ]
-        carried = [self._texts(plain(batch.column(name)), start, name) for name in self.carried]
+            moduli = values(self.moduli).counts(_LARGEST_COUNT, "a count of moduli")
+        hodge = [values(name).counts(MOST_HODGE, "a Hodge number") for name in self.hodge]
+        carried = [values(name).plain().texts() for name in self.carried]
         return pa.table(
             [namespaces, ids, moduli, *hodge, *carried], schema=self.schema(batch.schema)
         )
 
-    def _ids(self, column: pa.Array, start: int) -> pa.Array:
+
+@dataclass(frozen=True)
+class _Values:
+    """Values of one column in a batch; ``start`` is the row of the file with the first value."""
+
+    path: Path
+    name: str
+    start: int
+    column: pa.Array
+
+    def plain(self) -> _Values:
+        """Return the values in their plain type."""
+        return replace(self, column=plain(self.column))
+
+    def ids(self) -> pa.Array:
+        """Return the values as ids."""
         self._refuse(
-            pc.is_null(column),
-            column,
-            start,
-            self.id,
-            "ids must not be null; drop these rows or number them",
+            pc.is_null(self.column), "ids must not be null; drop these rows or number them"
         )
-        if pa.types.is_uint64(column.type):
-            too_large = pc.greater(column, pa.scalar(2**63 - 1, pa.uint64()))
+        if pa.types.is_uint64(self.column.type):
             self._refuse(
-                too_large,
-                column,
-                start,
-                self.id,
+                pc.greater(self.column, pa.scalar(2**63 - 1, pa.uint64())),
                 "ids must fit into 64 bits with a sign; number the rows anew",
             )
-        return column.cast(pa.int64())
+        return self.column.cast(pa.int64())
 
-    def _namespaces(self, column: pa.Array, start: int) -> pa.Array:
-        column = plain(column)
-        self._refuse(
-            pc.is_null(column),
-            column,
-            start,
-            self.namespace,
-            "namespaces must not be null; fill them in",
-        )
-        names = self._texts(column.cast(pa.string()), start, self.namespace)
-        long = pc.greater(pc.binary_length(names), _LONGEST_NAMESPACE)
-        self._refuse(
-            long,
-            names,
-            start,
-            self.namespace,
+    def namespaces(self) -> pa.Array:
+        """Return the values as namespaces."""
+        given = self.plain()
+        given._refuse(pc.is_null(given.column), "namespaces must not be null; fill them in")
+        texts = replace(given, column=given.column.cast(pa.string()))
+        names = texts.texts()
+        texts._refuse(
+            pc.greater(pc.binary_length(names), _LONGEST_NAMESPACE),
             f"namespaces may have at most {_LONGEST_NAMESPACE} bytes; shorten them",
         )
         return names
 
-    def _texts(self, column: pa.Array, start: int, name: str | None) -> pa.Array:
-        """Return the column, whose texts are all UTF-8: Arrow checks the text of a file only when
-        it is asked to.
+    def texts(self) -> pa.Array:
+        """Return the values, whose texts are all UTF-8.
+
+        Arrow does not check the texts of a file by itself.
         """
-        if rows := bad_text(column):
-            raw = column.cast(pa.binary()) if pa.types.is_string(column.type) else None
+        if rows := bad_text(self.column):
+            raw = self.column.cast(pa.binary()) if pa.types.is_string(self.column.type) else None
             found = ", ".join(
-                f"row {start + row}" + ("" if raw is None else f": {raw[row].as_py()!r:.60}")
+                f"row {self.start + row}" + ("" if raw is None else f": {raw[row].as_py()!r:.60}")
                 for row in rows
             )
             raise InputError(
-                f"{self.path}: column {name}: {found}: text must be UTF-8; write the column again "
-                "as UTF-8, or leave it out"
+                f"{self.path}: column {self.name}: {found}: text must be UTF-8; write the column "
+                "again as UTF-8, or leave it out"
             )
-        return column
+        return self.column
 
-    def _counts(self, column: pa.Array, start: int, name: str, largest: int, what: str) -> pa.Array:
+    def counts(self, largest: int, what: str) -> pa.Array:
+        """Return the values as integers from 0 to ``largest``; ``what`` names them in messages."""
+        column = self.column
         if pa.types.is_null(column.type):
             return pa.nulls(len(column), pa.int64())
-        remedy = (
-            f"{what} is a whole number from 0 to {'2^53' if largest == 2**53 else largest}, or "
-            "null where it is not known"
+        requirement = (
+            f"{what} must be a whole number from 0 to "
+            f"{'2^53' if largest == 2**53 else largest}, or null if it is unknown; correct these "
+            "rows"
         )
         if pa.types.is_floating(column.type):
             column = column.cast(pa.float64())
             column = pc.if_else(pc.is_nan(column), None, column)
             known = pc.fill_null(column, 0.0)
-            self._refuse(pc.not_equal(pc.floor(known), known), column, start, name, remedy)
+            replace(self, column=column)._refuse(pc.not_equal(pc.floor(known), known), requirement)
         known = pc.fill_null(column, pa.scalar(0, column.type))
         wrong = pc.or_(
             pc.less(known, pa.scalar(0, column.type)),
             pc.greater(known.cast(pa.float64(), safe=False), float(largest)),
         )
-        self._refuse(wrong, column, start, name, remedy)
+        replace(self, column=column)._refuse(wrong, requirement)
         return column.cast(pa.int64())
 
-    def _refuse(
-        self, wrong: pa.Array, column: pa.Array, start: int, name: str | None, remedy: str
-    ) -> None:
+    def _refuse(self, wrong: pa.Array, requirement: str) -> None:
+        """Raise :class:`InputError` with the first rows where ``wrong`` is true."""
         if pc.any(wrong).as_py():
             rows = pc.indices_nonzero(wrong)[:5].to_pylist()
-            found = ", ".join(f"row {start + row}: {column[row].as_py()!r:.60}" for row in rows)
-            raise InputError(f"{self.path}: column {name}: {found}: {remedy}")
+            found = ", ".join(
+                f"row {self.start + row}: {self.column[row].as_py()!r:.60}" for row in rows
+            )
+            raise InputError(f"{self.path}: column {self.name}: {found}: {requirement}")
 
 
 def short(text: object, most: int = 80) -> str:
-    """Return a text that is cut where it is long."""
+    """Return a text, cut after ``most`` characters."""
     whole = str(text)
     return whole if len(whole) <= most else f"{whole[:most]}…"
 
 
 def _is_text(kind: pa.DataType) -> bool:
     kind = plain_type(kind)
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind)
+    return bool(
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind)
+    )
 
 
 def _is_count(kind: pa.DataType) -> bool:
-    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind)
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind))
 
 
-_ROLES = {
+# for each role of a column: whether a type can be used, and which types can
+_ROLES: dict[str, tuple[Callable[[pa.DataType], bool], str]] = {
     "id": (pa.types.is_integer, "an integer column"),
     "namespace": (_is_text, "a column of text or integers"),
     "moduli": (_is_count, "a column of integers or floats"),
@@ -245,8 +275,16 @@ def _suggestion(name: str, names: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Columns of a feature table: the Hodge numbers (h11, h21), those that make a group, those
-    that go into the data set.
+    """Columns of a feature table that splits and the published data set need.
+
+    Attributes
+    ----------
+    hodge : sequence of str
+        Columns of h11 and h21.
+    group : sequence of str
+        Columns that identify duplicates.
+    columns : sequence of str
+        Columns to publish.
     """
 
     hodge: Sequence[str] = ()
@@ -254,5 +292,5 @@ class Wanted:
     columns: Sequence[str] = ()
 
     def carried(self) -> list[str]:
-        """The columns to read besides the Hodge numbers, each once."""
+        """Return the columns to read besides the Hodge numbers, without duplicates."""
         return list(dict.fromkeys([*self.group, *self.columns]))

@@ -1,10 +1,9 @@
-"""Feature tables: the two or three columns of a Parquet table that the pipeline uses, checked, and
-in order.
+"""Read feature tables: the used columns of a Parquet table, checked and in order.
 
-A table may be in any order, have one row group or thousands, and carry columns of any size beside
-the named ones, which are never read. Order comes from repeated scans that each keep the lowest
-rows not yet seen, as many as fit into a fixed number of bytes: memory does not depend on the
-table. A table of up to a million rows takes one scan.
+Rows may be in any order and in any number of row groups. Columns that are not used are never read.
+Repeated scans bring the rows into order. Each scan keeps the lowest rows that were not yet given,
+up to a fixed number of bytes, so memory does not depend on the table. A table of up to a million
+rows takes one scan.
 """
 
 from __future__ import annotations
@@ -32,21 +31,21 @@ from vacuagym.tables.parquet import (
     read_batches,
     row_bytes,
 )
+from vacuagym.tables.plan import Plan
 
 _ORDER = [("geometry_id", "ascending"), ("namespace", "ascending")]
 
-_PART_ROWS = 2**18  # that one job checks
+# A part is a range of row groups that one job checks.
+_PART_ROWS = 2**18
 _PART_BYTES = 2**28  # before compression
-_MOST_PARTS = 32  # of a table: each label job waits for all of them
+_MOST_PARTS = 32  # each label job waits for all parts of its table
 
 Key = tuple[int, str | None]
 
 
 @dataclass
 class Window:
-    """The rows that a scan wants: first ≤ id ≤ last and after < (id, namespace) ≤ until, each
-    bound None where there is none.
-    """
+    """Rows with first ≤ id ≤ last and after < (id, namespace) ≤ until. None is no bound."""
 
     first: int | None = None
     last: int | None = None
@@ -54,14 +53,15 @@ class Window:
     until: Key | None = None
 
     def overlaps(self, ids: tuple[int, int]) -> bool:
-        """Whether rows with ids from ids[0] to ids[1] can be wanted."""
+        """Return whether rows with ids from ``ids[0]`` to ``ids[1]`` can be in the window."""
         lows = [bound for bound in (self.first, self.after and self.after[0]) if bound is not None]
         highs = [bound for bound in (self.last, self.until and self.until[0]) if bound is not None]
         return all(ids[1] >= low for low in lows) and all(ids[0] <= high for high in highs)
 
     def select(self, table: pa.Table) -> pa.Table:
-        """The wanted rows of a table with at least the columns of
-        :data:`vacuagym.tables.feature_schema.SCHEMA`.
+        """Return the rows of a table that are in the window.
+
+        The table has at least the columns of :data:`vacuagym.tables.feature_schema.SCHEMA`.
         """
         ids = table["geometry_id"]
         wanted = []
@@ -77,7 +77,7 @@ class Window:
 
 
 def _beyond(table: pa.Table, key: Key) -> pa.ChunkedArray:
-    """Whether each row's (id, namespace) is larger than ``key``."""
+    """Return whether the (id, namespace) of each row is larger than ``key``."""
     number, name = _id(key[0]), key[1]
     beyond = pc.greater(table["geometry_id"], number)
     if name is None:
@@ -89,19 +89,36 @@ def _beyond(table: pa.Table, key: Key) -> pa.ChunkedArray:
 
 
 def _id(number: int) -> pa.Scalar:
+    """Return an id as an Arrow number, clamped to 64 bits."""
     return pa.scalar(min(max(number, -(2**63)), 2**63 - 1), pa.int64())
 
 
 @dataclass
 class FeatureTable:
-    """A Parquet table and the names of its columns; ``namespace`` and ``moduli`` may be None.
+    """A feature table and the names of its used columns.
 
-    ``id_ranges`` (least and largest id of each row group) is filled by the first scan, or given by
-    who knows it, and spares later scans the row groups that hold nothing they want.
-
-    ``state`` is what the table was when it was planned. It is compared at the start, and at the
-    end of every scan. With ``keep_digests``, scans note the digest of the used columns of each row
-    group.
+    Attributes
+    ----------
+    id : str
+        Integer column with the ids.
+    namespace : str, optional
+        Column that, with the id, makes a row unique.
+    moduli : str, optional
+        Column of moduli counts.
+    id_ranges : list of (int, int), optional
+        Least and largest id of each row group. The first scan finds them. Later scans skip row
+        groups outside the window.
+    hodge : sequence of str
+        Columns of h11 and h21.
+    carried : sequence of str
+        Columns of any type that pass unchanged.
+    state : list, optional
+        State of the table when it was planned. The table is compared with it at the start and after
+        each scan.
+    keep_digests : bool
+        Whether scans keep the digest of the used columns of each row group in ``digests``.
+    rows : int
+        Number of rows.
     """
 
     path: Path
@@ -109,12 +126,31 @@ class FeatureTable:
     namespace: str | None = None
     moduli: str | None = None
     id_ranges: list[tuple[int, int]] | None = None
-    hodge: Sequence[str] = ()  # columns of h11 and h21
-    carried: Sequence[str] = ()  # columns of any type that pass unchanged
+    hodge: Sequence[str] = ()
+    carried: Sequence[str] = ()
     state: list[int | str] | None = None
     keep_digests: bool = False
     rows: int = field(default=0, init=False)
     digests: dict[int, str] = field(default_factory=dict, init=False)
+
+    @classmethod
+    def from_plan(
+        cls,
+        plan: Plan,
+        *,
+        hodge: Sequence[str] = (),
+        carried: Sequence[str] = (),
+        keep_digests: bool = False,
+    ) -> FeatureTable:
+        """Return the table of a plan with its known ranges of ids and its state."""
+        return cls(
+            **plan.table,
+            id_ranges=plan.id_ranges,
+            hodge=hodge,
+            carried=carried,
+            state=plan.state,
+            keep_digests=keep_digests,
+        )
 
     def __post_init__(self) -> None:
         self.path = Path(self.path)
@@ -123,7 +159,9 @@ class FeatureTable:
         self._require_unchanged()
         self.rows = self._file.metadata.num_rows
         if not self.rows:
-            raise InputError(f"{self.path}: the table has no rows")
+            raise InputError(
+                f"{self.path}: the table has no rows; at least one is required; name another table"
+            )
         names = self._file.schema_arrow.names
         self.moduli_absent = self.moduli is not None and self.moduli not in names
         self._columns = FeatureColumns(
@@ -134,27 +172,39 @@ class FeatureTable:
         self.schema = self._columns.schema(self._file.schema_arrow)
 
     def require_columns(self, columns: Sequence[str], groups: Sequence[str] = ()) -> None:
-        """:class:`InputError` if one of these columns is not in the table or cannot be read, or
-        one of ``groups`` cannot be compared.
+        """Check names and types of columns and read their first rows.
+
+        Parameters
+        ----------
+        columns : sequence of str
+            Columns of any type.
+        groups : sequence of str
+            Columns whose values must be comparable.
+
+        Raises
+        ------
+        InputError
+            A column is missing, cannot be read, or cannot be compared.
         """
         names = [*columns, *groups]
         replace(self._columns, carried=names, groups=groups).check(self._file.schema_arrow)
         row_bytes(self._file, self.path, names)
 
     def fields(self, names: Sequence[str]) -> pa.Schema:
-        """Names and types of some columns, as the file has them."""
+        """Return names and types of some columns, as the file has them."""
         return pa.schema([self._file.schema_arrow.field(name) for name in names])
 
     def row_bytes(self) -> int:
-        """Bytes of the used columns of a row on average."""
+        """Return the average bytes of the used columns of a row."""
         return row_bytes(self._file, self.path, self._names)
 
     def parts(self, names: Sequence[str], until: Key | None = None) -> list[tuple[int, int]]:
-        """Return first and last row group of each piece in which to read the named columns, of the
-        rows up to ``until``.
+        """Return first and last row group of each part in which to read the named columns.
 
-        Another ``until`` leaves pieces out, and never moves one.
+        The boundaries of the parts do not depend on ``until``. Parts without rows up to ``until``
+        are left out.
         """
+        ranges = self._known_ranges()
         groups = range(self._file.num_row_groups)
         rows = [self._file.metadata.row_group(group).num_rows for group in groups]
         sizes = group_bytes(self._file, names)
@@ -172,20 +222,28 @@ class FeatureTable:
             parts[-1].append(group)
             filled += shares[group]
         window = Window(until=until)
-        wanted = (
-            part for part in parts if any(window.overlaps(self.id_ranges[group]) for group in part)
-        )
+        wanted = (part for part in parts if any(window.overlaps(ranges[group]) for group in part))
         return [(part[0], part[-1]) for part in wanted]
 
+    def id_bounds(self) -> tuple[int, int]:
+        """Return the least and the largest id of a table that was scanned."""
+        ranges = self._known_ranges()
+        return min(low for low, _ in ranges), max(high for _, high in ranges)
+
+    def _known_ranges(self) -> list[tuple[int, int]]:
+        if self.id_ranges is None:
+            raise ValueError(f"{self.path}: no ranges of ids; they need one whole scan; scan first")
+        return self.id_ranges
+
     def rows_before(self, group: int) -> int:
-        """Return how many rows lie before a row group."""
+        """Return the number of rows before a row group."""
         return sum(self._file.metadata.row_group(before).num_rows for before in range(group))
 
     def changed(self) -> InputError:
-        """Return the error for a table that is not the one that was planned."""
+        """Return the error for a table that has changed since it was planned."""
         return InputError(
             f"{self.path}: the table has changed since it was planned; run the same command again "
-            "to plan it anew"
+            "to renew the plan"
         )
 
     def _require_unchanged(self) -> None:
@@ -195,10 +253,17 @@ class FeatureTable:
     def ordered(
         self, first: int | None = None, last: int | None = None, chunk_bytes: int = CHUNK_BYTES
     ) -> Iterator[pa.Table]:
-        """The rows with first ≤ id ≤ last, by id and then namespace, in tables of at most about
-        ``chunk_bytes``.
+        """Yield the rows with first ≤ id ≤ last, ordered by id and then by namespace.
 
-        Raises :class:`InputError` at the first (namespace, id) that occurs twice.
+        Parameters
+        ----------
+        chunk_bytes : int
+            Approximate largest size of a table.
+
+        Raises
+        ------
+        InputError
+            A value cannot be used, a (namespace, id) occurs twice, or the table has changed.
         """
         window, more = Window(first, last), True
         while more:
@@ -208,7 +273,7 @@ class FeatureTable:
                 yield chunk
 
     def _lowest(self, window: Window, chunk_bytes: int) -> tuple[pa.Table, bool]:
-        """One scan: the lowest rows of the window, in order, and whether there are more of them."""
+        """Scan once; return the lowest rows of the window in order, and whether more exist."""
         kept: list[pa.Table] = []
         size, more = 0, False
         for batch in self._scan(window):
@@ -228,15 +293,17 @@ class FeatureTable:
         return table
 
     def scan(self, window: Window, groups: range | None = None) -> Iterator[pa.Table]:
-        """The rows of a window, or of those row groups, in the file's order, in tables of bounded
-        size.
+        """Yield the rows of a window in the order of the file, in tables of bounded size.
+
+        With ``groups``, only these row groups are read.
         """
         for table in self._scan(window, groups):
             yield window.select(table)
 
     def _scan(self, window: Window, groups: range | None = None) -> Iterator[pa.Table]:
-        """Checked batches in the file's order; the first scan of a table reads every row and notes
-        the ids of each row group.
+        """Yield checked batches in the order of the file.
+
+        The first scan of a table reads every row and finds the ids of each row group.
         """
         known = (
             self.id_ranges
@@ -253,12 +320,15 @@ class FeatureTable:
             low, high = 2**63, -(2**63) - 1
             rows = self._file.metadata.row_group(group).num_rows
             digests = ColumnDigests(self.schema.names if self.keep_digests else [])
-            if (
-                group in groups
-                if groups is not None
-                else known is None or window.overlaps(known[group])
-            ):
-                for batch in read_batches(self._file, self.path, self._names, [group], batch_rows):
+            if groups is not None:
+                wanted = group in groups
+            else:
+                wanted = known is None or window.overlaps(known[group])
+            if wanted:
+                batches = read_batches(
+                    self._file, self.path, self._names, row_groups=[group], batch_rows=batch_rows
+                )
+                for batch in batches:
                     if check:
                         check.update(batch)
                     table = self._columns.checked(batch, start)
@@ -294,20 +364,21 @@ class FeatureTable:
             )
             columns = self.id if self.namespace is None else f"{self.namespace}, {self.id}"
             remedy = (
-                "name the column that tells these rows apart as `namespace`, or drop"
+                "name the column that makes these rows unique as `namespace`, or drop"
                 if self.namespace is None
                 else "drop"
             )
             raise InputError(
-                f"{self.path}: column {columns}: more than one row for {keys}: {remedy} the "
-                "repeated rows"
+                f"{self.path}: column {columns}: more than one row for {keys}; rows must be "
+                f"unique; {remedy} the repeated rows"
             )
 
 
 def _key(table: pa.Table, row: int) -> Key:
+    """Return the (id, namespace) of a row."""
     return table["geometry_id"][row].as_py(), table["namespace"][row].as_py()
 
 
 def _compact(table: pa.Table) -> pa.Table:
-    """A copy that does not hold on to the buffers that the table is a slice of."""
+    """Return a copy that does not keep the buffers of a larger table alive."""
     return table.take(pa.array(np.arange(len(table))))

@@ -1,4 +1,7 @@
-"""Footers of Parquet files, read without Arrow: Snakemake's own process asks."""
+"""Read footers of Parquet files without Arrow.
+
+Snakemake's own process uses this module.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +11,19 @@ import os
 from pathlib import Path
 from typing import Any, BinaryIO
 
-# Thrift's compact protocol: a pair of a key and a value is two strings, each a field header, a
-# length as a varint, and bytes.
+# In Thrift's compact protocol a pair of key and value is two strings. Each string is a field
+# header, its length as a varint, and its bytes.
 _FIELD = b"\x18"
 _KEY = _FIELD + bytes([len(b"vacuagym")]) + b"vacuagym" + _FIELD
 _MAGIC = b"PAR1"
-_PIECE = 2**20  # bytes of a footer that are read at once
+_PIECE = 2**20  # bytes: how much of a footer is read at once
 
 
 def footer_metadata(path: str | Path) -> dict[str, Any]:
-    """Return the pipeline's metadata of a Parquet file; empty where there is no such file, or it
-    has none.
+    """Return the pipeline's metadata of a Parquet file.
 
-    Damage of the footer reads as no metadata. The columns of the file are not looked at.
+    The columns of the file are not read. The metadata is empty if there is no file, if the file has
+    no metadata, or if the footer is damaged.
     """
     if not os.path.isfile(path):
         return {}
@@ -29,11 +32,11 @@ def footer_metadata(path: str | Path) -> dict[str, Any]:
             footer = file.read(_to_footer(file))
     except FileNotFoundError:
         return {}
-    at = footer.rfind(_KEY)
-    if at < 0:
+    position = footer.rfind(_KEY)
+    if position < 0:
         return {}
     try:
-        start, count = _varint(footer, at + len(_KEY))
+        start, count = _varint(footer, position + len(_KEY))
         found = json.loads(footer[start : start + count])
     except (IndexError, ValueError):
         return {}
@@ -41,10 +44,9 @@ def footer_metadata(path: str | Path) -> dict[str, Any]:
 
 
 def table_state(path: str | Path) -> list[int | str] | None:
-    """Return size, time of change and digest of the footer of a table; None where no file can be
-    read.
+    """Return size, time of change and footer digest of a table; None if it is unreadable.
 
-    A table of another state may hold other values. The list is as JSON gives it back.
+    A table in another state may hold other values. The list equals its copy read from JSON.
     """
     if not os.path.isfile(path):
         return None
@@ -62,7 +64,7 @@ def table_state(path: str | Path) -> list[int | str] | None:
 
 
 def _to_footer(file: BinaryIO) -> int:
-    """Go to where the footer of a Parquet file begins; return its length, 0 if there is none."""
+    """Seek to the footer of a Parquet file and return its length, 0 if there is none."""
     size = file.seek(0, 2)
     file.seek(max(0, size - 8))
     length, magic = int.from_bytes(file.read(4), "little"), file.read(4)
@@ -72,12 +74,12 @@ def _to_footer(file: BinaryIO) -> int:
     return length
 
 
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """Return where the bytes after a varint begin, and its value."""
+def _varint(data: bytes, position: int) -> tuple[int, int]:
+    """Return the position after a varint, and its value."""
     value = shift = 0
     while True:
-        byte = data[at]
+        byte = data[position]
         value |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
+        position, shift = position + 1, shift + 7
         if byte < 0x80:
-            return at, value
+            return position, value

@@ -1,9 +1,10 @@
-"""The columns of the label table: names, types and meanings, in one place for whoever writes,
-reads or documents them.
-"""
+"""Define the columns of the label table: names, types and meanings."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy.typing as npt
 import pyarrow as pa
 
 from vacuagym.tables.columns import CATEGORY, DATASET, Column, schema_of
@@ -105,7 +106,7 @@ CATEGORIES = {column.name: column.categories for column in COLUMNS if column.cat
 
 
 def geometry_keys(dataset: str, namespaces: list[str | None], ids: list[int]) -> list[str]:
-    """The keys of geometries, such as "fth6d:123" and "ks:w5.ip.gz:123"."""
+    """Return the keys of geometries, such as "fth6d:123" and "ks:w5.ip.gz:123"."""
     pairs = zip(namespaces, ids, strict=True)
     return [
         f"{dataset}:{number}" if name is None else f"{dataset}:{name}:{number}"
@@ -113,11 +114,21 @@ def geometry_keys(dataset: str, namespaces: list[str | None], ids: list[int]) ->
     ]
 
 
-def categorical(codes, name: str) -> pa.DictionaryArray:
-    """A dictionary-encoded column from its codes; the dictionary is the same in every file."""
+def categorical(codes: npt.NDArray[Any], name: str) -> pa.DictionaryArray:
+    """Return a dictionary-encoded column from its codes, shape (rows,).
+
+    The dictionary is the same in every file.
+
+    Parameters
+    ----------
+    codes : array of integers
+        Positions in the categories of the column.
+    name : str
+        A column with categories.
+    """
     return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int8()), pa.array(CATEGORIES[name]))
 
 
 def single_dataset(name: str, rows: int) -> pa.DictionaryArray:
-    """The ``dataset`` column of ``rows`` rows of one data set."""
+    """Return the ``dataset`` column of ``rows`` rows of one data set."""
     return pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int16()), pa.array([name]))

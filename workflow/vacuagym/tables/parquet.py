@@ -1,7 +1,7 @@
-"""Parquet files: opened with clear errors, read in bounded pieces, and never visible at their
-final name unless they are whole.
+"""Open, read and write Parquet files.
 
-Nothing here knows what the columns mean.
+A file is read in bounded pieces and written atomically. Errors name the file and the remedy. This
+module does not know what the columns mean.
 """
 
 from __future__ import annotations
@@ -27,22 +27,23 @@ pa.set_io_thread_count(1)
 
 METADATA_KEY = b"vacuagym"
 DIGESTS_KEY = b"vacuagym.digests"
-_OF_THE_PATH = (
-    errno.EACCES,
-    errno.EPERM,
-    errno.ENAMETOOLONG,
-    errno.ELOOP,
-    errno.ENOTDIR,
-)  # not of the machine
+# errors of a path, not of the machine
+_PATH_ERRORS = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR)
 BATCH_ROWS = 65536
-_READ_BUFFER = (
-    2**20
-)  # pages are streamed through a buffer of this size, whatever the size of a row group
+_READ_BUFFER = 2**20  # bytes; pages are streamed through it, for row groups of any size
 
 
 def open_parquet(path: str | Path) -> pq.ParquetFile:
-    """Open a Parquet file for streaming; :class:`InputError` says what is wrong with a file that
-    is none.
+    """Open a Parquet file for streaming.
+
+    Raises
+    ------
+    DamagedFileError
+        The file is cut off, encrypted, or no Parquet file.
+    InputError
+        The path does not exist, cannot be opened, or is no regular file.
+    VacuagymError
+        The system failed.
     """
     path = Path(path)
     try:
@@ -51,14 +52,14 @@ def open_parquet(path: str | Path) -> pq.ParquetFile:
             path, buffer_size=_READ_BUFFER, pre_buffer=False, page_checksum_verification=True
         )
     except FileNotFoundError as error:
-        literal = (
-            "; variables and ~ are not expanded: write the path out"
+        remedy = (
+            "variables and ~ are not expanded: write the whole path"
             if "$" in str(path) or str(path).startswith("~")
-            else ""
+            else "correct the path"
         )
         raise InputError(
             f"{path}: no such file (seen from {Path.cwd()}); paths in the configuration are "
-            f"relative to that folder{literal}"
+            f"relative to that folder; {remedy}"
         ) from error
     except MemoryError:
         raise
@@ -70,14 +71,30 @@ def read_batches(
     file: pq.ParquetFile,
     path: str | Path,
     columns: Sequence[str],
+    *,
     row_groups: Sequence[int] | None = None,
     batch_rows: int | None = None,
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the named columns of a file in batches of at most ``batch_rows`` rows
-    (:data:`BATCH_ROWS`); no other column is read.
+    """Yield the named columns of a file in batches.
 
-    A file of ours whose rows are all read is compared with the digests in its footer:
-    :class:`DamagedFileError` after the last batch.
+    No other column is read. If all row groups of a file of the pipeline are read, the values are
+    compared with the digests in its footer.
+
+    Parameters
+    ----------
+    path : path
+        Path for messages.
+    row_groups : sequence of int, optional
+        Row groups to read. All if None.
+    batch_rows : int, optional
+        Largest number of rows in a batch. :data:`BATCH_ROWS` if None.
+
+    Raises
+    ------
+    DamagedFileError
+        A column cannot be read, or, after the last batch, its values were altered.
+    VacuagymError
+        The system failed.
     """
     groups = range(file.num_row_groups) if row_groups is None else row_groups
     check = ContentCheck(file, path, columns) if row_groups is None else None
@@ -97,7 +114,7 @@ def read_batches(
                 yield batch
             if missing:
                 raise OSError(f"row group {group} lacks {missing} rows")
-    except MemoryError:  # Arrow's is an ArrowException too, and says nothing about the file
+    except MemoryError:  # Arrow's is an ArrowException too, but it is no fault of the file
         raise
     except (pa.ArrowException, OSError) as error:
         named = ", ".join(_failing(file, group, columns, error))
@@ -111,8 +128,9 @@ def read_batches(
 def _failing(
     file: pq.ParquetFile, group: int, columns: Sequence[str], error: Exception
 ) -> Sequence[str]:
-    """Return the first column that cannot be read alone, all of them where the system has failed
-    or each can be read.
+    """Return the first column that cannot be read alone.
+
+    Return all columns if the system failed, or if each column can be read.
     """
     for name in columns if len(columns) > 1 and not getattr(error, "errno", None) else []:
         try:
@@ -128,11 +146,12 @@ def _failing(
 
 
 class ContentCheck:
-    """Compares the values that are read from a file of ours with the digests in its footer; of
-    other files it knows none.
+    """Compare values that are read with the digests in the footer of their file.
+
+    A file that the pipeline did not write has no digests, and is not compared.
     """
 
-    def __init__(self, file: pq.ParquetFile, path: str | Path, columns: Sequence[str]):
+    def __init__(self, file: pq.ParquetFile, path: str | Path, columns: Sequence[str]) -> None:
         self._path = path
         self._expected = column_digests(file)
         self._found = ColumnDigests(name for name in columns if name in self._expected)
@@ -142,28 +161,31 @@ class ContentCheck:
         self._found.update(rows)
 
     def finish(self) -> None:
-        """Raise :class:`DamagedFileError` if any value differs from what was written."""
+        """Compare the digests after the last row.
+
+        Raises
+        ------
+        DamagedFileError
+            A value differs from what was written.
+        """
         if differing := self._found.differing(self._expected):
             raise DamagedFileError(
-                f"{self._path}: column {', '.join(differing)}: altered since it was written; "
-                "remove it",
+                f"{self._path}: column {', '.join(differing)}: altered since it was written",
                 self._path,
             )
 
 
 def row_bytes(file: pq.ParquetFile, path: str | Path, names: Sequence[str]) -> int:
-    """Bytes of the named columns of a row, on average over the file or over its first rows,
-    whichever is more; at least 1.
+    """Return the bytes of the named columns of a row, at least 1.
+
+    This is the average over the file or over its first rows, the larger of the two.
     """
-    # To read an encrypted column is an error like any other; to ask for its size would end the
-    # process.
-    first = next(read_batches(file, path, names, range(file.num_row_groups)[:1], 64), None)
-    size = sum(group_bytes(file, names))
-    return max(
-        1,
-        size // max(1, file.metadata.num_rows),
-        0 if first is None else first.nbytes // len(first),
-    )
+    # Read first: an encrypted column raises an error here. To ask for its size ends the process.
+    groups = range(file.num_row_groups)[:1]
+    first = next(read_batches(file, path, names, row_groups=groups, batch_rows=64), None)
+    average = sum(group_bytes(file, names)) // max(1, file.metadata.num_rows)
+    measured = 0 if first is None else first.nbytes // len(first)
+    return max(1, int(average), int(measured))
 
 
 def group_bytes(file: pq.ParquetFile, names: Sequence[str]) -> list[int]:
@@ -182,14 +204,12 @@ def group_bytes(file: pq.ParquetFile, names: Sequence[str]) -> list[int]:
 
 
 def file_metadata(file: pq.ParquetFile) -> dict[str, Any]:
-    """Return what the pipeline wrote about its own file; empty for a file from elsewhere."""
+    """Return the metadata that the pipeline wrote into its file; empty for other files."""
     return _footer_json(file, METADATA_KEY)
 
 
 def column_digests(file: pq.ParquetFile) -> dict[str, str]:
-    """Return the digests of a file's columns as they were when the pipeline wrote it; empty for a
-    file from elsewhere.
-    """
+    """Return the digests of the columns that the pipeline wrote; empty for other files."""
     return _footer_json(file, DIGESTS_KEY)
 
 
@@ -199,11 +219,12 @@ def _footer_json(file: pq.ParquetFile, key: bytes) -> dict[str, Any]:
 
 
 class TableWriter:
-    """Writes the row groups and the footer of a Parquet file; where it lies and when it is whole
-    is :func:`write_table`'s business.
+    """Write row groups and footer of a Parquet file into an open temporary file.
+
+    :func:`write_table` moves the file to its path.
     """
 
-    def __init__(self, path: Path, schema: pa.Schema, temporary: BinaryIO):
+    def __init__(self, schema: pa.Schema, temporary: BinaryIO) -> None:
         self.rows = 0
         self._schema = schema
         self._digests = ColumnDigests(schema.names)
@@ -225,15 +246,13 @@ class TableWriter:
         beat()
 
     def abandon(self) -> None:
-        """End without a word: the file is going to be removed."""
+        """End without an error, because the file will be removed."""
         with suppress(Exception):
             self._writer.close()
         self._writer.is_open = False
 
     def close(self, metadata: Mapping[str, Any]) -> None:
-        """End the file with the pipeline's metadata, and the digests of its columns, in its
-        footer.
-        """
+        """Write the footer with the pipeline's metadata and the digests of the columns."""
         about = {METADATA_KEY: metadata, DIGESTS_KEY: self._digests.hexdigests()}
         self._writer.add_key_value_metadata(
             {key: json.dumps(value, sort_keys=True).encode() for key, value in about.items()}
@@ -245,14 +264,23 @@ class TableWriter:
 def write_table(
     path: str | Path, schema: pa.Schema, metadata: dict[str, Any]
 ) -> Iterator[TableWriter]:
-    """Write a file as a whole or not at all; ``metadata`` may be completed until the block ends.
+    """Write a Parquet file atomically.
 
-    Temporary file in the same folder, footer read again and rows counted, fsync, rename, fsync of
-    the folder.
+    The number of rows in the footer is compared with the rows that were written.
+
+    Parameters
+    ----------
+    metadata : dict
+        Metadata for the footer. It may be changed until the block ends.
+
+    Yields
+    ------
+    TableWriter
+        Writer of the row groups.
     """
     path = Path(path)
     with whole_file(path) as temporary:
-        writer = TableWriter(path, schema, temporary)
+        writer = TableWriter(schema, temporary)
         try:
             yield writer
             writer.close(metadata)
@@ -266,6 +294,7 @@ def write_table(
 
 
 def _dictionary_columns(schema: pa.Schema) -> list[str]:
+    """Return the columns to encode with a dictionary."""
     return [
         field.name
         for field in schema
@@ -274,25 +303,25 @@ def _dictionary_columns(schema: pa.Schema) -> list[str]:
 
 
 def _unreadable(path: str | Path, part: str, damage: str, error: Exception) -> VacuagymError:
-    """Return the error for ``part`` of a file: encrypted, where Arrow says that it asked for a
-    key, or else ``damage``.
+    """Return the error for a file that cannot be read.
 
-    Where the system failed, nothing is known about the file: that is no :class:`DamagedFileError`.
+    ``part`` names what is encrypted, if Arrow asks for a key. ``damage`` describes any other
+    damage. An error of the system says nothing about the file, so it is no
+    :class:`DamagedFileError`.
     """
     reason = _first_line(error)
     if isinstance(error, OSError) and error.errno:
-        kind = InputError if error.errno in _OF_THE_PATH else VacuagymError
+        kind = InputError if error.errno in _PATH_ERRORS else VacuagymError
         return kind(
-            f"{path}: cannot be read: {os.strerror(error.errno)}; mend that, and type the same "
+            f"{path}: cannot be read: {os.strerror(error.errno)}; correct this, and type the same "
             "command again"
         )
-    if "decrypt" in reason:
-        return DamagedFileError(
-            f"{path}: {part} is encrypted and no key can be given ({reason}); write it without "
-            "encryption",
-            path,
-        )
-    return DamagedFileError(f"{path}: {damage} ({reason}); write it again", path)
+    if "decrypt" in reason:  # Arrow tells encryption by the text of its error only
+        found = f"{part} is encrypted and no key can be given"
+        remedy = "write it without encryption"
+    else:
+        found, remedy = damage, "write it again"
+    return DamagedFileError(f"{path}: {found} ({reason})", path, remedy=remedy)
 
 
 def _first_line(error: Exception) -> str:

@@ -1,3 +1,3 @@
-"""How many rows a row group of our large tables has."""
+"""Define the number of rows in a row group of the large tables."""
 
-ROW_GROUP = 8192  # rows; part of the file's bytes, so the same for every shard size
+ROW_GROUP = 8192  # rows; it changes the bytes of a file, so it does not depend on the shard size

@@ -1,4 +1,4 @@
-"""The fingerprint of a shard's rows."""
+"""Compute the digest of a shard's rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vacuagym.tables.content_digest import ColumnDigests
 
 
 class ShardDigest:
-    """Fingerprint of a shard's rows, in order, however they are cut into pieces on the way."""
+    """Digest of a shard's rows in order, independent of the pieces in which they come."""
 
     def __init__(self, carried: Sequence[str] = (), origin: str | None = None) -> None:
         self._carried = ColumnDigests(carried)
@@ -33,7 +33,7 @@ class ShardDigest:
             )
 
     def hexdigest(self) -> str:
-        """The fingerprint so far, 16 hexadecimal digits."""
+        """Return the digest so far, 16 hexadecimal digits."""
         whole = self._numbers.digest() + self._names.digest()
         if self._origin is not None:
             whole += json.dumps([self._origin, *self._carried.hexdigests().values()]).encode()

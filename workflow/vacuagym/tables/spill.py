@@ -1,5 +1,6 @@
-"""Rows brought into another order through an unnamed scratch file, so that memory holds one bucket
-of them at a time.
+"""Bring rows into another order with a spill file.
+
+Memory holds one bucket of rows at a time.
 """
 
 from __future__ import annotations
@@ -10,25 +11,35 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-LABEL_ORDER = [
-    ("namespace", "ascending"),
-    ("geometry_id", "ascending"),
-]  # of the rows of a data set in the label table
+# order of the rows of a data set in the label table
+LABEL_ORDER = [("namespace", "ascending"), ("geometry_id", "ascending")]
 
 
 def regrouped(
-    batches: Iterable[tuple[pa.RecordBatch, np.ndarray]],
+    batches: Iterable[tuple[pa.RecordBatch, npt.NDArray[np.int64]]],
     buckets: int,
     schema: pa.Schema,
     folder: Path,
 ) -> Iterator[Iterator[pa.RecordBatch]]:
-    """The rows bucket by bucket, those of a bucket in the order in which they came.
+    """Yield the rows bucket by bucket; rows of a bucket keep their order.
 
-    ``batches`` gives rows with the columns of ``schema`` and for each the number of its bucket, 0
-    … ``buckets`` − 1. The scratch file lies in ``folder`` and is gone with the process, however it
-    ends.
+    Parameters
+    ----------
+    batches : iterable of (pa.RecordBatch, array)
+        Rows with the columns of ``schema``, and the bucket of each row, shape (rows,), from 0 to
+        ``buckets`` − 1.
+    buckets : int
+        Number of buckets.
+    folder : Path
+        Folder of the spill file. The file has no name, so it disappears with the process.
+
+    Yields
+    ------
+    iterator of pa.RecordBatch
+        The rows of the next bucket.
     """
     pieces: list[list[int]] = [[] for _ in range(buckets)]
     with tempfile.TemporaryFile(dir=folder) as scratch:

@@ -1,4 +1,4 @@
-"""The columns of a split."""
+"""Define the columns of a split."""
 
 from __future__ import annotations
 

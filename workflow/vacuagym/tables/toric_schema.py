@@ -1,4 +1,4 @@
-"""The columns of the table of toric bases."""
+"""Define the columns of the table of toric bases."""
 
 from __future__ import annotations
 
