@@ -31,6 +31,7 @@ from vacuagym.config import checked_config, physics_sections
 from vacuagym.orchestration import torn_files
 from vacuagym.orchestration.lock import turn_to_start
 from vacuagym.orchestration.pipeline import Pipeline
+from vacuagym.orchestration.settings_files import record_settings, stamp_settings
 from vacuagym.orchestration.torn_files import discard_torn
 from vacuagym.runtime.atomic_files import whole_file, write_text
 from vacuagym.splits.rules import SplitShares
@@ -310,8 +311,8 @@ def test_a_snakemake_that_is_killed_while_it_writes_its_settings_leaves_nothing_
     def work():
         run = Pipeline({})
         discard_torn()
-        run.stamp_settings(change=True)
-        run.record_settings()
+        stamp_settings(run, change=True)
+        record_settings(run)
 
     def work_until(at):
         with injected(Faults(die, at)):

@@ -19,7 +19,7 @@ import pytest
 
 from conftest import SLOW, Workspace, damage
 from vacuagym.errors import VacuagymError
-from vacuagym.orchestration.pipeline import Pipeline
+from vacuagym.orchestration.requirements import require_folders
 from vacuagym.runtime import parent_death
 from vacuagym.tables.label_schema import SCHEMA
 
@@ -430,7 +430,7 @@ def test_a_nearly_full_disk_is_told_before_the_start(two_sources, monkeypatch):
     )
     monkeypatch.chdir(two_sources.folder)
     with pytest.raises(VacuagymError, match="999 MB are free on this disk; a run needs 1000 MB"):
-        Pipeline({}).require_folders()
+        require_folders()
 
 
 def test_a_decompression_bomb_meets_the_memory_limit(workspace):

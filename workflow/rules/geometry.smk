@@ -20,3 +20,47 @@ rule geometry:
         code=run.geometry_code,
     shell:
         "exec python -P -m vacuagym geometry --limit={params.limit} --output={output:q}" + run.job_options
+
+
+rule threefolds:
+    """Compute the geometry of the threefolds of one range of ids."""
+    input:
+        plan=ancient(lambda wildcards: run.plan_file(wildcards.dataset)),
+    output:
+        paths.GEOMETRY_SHARD,
+    log:
+        "logs/threefolds/{dataset}/{first}-{last}.log",
+    wildcard_constraints:
+        dataset="|".join(run.derived) or "(?!)",
+    threads: 1
+    resources:
+        mem_mb=run.table_memory_mb(),
+    params:
+        digest=lambda wildcards: run.shard_digest(**wildcards),
+        fingerprint=lambda wildcards: run.threefolds_fingerprint(wildcards.dataset),
+        columns=lambda wildcards: run.threefold_options(wildcards.dataset),
+    shell:
+        "exec python -P -m vacuagym threefolds --plan={input.plan:q} --first={wildcards.first}"
+        " {params.columns} --fingerprint={params.fingerprint}"
+        " --output={output:q}" + run.job_options
+
+
+rule threefold_table:
+    """Put the geometry of all shards of a data set into one table."""
+    input:
+        shards=lambda wildcards: run.geometry_shards(wildcards.dataset),
+        plan=ancient(lambda wildcards: run.plan_file(wildcards.dataset)),
+        settings=paths.SETTINGS.format(of="threefolds"),
+    output:
+        paths.GEOMETRY,
+    log:
+        "logs/threefold_table/{dataset}.log",
+    wildcard_constraints:
+        dataset="|".join(run.derived) or "(?!)",
+    resources:
+        mem_mb=run.table_memory_mb(),
+    params:
+        folder=lambda wildcards: f"results/geometry/{wildcards.dataset}",
+    shell:
+        "exec python -P -m vacuagym threefold-table --plan={input.plan:q}"
+        " --shards={params.folder:q} --output={output:q}" + run.job_options

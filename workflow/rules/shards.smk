@@ -4,7 +4,7 @@
 rule shard:
     """Copy the id, namespace and moduli columns of one range of ids."""
     input:
-        table=lambda wildcards: run.table_of_shard(**wildcards),
+        table=lambda wildcards: run.geometry_of_shard(**wildcards),
         plan=ancient(lambda wildcards: run.plan_file(wildcards.dataset)),
     output:
         paths.SHARD,
@@ -14,5 +14,7 @@ rule shard:
         mem_mb=run.table_memory_mb(),
     params:
         digest=lambda wildcards: run.shard_digest(**wildcards),
+        computed=lambda wildcards: run.shard_options(**wildcards),
     shell:
-        "exec python -P -m vacuagym shard --plan={input.plan:q} --first={wildcards.first} --output={output:q}" + run.job_options
+        "exec python -P -m vacuagym shard --plan={input.plan:q} --first={wildcards.first}"
+        " {params.computed} --output={output:q}" + run.job_options

@@ -7,15 +7,17 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vacuagym.config.defaults import default_of, meaning_of
 from vacuagym.errors import ConfigError
 
 Command = Callable[[argparse.Namespace], None]
+if TYPE_CHECKING:
+    Stages = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
-def stage(stages, name: str, command: Command, text: str) -> argparse.ArgumentParser:
+def stage(stages: Stages, name: str, command: Command, text: str) -> argparse.ArgumentParser:
     """Add a subcommand that is a job, with the options of every job."""
     parser = stages.add_parser(name, help=text, description=text, allow_abbrev=False)
     parser.set_defaults(command=command)
@@ -35,7 +37,7 @@ def stage(stages, name: str, command: Command, text: str) -> argparse.ArgumentPa
     return parser
 
 
-def tool(stages, name: str, command: Command, text: str) -> argparse.ArgumentParser:
+def tool(stages: Stages, name: str, command: Command, text: str) -> argparse.ArgumentParser:
     """Add a subcommand for people: no job, so nothing of a job's options."""
     parser = stages.add_parser(name, help=text, description=text, allow_abbrev=False)
     parser.set_defaults(command=command, log=None, mem_mb=None, stall_minutes=None)

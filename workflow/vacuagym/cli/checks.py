@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vacuagym.cli.arguments import add_setting, stage
 from vacuagym.runtime.memory import hold_to_memory, table_memory_mb
 
+if TYPE_CHECKING:
+    from vacuagym.cli.arguments import Stages
 
-def add_verify(stages) -> None:
+
+def add_verify(stages: Stages) -> None:
     """Add ``vacuagym verify``."""
 
     def run(options: argparse.Namespace) -> None:
@@ -39,7 +43,7 @@ def add_verify(stages) -> None:
     parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
 
 
-def add_validate(stages) -> None:
+def add_validate(stages: Stages) -> None:
     """Add ``vacuagym validate``."""
 
     def run(options: argparse.Namespace) -> None:
@@ -107,7 +111,7 @@ def add_validate(stages) -> None:
     parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
 
 
-def add_report(stages) -> None:
+def add_report(stages: Stages) -> None:
     """Add ``vacuagym report``."""
 
     def run(options: argparse.Namespace) -> None:
@@ -140,7 +144,7 @@ def add_report(stages) -> None:
     parser.add_argument("--output", type=Path, required=True, help="HTML file to write")
 
 
-def add_gate(stages) -> None:
+def add_gate(stages: Stages) -> None:
     """Add ``vacuagym gate``."""
 
     def run(options: argparse.Namespace) -> None:

@@ -10,6 +10,10 @@ EXAMPLES = {
     "--moduli=T --output=plan.json",
     "columns": "vacuagym columns --plan=plan.json --first=0 --last=1 --column=T "
     "--output=columns.json",
+    "threefolds": "vacuagym threefolds --plan=threefolds/plan.json --first=0 "
+    "--source=weight_systems --content=weights --output=threefolds/0-9999.parquet",
+    "threefold-table": "vacuagym threefold-table --plan=threefolds/plan.json "
+    "--shards=threefolds --output=threefolds.parquet",
     "shard": "vacuagym shard --plan=plan.json --first=0 --output=shard.parquet",
     "label": "vacuagym label --shard=shard.parquet --physics=results/configuration.json "
     "--output=labels.parquet",

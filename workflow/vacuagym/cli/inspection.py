@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vacuagym.cli.arguments import tool
 
+if TYPE_CHECKING:
+    from vacuagym.cli.arguments import Stages
 
-def add_explain(stages) -> None:
+
+def add_explain(stages: Stages) -> None:
     """Add ``vacuagym explain``."""
 
     def run(options: argparse.Namespace) -> None:
@@ -44,7 +48,7 @@ def add_explain(stages) -> None:
     )
 
 
-def add_status(stages) -> None:
+def add_status(stages: Stages) -> None:
     """Add ``vacuagym status``."""
 
     def run(options: argparse.Namespace) -> None:

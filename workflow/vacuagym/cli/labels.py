@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vacuagym.cli.arguments import add_setting, positive, stage
 from vacuagym.config import physics_sections
@@ -11,8 +12,11 @@ from vacuagym.errors import ConfigError, DamagedFileError
 from vacuagym.runtime.atomic_files import read_json
 from vacuagym.runtime.memory import hold_to_memory, table_memory_mb
 
+if TYPE_CHECKING:
+    from vacuagym.cli.arguments import Stages
 
-def add_label(stages) -> None:
+
+def add_label(stages: Stages) -> None:
     """Add ``vacuagym label``."""
 
     def run(options: argparse.Namespace) -> None:
@@ -56,7 +60,7 @@ def add_label(stages) -> None:
     parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
 
 
-def add_merge(stages) -> None:
+def add_merge(stages: Stages) -> None:
     """Add ``vacuagym merge``."""
 
     def run(options: argparse.Namespace) -> None:

@@ -38,16 +38,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         watch(options.stall_minutes)
     try:
         options.command(options)
-    except DamagedFileError as error:
-        print(f"error: {remove_damaged(error)}", file=sys.stderr)
-        return error.exit_code
+    except DamagedFileError as damaged:
+        print(f"error: {remove_damaged(damaged)}", file=sys.stderr)
+        return damaged.exit_code
     except VacuagymError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except MemoryError as refused:
-        error = out_of_memory(options.stage, options.mem_mb, refused)
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+        told = out_of_memory(options.stage, options.mem_mb, refused)
+        print(f"error: {told}", file=sys.stderr)
+        return told.exit_code
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the reader has seen enough, as in `vacuagym status | head`

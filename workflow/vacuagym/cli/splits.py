@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vacuagym.cli.arguments import add_feature_columns, add_setting, hodge_columns, stage
 from vacuagym.runtime.memory import hold_to_memory, table_memory_mb
 
+if TYPE_CHECKING:
+    from vacuagym.cli.arguments import Stages
 
-def add_features(stages) -> None:
+
+def add_features(stages: Stages) -> None:
     """Add ``vacuagym features``."""
 
     def run(options: argparse.Namespace) -> None:
@@ -19,6 +23,8 @@ def add_features(stages) -> None:
 
         hold_to_memory(table_memory_mb(), options.mem_mb)
         plan = Plan.read(options.plan)
+        if options.table:
+            plan = plan.of_computed_table(options.table)
         wanted = Wanted(hodge_columns(options), options.group, options.column)
         features(plan, options.labels, wanted, options.output, options.checked)
 
@@ -37,6 +43,9 @@ def add_features(stages) -> None:
         default=Path("results/labels.parquet"),
         help="label table (default: %(default)s)",
     )
+    parser.add_argument(
+        "--table", type=Path, help="computed geometry of the data set (vacuagym threefold-table)"
+    )
     add_feature_columns(parser)
     parser.add_argument(
         "--checked",
@@ -48,7 +57,7 @@ def add_features(stages) -> None:
     parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
 
 
-def add_split(stages) -> None:
+def add_split(stages: Stages) -> None:
     """Add ``vacuagym split``."""
 
     def run(options: argparse.Namespace) -> None:
@@ -99,7 +108,7 @@ def add_split(stages) -> None:
     parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
 
 
-def add_dataset(stages) -> None:
+def add_dataset(stages: Stages) -> None:
     """Add ``vacuagym dataset``."""
 
     def run(options: argparse.Namespace) -> None:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vacuagym.cli.arguments import add_feature_columns, add_setting, hodge_columns, positive, stage
 from vacuagym.config.defaults import default_of
 from vacuagym.runtime.memory import hold_to_memory, table_memory_mb
 
+if TYPE_CHECKING:
+    from vacuagym.cli.arguments import Stages
+
 _SIDE = "weights: divisors are points of the dual polytope; mirror: of the Newton polytope"
 _BESIDE = '["DATASET", "TABLE", "COLUMN"] or, of the toric bases, ["DATASET", null, "COLUMN"]'
 
 
-def add_geometry(stages) -> None:
+def add_geometry(stages: Stages) -> None:
     """Add ``vacuagym geometry``."""
 
     def run(options: argparse.Namespace) -> None:
@@ -36,7 +40,7 @@ def add_geometry(stages) -> None:
     parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
 
 
-def add_plan(stages) -> None:
+def add_plan(stages: Stages) -> None:
     """Add ``vacuagym plan``."""
 
     def run(options: argparse.Namespace) -> None:
@@ -103,7 +107,7 @@ def _column_beside(text: str) -> tuple[str, str | None, str]:
     raise argparse.ArgumentTypeError(f"{text} is not {_BESIDE}")
 
 
-def add_columns(stages) -> None:
+def add_columns(stages: Stages) -> None:
     """Add ``vacuagym columns``."""
 
     def run(options: argparse.Namespace) -> None:
@@ -145,7 +149,7 @@ def add_columns(stages) -> None:
     )
 
 
-def add_shard(stages) -> None:
+def add_shard(stages: Stages) -> None:
     """Add ``vacuagym shard``."""
 
     def run(options: argparse.Namespace) -> None:
@@ -168,7 +172,7 @@ def add_shard(stages) -> None:
     parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
 
 
-def add_threefolds(stages) -> None:
+def add_threefolds(stages: Stages) -> None:
     """Add ``vacuagym threefolds``."""
 
     def run(options: argparse.Namespace) -> None:
@@ -212,7 +216,7 @@ def add_threefolds(stages) -> None:
     parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
 
 
-def add_threefold_table(stages) -> None:
+def add_threefold_table(stages: Stages) -> None:
     """Add ``vacuagym threefold-table``."""
 
     def run(options: argparse.Namespace) -> None:

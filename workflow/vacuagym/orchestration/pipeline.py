@@ -6,11 +6,8 @@ Snakemake's own process uses this module. It imports no arrays.
 from __future__ import annotations
 
 import json
-import os
 import shlex
-import shutil
 import sys
-import tempfile
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -18,7 +15,7 @@ from typing import Any, NoReturn
 
 from vacuagym import paths
 from vacuagym.config import canonical_json, checked_config, digest, physics_sections
-from vacuagym.errors import ConfigError, VacuagymError
+from vacuagym.errors import VacuagymError
 from vacuagym.geometry import SMOOTH_TORIC_BASES
 from vacuagym.orchestration.code_fingerprint import code_fingerprint
 from vacuagym.orchestration.planning import (
@@ -28,14 +25,16 @@ from vacuagym.orchestration.planning import (
     known_plan,
     plan_dataset,
 )
+from vacuagym.orchestration.threefolds import (
+    THREEFOLDS,
+    content_columns,
+    no_hodge_numbers,
+    threefold_options,
+)
 from vacuagym.runtime import memory as limits
-from vacuagym.runtime.atomic_files import write_text
 from vacuagym.tables.column_checks import checked_content, read_checks
 from vacuagym.tables.footers import footer_metadata
 from vacuagym.tables.plan import Plan, Shard
-
-LEAST_DISK_MB = 1000
-_PROJECT = Path(__file__).parents[3]
 
 
 class Pipeline:
@@ -57,11 +56,15 @@ class Pipeline:
         self.computed = [
             name for name, entry in self.datasets.items() if entry["source"] == "toric_bases"
         ]
+        self.derived = [
+            name for name, entry in self.datasets.items() if entry["source"] in THREEFOLDS
+        ]
         self.given = [name for name in self.datasets if name not in self.computed]
         self.physics = physics_sections(self.config)
         self.fingerprint = digest(self.physics, code_fingerprint("label"))
         self.physics_file = paths.PHYSICS.format(fingerprint=self.fingerprint)
         self.geometry_code = code_fingerprint("geometry")
+        self.threefolds_code = code_fingerprint("threefolds")
         self.columns_code = code_fingerprint("columns")
         self.merge_code = code_fingerprint("merge")
         self.verify_code = code_fingerprint("verify")
@@ -81,9 +84,9 @@ class Pipeline:
 
     def _plan(self, dataset: str) -> Plan:
         """Return the plan of a data set; the first call makes it."""
-        size, limit = self.config["shard_size"], self.config["n_limit"]
+        size, limit = self.shard_size(dataset), self.config["n_limit"]
         if dataset in self.given:
-            return plan_dataset(dataset, self._table(dataset), size, limit)
+            return plan_dataset(dataset, self._planned_table(dataset), size, limit)
         rows = SMOOTH_TORIC_BASES if limit is None else min(limit, SMOOTH_TORIC_BASES)
         origin = ["toric_bases", self.geometry_code]
         return computed_plan(dataset, self._table(dataset), origin, rows=rows, shard_size=size)
@@ -92,9 +95,21 @@ class Pipeline:
         """Return the plan of a data set; for a table of the user, only if it is on disk."""
         if dataset in self.computed:
             return self.plan(dataset)
-        return known_plan(
-            dataset, self._table(dataset), self.config["shard_size"], self.config["n_limit"]
-        )
+        size, limit = self.shard_size(dataset), self.config["n_limit"]
+        return known_plan(dataset, self._planned_table(dataset), size, limit)
+
+    def shard_size(self, dataset: str) -> int:
+        """Return the number of ids in a shard of a data set."""
+        return int(self.datasets[dataset].get("shard_size") or self.config["shard_size"])
+
+    def _planned_table(self, dataset: str) -> dict[str, Any]:
+        """Return the table that is planned: of threefolds, the one that they are computed from."""
+        if dataset not in self.derived:
+            return self._table(dataset)
+        entry = self.datasets[dataset]
+        origin = [entry["source"], entry.get("side"), entry["moduli"], self.threefolds_code]
+        given = {key: entry[key] for key in ("path", "id", "namespace")}
+        return {**given, "content": content_columns(entry), "origin": canonical_json(origin)}
 
     def _table(self, dataset: str) -> dict[str, Any]:
         entry = self.datasets[dataset]
@@ -105,9 +120,19 @@ class Pipeline:
                 "id": "base_id",
                 "hodge": ["h11", "h21"],
             }
+        groups = self.config["split_groups"].get(dataset, [])
+        if dataset in self.derived:
+            entry = {
+                **entry,
+                "path": paths.GEOMETRY.format(dataset=dataset),
+                "id": "geometry_id",
+                "namespace": entry["namespace"] and "namespace",
+                "hodge": None if no_hodge_numbers(entry) else ["h11", "h21"],
+            }
+            groups = groups or ["geometry_hash"]
         return {
             **entry,
-            "group": self.config["split_groups"].get(dataset, []),
+            "group": groups,
             "beside": self._beside(dataset),
         }
 
@@ -117,7 +142,11 @@ class Pipeline:
         Each is (data set, table, name). The table is None if the pipeline computes it.
         """
         own = self.datasets[dataset].get("columns", [])
-        others = ((name, entry) for name, entry in self.datasets.items() if name != dataset)
+        others = (
+            (name, entry)
+            for name, entry in self.datasets.items()
+            if name != dataset and name not in self.derived
+        )
         return [
             (name, entry.get("path"), column)
             for name, entry in others
@@ -131,7 +160,8 @@ class Pipeline:
         A table of the user is not an input of a rule. Its plan shows changes, independent of the
         time of the file.
         """
-        return [paths.GEOMETRY.format(dataset=dataset)] if dataset in self.computed else []
+        made = dataset in self.computed or dataset in self.derived
+        return [paths.GEOMETRY.format(dataset=dataset)] if made else []
 
     def table_of_shard(self, dataset: str, first: str, last: str) -> list[str]:
         """Return the computed table as input of a shard, or no path if the shard is current.
@@ -140,6 +170,44 @@ class Pipeline:
         """
         current = self.has_current_shard(dataset, self._shard(dataset, first, last))
         return [] if current else self.computed_table(dataset)
+
+    def geometry_of_shard(self, dataset: str, first: str, last: str) -> list[str]:
+        """Return the geometry that a shard is cut from, or no path if the shard is current."""
+        if dataset not in self.derived:
+            return self.table_of_shard(dataset, first, last)
+        current = self.has_current_shard(dataset, self._shard(dataset, first, last))
+        path = paths.GEOMETRY_SHARD.format(dataset=dataset, first=first, last=last)
+        return [] if current else [path]
+
+    def geometry_shards(self, dataset: str) -> list[str]:
+        """Return the files of geometry of a data set of threefolds, one a shard."""
+        shards = self.plan(dataset).shards
+        pattern = paths.GEOMETRY_SHARD
+        return [pattern.format(dataset=dataset, first=s.first, last=s.last) for s in shards]
+
+    def shard_options(self, dataset: str, first: str, last: str) -> str:
+        """Return the options with which ``vacuagym shard`` reads computed geometry."""
+        if dataset not in self.derived:
+            return ""
+        path = paths.GEOMETRY_SHARD.format(dataset=dataset, first=first, last=last)
+        moduli = self.datasets[dataset]["moduli"]
+        return shlex.join(command_options({"table": path, "moduli": moduli}))
+
+    def threefold_options(self, dataset: str) -> str:
+        """Return the options of ``vacuagym threefolds``, quoted for a shell."""
+        columns = [*self.datasets[dataset]["columns"], *self._table(dataset)["group"]]
+        return shlex.join(command_options(threefold_options(self.datasets[dataset], columns)))
+
+    def threefolds_fingerprint(self, dataset: str) -> str:
+        """Return the fingerprint of what the geometry of a shard depends on besides its rows."""
+        return digest(self.threefolds_code, self.threefold_options(dataset))
+
+    def has_current_geometry(self, dataset: str, shard: Shard) -> bool:
+        """Return whether the geometry of a shard is of the planned rows, settings and code."""
+        path = paths.GEOMETRY_SHARD.format(dataset=dataset, first=shard.first, last=shard.last)
+        about = footer_metadata(path)
+        expected = (shard.digest, self.threefolds_fingerprint(dataset))
+        return (about.get("digest"), about.get("fingerprint")) == expected
 
     def shard_of_labels(self, dataset: str, first: str, last: str, touch: bool) -> list[str]:
         """Return the shard file as input of a label file, or no path if both are current.
@@ -285,7 +353,9 @@ class Pipeline:
 
     def feature_options(self, dataset: str) -> str:
         """Return the options of ``vacuagym features``, quoted for a shell."""
-        return shlex.join(command_options(feature_columns(self._table(dataset))))
+        table = self._table(dataset)
+        computed = {"table": table["path"]} if dataset in self.derived else {}
+        return shlex.join(command_options({**feature_columns(table), **computed}))
 
     def section_options(self, section: str) -> str:
         """Return a section of the configuration as options of its command, quoted for a shell."""
@@ -309,135 +379,8 @@ class Pipeline:
         """Return the declared memory of a job that computes a table, in MB."""
         return limits.geometry_table_memory_mb()
 
-    def require_machine(self, granted_mb: int | None) -> None:
-        """Refuse a machine or a limit that is too small for the largest single job.
-
-        Parameters
-        ----------
-        granted_mb : int or None
-            The limit of ``--resources mem_mb``, if there is one.
-
-        Raises
-        ------
-        ConfigError
-            If a single job needs more.
-        """
-        needed = max(
-            self.label_memory_mb(),
-            self.table_memory_mb(),
-            self.geometry_memory_mb() if self.computed else 0,
-        )
-        if granted_mb is not None and granted_mb < needed:
-            raise ConfigError(
-                f"--resources: mem_mb={granted_mb}; a single job of this configuration needs "
-                f"{needed} MB; raise mem_mb"
-            )
-        installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
-        if installed < needed:
-            raise ConfigError(
-                f"memory: this machine has {installed} MB; a single job of this configuration "
-                f"needs {needed} MB; lower memory.batch_mb or moduli.max, or use a larger machine"
-            )
-
-    def require_folders(self) -> None:
-        """Refuse folders that cannot be written to, and a disk that is nearly full.
-
-        Raises
-        ------
-        VacuagymError
-            If a run cannot write its results or logs.
-        """
-        for folder in map(Path, ("results", "logs")):
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-                with tempfile.TemporaryFile(dir=folder):
-                    pass
-            except OSError as error:
-                raise VacuagymError(
-                    f"{folder.absolute()}: cannot be written to ({error.strerror}); a run writes "
-                    "there; correct its permissions, or run in another folder"
-                ) from error
-        free = shutil.disk_usage("results").free // 2**20
-        if free < LEAST_DISK_MB:
-            raise VacuagymError(
-                f"{Path.cwd()}: {free} MB are free on this disk; a run needs {LEAST_DISK_MB} MB; "
-                "make room"
-            )
-
-    def stamp_settings(self, change: bool) -> None:
-        """Write the settings files that are inputs of rules, if they are absent or differ.
-
-        A settings file holds what a result depends on besides its other inputs. So Snakemake
-        notices a change of settings by time, even if its own records are lost. The fingerprint is
-        part of the name of the physics file. So a job that is repeated by hand, or a run at work,
-        never sees other settings. Without ``change`` (a dry run, or another run at work) only
-        absent files are written.
-        """
-        for of, content in self._stamps().items():
-            _write_where_needed(
-                Path(paths.SETTINGS.format(of=of)), canonical_json({of: content}) + "\n", change
-            )
-        _write_where_needed(Path(self.physics_file), canonical_json(self.physics) + "\n", change)
-
-    def _stamps(self) -> dict[str, Any]:
-        rows = ("source", "path", "id", "namespace", "moduli")
-        cut = [self.config["shard_size"], self.config["n_limit"]]
-        tables = {
-            name: [{key: entry.get(key) for key in rows}, *cut]
-            for name, entry in self.datasets.items()
-        }
-        return {
-            "geometry": [self.geometry_code],
-            "table": [
-                self.fingerprint,
-                self.merge_code,
-                tables,
-                {name: self.plan(name).content for name in self.datasets},
-            ],
-            "features": [
-                self.features_code,
-                {name: self.feature_options(name) for name in self.datasets},
-                # A table may be replaced by an older one.
-                {name: self.plan(name).path.name for name in self.given},
-            ],
-            "splits": [self.config["seed"], self.config["splits"], self.split_code],
-            "verification": [self.config["verify"], self.verify_code],
-            "validation": [self.config["validation"], self.validate_code],
-            "report": [self.report_code],
-            "dataset": [
-                self.datasets,
-                self.config["splits"],
-                self.config["publish"],
-                self.dataset_code,
-                *_published_texts(),
-            ],
-        }
-
-    def record_settings(self) -> None:
-        """Write the settings of this run for ``vacuagym status``."""
-        write_text(
-            paths.CONFIGURATION, json.dumps(self.config, indent=1, ensure_ascii=False) + "\n"
-        )
-
 
 def _end_run(message: str, exit_code: int) -> NoReturn:
     """End Snakemake's own process; an exception in an input function shows a traceback."""
     print(f"error: {message}", file=sys.stderr)
     raise SystemExit(exit_code)
-
-
-def _write_where_needed(path: Path, text: str, change: bool) -> None:
-    """Write a file if it is absent or, with ``change``, if it differs."""
-    if not path.is_file() or (
-        change and path.read_text(encoding="utf-8", errors="replace") != text
-    ):
-        write_text(path, text)
-
-
-def _published_texts() -> list[str]:
-    """Return the texts of the project that the data set quotes."""
-    return [
-        path.read_text(encoding="utf-8")
-        for name in ("CITATION.cff", "LICENSE")
-        if (path := _PROJECT / name).exists()
-    ]

@@ -65,7 +65,7 @@ def plan_dataset(
         _make(
             path,
             dataset,
-            {**table, **feature_columns(entry), "beside": beside},
+            {**table, **_planned_columns(entry), "beside": beside},
             shard_size=shard_size,
             n_limit=n_limit,
         )
@@ -166,7 +166,7 @@ def _plan_file(
         return table, None
     beside = [(*column, column[1] and table_state(column[1])) for column in entry.get("beside", [])]
     identity = digest(
-        code_fingerprint("plan"), table, feature_columns(entry), beside, state, shard_size, n_limit
+        code_fingerprint("plan"), table, _planned_columns(entry), beside, state, shard_size, n_limit
     )
     return table, Path(PLANS) / f"{dataset}-{identity}.json"
 
@@ -187,6 +187,12 @@ def feature_columns(entry: Mapping[str, Any]) -> dict[str, Any]:
         "column": entry.get("columns", []),
         "group": sorted(entry.get("group", [])),
     }
+
+
+def _planned_columns(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns that are planned: features, and those that geometry is computed from."""
+    content = {key: entry[key] for key in ("content", "origin") if key in entry}
+    return {**feature_columns(entry), **content}
 
 
 def _make(

@@ -30,7 +30,8 @@ def settle(pipeline: Pipeline) -> None:
     for dataset in pipeline.datasets:
         _remove_other_checks(pipeline, dataset)
         _set_aside_labels(pipeline, dataset)
-        for pattern in (paths.SHARD, paths.LABELS):
+        _remove_other_geometry(pipeline, dataset)
+        for pattern in (paths.SHARD, paths.LABELS, paths.GEOMETRY_SHARD):
             _remove_strays(pipeline, dataset, Path(pattern).parent)
     splits = {
         Path(pattern.format(split=name))
@@ -44,6 +45,15 @@ def settle(pipeline: Pipeline) -> None:
                 path.unlink()
     _end_future()
     _remove_other_features(pipeline)
+
+
+def _remove_other_geometry(pipeline: Pipeline, dataset: str) -> None:
+    """Remove the geometry of threefolds that is of other rows, settings or code."""
+    for shard in pipeline.plan(dataset).shards if dataset in pipeline.derived else ():
+        if not pipeline.has_current_geometry(dataset, shard):
+            pattern = paths.GEOMETRY_SHARD
+            path = pattern.format(dataset=dataset, first=shard.first, last=shard.last)
+            Path(path).unlink(missing_ok=True)
 
 
 def _remove_other_features(pipeline: Pipeline) -> None:
@@ -129,7 +139,7 @@ def _remove_strays(pipeline: Pipeline, dataset: str, folder: Path) -> None:
     temporary file stays while a living process holds its lock. Temporary files of planned shards
     stay too: the next writer of such a file removes them.
     """
-    size, limit = pipeline.config["shard_size"], pipeline.config["n_limit"]
+    size, limit = pipeline.shard_size(dataset), pipeline.config["n_limit"]
     planned = {(shard.first, shard.last) for shard in pipeline.plan(dataset).shards}
     files = Path(str(folder).format(dataset=dataset))
     for path in files.glob("*.parquet*"):

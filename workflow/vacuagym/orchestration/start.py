@@ -14,6 +14,8 @@ from vacuagym.config.file import read_config
 from vacuagym.errors import VacuagymError, printable
 from vacuagym.orchestration.lock import hold_run_lock, holder, turn_to_start
 from vacuagym.orchestration.pipeline import Pipeline
+from vacuagym.orchestration.requirements import require_folders, require_machine
+from vacuagym.orchestration.settings_files import record_settings, stamp_settings
 from vacuagym.orchestration.stale_files import remove_data_set, settle
 from vacuagym.orchestration.torn_files import discard_torn
 from vacuagym.runtime import parent_death
@@ -38,9 +40,9 @@ def start(workflow: Any, config: Mapping[str, Any]) -> Pipeline:
 def begin(workflow: Any, pipeline: Pipeline) -> None:
     """Begin a real run: take the lock of the folder and record the settings."""
     try:
-        pipeline.require_folders()
+        require_folders()
         hold_run_lock()
-        pipeline.record_settings()
+        record_settings(pipeline)
     except VacuagymError as error:
         raise workflow_error(str(error)) from error
     except OSError as error:
@@ -95,7 +97,7 @@ def _prepared(workflow: Any, config: Mapping[str, Any]) -> Pipeline:
         alone = real and holder() is None
         if workflow.is_main_process:
             granted = workflow.global_resources.get("mem_mb")
-            pipeline.require_machine(granted and granted.value)
+            require_machine(pipeline, granted and granted.value)
         if alone:
             discard_torn()
         for name in pipeline.datasets:  # A bad table stops the run here, before any job.
@@ -106,7 +108,7 @@ def _prepared(workflow: Any, config: Mapping[str, Any]) -> Pipeline:
             if any(option.startswith("--delete-a") for option in sys.argv):
                 remove_data_set()
         if workflow.is_main_process:
-            pipeline.stamp_settings(change=alone)
+            stamp_settings(pipeline, change=alone)
     return pipeline
 
 

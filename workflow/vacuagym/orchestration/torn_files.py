@@ -22,6 +22,7 @@ CHECKSUMS = Path(paths.DATASET)
 _WRITTEN = (
     *(
         paths.GEOMETRY,
+        paths.GEOMETRY_SHARD,
         paths.COLUMNS,
         paths.SHARD,
         paths.LABELS,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
+
 from vacuagym.errors import DamagedFileError
 from vacuagym.runtime.memory import peak_memory_mb
 from vacuagym.tables.parquet import file_metadata, open_parquet, read_batches, write_table
@@ -35,5 +37,5 @@ def threefold_table(plan: Plan, folder: Path, output: Path) -> None:
             if file_metadata(file).get("digest") != shard.digest or file.schema_arrow != schema:
                 raise DamagedFileError(f"{path}: of other rows or columns; remove it", path)
             for batch in read_batches(file, path, schema.names):
-                writer.write(batch)
+                writer.write(pa.Table.from_batches([batch]))
     print(f"{writer.rows} rows, peak {peak_memory_mb():.0f} MB")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -99,6 +99,12 @@ class Plan:
             state=plan["state"],
             parts=parts,
         )
+
+    def of_computed_table(self, path: Path) -> Plan:
+        """Return the plan with the computed geometry of its data set as its table."""
+        namespace = self.table["namespace"] and "namespace"
+        table = {"path": path, "id": "geometry_id", "namespace": namespace, "moduli": None}
+        return replace(self, table=table, id_ranges=[], state=None)
 
     @property
     def content(self) -> str:
