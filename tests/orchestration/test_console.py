@@ -142,7 +142,7 @@ def test_a_failure_is_told_with_its_log_and_its_command(tmp_path):
     assert len(run.stderr) < 5000
     last = run.stderr.splitlines()[-1]
     assert last.startswith("failed: 4 of 6 jobs (1 finished, 1 not started) after 0:")
-    assert last.endswith("mend what is named above, then run the same command again")
+    assert last.endswith("correct what is named above, then run the same command again")
 
 
 def test_many_failures_are_bounded(tmp_path):

@@ -1,11 +1,12 @@
-"""Console output of a run that stays short whatever the number of jobs: a start line, progress,
-failures, a last line.
+"""Short console output of a run: a start line, progress, failures and a last line.
 
-It is for the person (or the notebook cell) watching a real run; it is not a record of the run,
-which Snakemake keeps in full under .snakemake/log and the jobs keep in their own log files. Where
-more was asked for (a dry run, --verbose, --printshellcmds, --debug-dag, --show-failed-logs) or
-nothing at all (--quiet all), Snakemake's own handler does the printing.
+The output stays short for any number of jobs. It is for a person, or a notebook cell, that watches
+a real run. Snakemake keeps the full record under .snakemake/log, and each job keeps its own log.
+Snakemake's own handler prints instead if the user wants more (a dry run, --verbose,
+--printshellcmds, --debug-dag, --show-failed-logs) or nothing (--quiet all).
 """
+
+from __future__ import annotations
 
 import os
 import re
@@ -15,6 +16,7 @@ import textwrap
 import time
 from contextlib import suppress
 from logging import ERROR, INFO, WARNING, LogRecord
+from typing import TextIO, cast
 
 from snakemake import logging as default
 from snakemake.common import NOTHING_TO_BE_DONE_MSG
@@ -29,26 +31,16 @@ from vacuagym.orchestration.before_snakefile import (
 )
 from vacuagym.runtime.log_tail import last_lines
 
-LINES, INTERVAL = (
-    1000,
-    1.0,
-    # lines of one job each, then of two, and so on; least seconds between lines of jobs that have
-    # no log
-)
-BAR = 16  # characters
-FULL_BLOCKS, SHORT_LINES = (
-    5,
-    50,
-)  # failures shown with the end of their log, and failures shown at all
-TAIL_LINES, TAIL_BYTES = 20, 16 * 1024  # of a job's log
-LINE_CHARS, COMMAND_CHARS, NOTE_LINES = (
-    400,
-    16 * 1024,
-    100,
-)  # of warnings; errors have 100 lines of their own
+LINES = 1000  # After each 1000 lines, a line of progress stands for twice as many jobs.
+INTERVAL = 1.0  # least seconds between lines of jobs without a log
+BAR = 16  # width of the progress bar, in characters
+FULL_BLOCKS = 5  # failures shown with the end of their log
+SHORT_LINES = 50  # failures shown at all
+TAIL_LINES, TAIL_BYTES = 20, 16 * 1024  # end of the log of a job
+LINE_CHARS, COMMAND_CHARS = 400, 16 * 1024  # length of a line, and of a command
+NOTE_LINES = 100  # lines of warnings, and lines of errors
 COMMAND_MARK, WHOLE_LOG = "# command: ", "the whole log is under .snakemake/log"
-# The two sentences that close a failed run say less than the last line written here: they are
-# recognised to be left out.
+# These sentences close a failed run. They are left out: the last line here says more.
 FINAL_ERRORS = (
     "Exiting because a job execution failed",
     "WorkflowError:\nAt least one job did not complete successfully",
@@ -60,9 +52,23 @@ WANTED = (
 )
 SHARED_FS = "Assuming unrestricted shared filesystem usage."
 EXIT_STATUS = re.compile(r"(returned non-zero exit status \d+|died with .+?)\.?\s*$")
-SNAKEMAKE = os.path.dirname(
-    default.__file__
-)  # no separator at the end: also the prefix of the snakemake_* packages beside it
+# Without a separator at the end: it is also the prefix of the snakemake_* packages beside it.
+SNAKEMAKE = os.path.dirname(default.__file__)
+
+
+class Event(LogRecord):
+    """A record of Snakemake, with the attributes of its event."""
+
+    stats: dict[str, int]
+    wildcards: dict[str, str] | None
+    output: list[str]
+    jobid: int
+    job_id: int
+    rule_name: str
+    log: list[str]
+    shellcmd: str | None
+    done: int
+    total: int
 
 
 use_a_cache_that_works()
@@ -79,8 +85,9 @@ def clock(seconds: float) -> str:
 
 
 def shorten(line: str, width: int = LINE_CHARS) -> str:
-    """Make a text printable and bounded, keeping both ends of a long one: either may hold the
-    message.
+    """Make a text printable, and leave out the middle of a long one.
+
+    Both ends stay, because either may hold the message.
     """
     if len(line) > width:
         line = f"{line[: width // 2]} [...] {line[-width // 2 :]}"
@@ -88,23 +95,23 @@ def shorten(line: str, width: int = LINE_CHARS) -> str:
 
 
 def read_log(path: str) -> tuple[str, list[str]]:
-    """Read the command in the first line of a job's log, if there is one, and the last lines,
-    whatever the file's size.
+    """Return the command in the first line of the log of a job, and its last lines.
+
+    The command is empty if the log has none. The log may have any size.
     """
-    command, lines = "", []
-    # Nothing but a plain file is opened: a named pipe would let this wait for ever.
+    command = ""
+    lines: list[str] = []
+    # Only a regular file is opened: a named pipe would block for ever.
     with suppress(OSError), open(path if os.path.isfile(path) else os.devnull, "rb") as log:
         head = log.readline(COMMAND_CHARS).decode(errors="replace").rstrip("\r\n")
         command = head.removeprefix(COMMAND_MARK) if head.startswith(COMMAND_MARK) else ""
-        start = (
-            log.tell() if command else 0
-        )  # the command is shown apart, not a second time in the tail
+        start = log.tell() if command else 0  # The tail does not repeat the command.
         lines = last_lines(log, TAIL_LINES, TAIL_BYTES, start)
     return command, lines
 
 
 def job_table(stats: dict[str, int]) -> list[str]:
-    """Write the numbers of jobs per rule in at most three lines."""
+    """Return the numbers of jobs per rule, in at most three lines."""
     rules = ", ".join(f"{rule} {count}" for rule, count in stats.items() if rule != "total")
     return textwrap.wrap(
         f"jobs: {stats['total']} ({rules})",
@@ -115,11 +122,21 @@ def job_table(stats: dict[str, int]) -> list[str]:
     )
 
 
-def progress_line(done: int, total: int, job: str | None, failed: int, elapsed: float) -> str:
-    """Write one line of progress; the time left is rounded up to what it can be worth, or left out
-    when that is nothing.
+def progress_line(done: int, total: int, job: str | None, *, failed: int, elapsed: float) -> str:
+    """Return a line of progress.
 
-    Without a job, it begins with a bar.
+    The time left is rounded up. It is left out until five jobs and five seconds have passed.
+
+    Parameters
+    ----------
+    done, total : int
+        Numbers of jobs.
+    job : str or None
+        The job that finished last. None: the line begins with a bar.
+    failed : int
+        Number of failed jobs.
+    elapsed : float
+        Seconds since the start.
     """
     left = ""
     if done >= 5 and elapsed >= 5 and done < total:
@@ -136,8 +153,9 @@ def progress_line(done: int, total: int, job: str | None, failed: int, elapsed: 
 
 
 def job_line(name: str, logs: list[str]) -> tuple[str, bool]:
-    """Tell what a finished job says of itself at the end of its log (rows, rows/s, peak memory),
-    and whether it does.
+    """Return a line about a finished job, and whether it comes from the log of the job.
+
+    The last line of a log has rows, rows/s and peak memory.
     """
     lines = read_log(logs[0])[1] if logs else []
     return (
@@ -148,8 +166,8 @@ def job_line(name: str, logs: list[str]) -> tuple[str, bool]:
 
 
 def failure_block(title: str, reason: str, logs: list[str], shellcmd: str | None) -> list[str]:
-    """Write what is needed to understand and to repeat a failed job."""
-    exit_status = EXIT_STATUS.search(reason)  # the rest of that exception only repeats the command
+    """Return the lines that are needed to understand and to repeat a failed job."""
+    exit_status = EXIT_STATUS.search(reason)  # The rest of the exception repeats the command.
     reasons = [f"command {exit_status[1]}"] if exit_status else reason.splitlines()[:TAIL_LINES]
     command, lines = read_log(logs[0]) if logs else ("", [])
     block = [
@@ -164,17 +182,17 @@ def failure_block(title: str, reason: str, logs: list[str], shellcmd: str | None
 
 
 class LogHandler(LogHandlerBase):
-    """Prints the events of a run. Records arrive one after the other, in the thread of Snakemake's
-    queue listener.
+    """Print the events of a run.
+
+    Records arrive one after the other, in the thread of Snakemake's queue listener.
     """
 
-    writes_to_stream = has_formatter = has_filter = (
-        True  # the default filter would take the failures away with --quiet rules
-    )
+    # With --quiet rules, the default filter would remove the failures.
+    writes_to_stream = has_formatter = has_filter = True
     writes_to_file = needs_rulegraph = False
 
     def __post_init__(self) -> None:
-        """Decide whether this run is printed here, and start with empty counts."""
+        """Decide whether this handler prints the run, and set all counts to zero."""
         refuse_unreadable_configurations(sys.argv[1:])
         asked = self.common_settings
         quiet = set(asked.quiet or ())
@@ -185,10 +203,9 @@ class LogHandler(LogHandlerBase):
             or asked.debug_dag
             or asked.show_failed_logs
         )
-        # While not active, Snakemake is told to install its default handler, and this one keeps
-        # silent.
+        # If this handler is not active, Snakemake installs its default handler.
         self.active = self.writes_to_stream = not more and Quietness.ALL not in quiet
-        self.stream = sys.stdout if asked.stdout else sys.stderr
+        self.stream: TextIO = sys.stdout if asked.stdout else sys.stderr
         chosen = (
             default.DefaultFormatter(quiet),
             default.DefaultFilter(quiet, False, False, False, False),
@@ -197,80 +214,58 @@ class LogHandler(LogHandlerBase):
         self.in_place = self.console.is_tty and os.environ.get("TERM") != "dumb"
         self.show_progress = Quietness.PROGRESS not in quiet
         self.started = self.job_failed = self.ends_in_error = self.interrupted = False
-        self.begin, self.done, self.total = (
-            0.0,
-            0,
-            0,
-        )  # time of the job table, or 0 when nothing is run; numbers of jobs
-        self.jobs: dict[
-            int, tuple[str, str, list[str]]
-        ] = {}  # started and not finished: names for progress and for a failure, logs
-        self.broken, self.failures = (
-            set[int](),
-            0,
-        )  # jobs that failed and did not finish at another attempt; failed attempts
-        self.held: dict[
-            int | None, LogRecord
-        ] = {}  # by thread: an exception, until it is known whether a JOB_ERROR follows
+        self.begin = 0.0  # time of the job table; 0 if no job runs
+        self.done, self.total = 0, 0  # numbers of jobs
+        # Jobs that have started and not finished: names for progress and for a failure, logs.
+        self.jobs: dict[int, tuple[str, str, list[str]]] = {}
+        self.broken = set[int]()  # failed jobs that did not finish at another attempt
+        self.failures = 0  # failed attempts
+        # Exceptions by thread, until it is known whether a JOB_ERROR follows.
+        self.held: dict[int | None, Event] = {}
         self.room = {WARNING: NOTE_LINES, ERROR: NOTE_LINES}
-        self.job, self.latest = (
-            ("", False),
-            "",
-        )  # the job finished last; the latest line of progress, printed or not
-        self.notice, self.said = (
-            "console output is incomplete",
-            set[str](),
-        )  # what is said only once
-        self.lines, self.line_at, self.line_done = (
-            0,
-            0.0,
-            0,
-        )  # lines of progress printed; time and jobs done of the last one
-        self.width = 0  # of a line on a terminal that the next one replaces
+        self.job = ("", False)  # the job that finished last
+        self.latest = ""  # the latest line of progress, printed or not
+        self.notice = "console output is incomplete"  # printed once
+        self.said = set[str]()  # messages that are printed once
+        # Lines of progress that were printed, and time and jobs done of the last one.
+        self.lines, self.line_at, self.line_done = 0, 0.0, 0
+        self.width = 0  # width of a line on a terminal that the next line replaces
 
     def emit(self, record: LogRecord) -> None:
-        """Print what is wanted of one record."""
+        """Print a record, if it is of interest."""
         if self.active:
-            self.guard(record)
+            self.guard(cast(Event, record))
 
     def close(self) -> None:
-        """Write the last line of the run, once: Snakemake closes its handlers when all records
-        have been printed.
+        """Print the last line of the run, once.
+
+        Snakemake closes its handlers after all records.
         """
         if self.active:
             self.guard(None)
         self.active = False
         super().close()
 
-    def guard(self, record: LogRecord | None) -> None:
-        """Print a record, or the end (None), and keep the run going whatever happens to its
-        console.
-        """
+    def guard(self, record: Event | None) -> None:
+        """Print a record, or the end (None). An error of the console never stops the run."""
         try:
             self.take(record) if record else self.finish()
-        except OSError:  # nobody reads any more (closed pipe): no use in trying again
+        except OSError:  # Nobody reads the console any more (closed pipe).
             self.active = False
-            with suppress(
-                OSError
-            ):  # what is left in buffers must go somewhere, or Python ends with 120
+            # The rest of the buffers goes to the null device. Otherwise Python exits with 120.
+            with suppress(OSError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
         except Exception as error:
             notice, self.notice = self.notice, ""
             with suppress(OSError, ValueError):
-                self.write(
-                    *(
-                        [f"{notice} ({type(error).__name__}: {error}); {WHOLE_LOG}"]
-                        if notice
-                        else []
-                    )
-                )
+                text = f"{notice} ({type(error).__name__}: {error}); {WHOLE_LOG}"
+                self.write(*([text] if notice else []))
 
-    def take(self, record: LogRecord) -> None:
-        """Hand a record to the method for its event."""
+    def take(self, record: Event) -> None:
+        """Pass a record to the method for its event."""
         event = default.get_event(record)
-        self.ends_in_error = (
-            event == LogEvent.ERROR
-        )  # true at the end if the last record told why Snakemake gave up
+        # At the end, this is true if the last record said why Snakemake stopped.
+        self.ends_in_error = event == LogEvent.ERROR
         held = self.held.pop(record.thread, None)
         self.started |= event == LogEvent.WORKFLOW_STARTED
         if held and event != LogEvent.JOB_ERROR:
@@ -307,18 +302,19 @@ class LogHandler(LogHandlerBase):
         elif record.levelno >= INFO and event is None:
             self.info(record)
 
-    def progress(self, record: LogRecord) -> None:
-        """Write a line of progress if it is time for one, on a terminal in the place of the one
-        before.
-        """
+    def progress(self, record: Event) -> None:
+        """Print a line of progress when it is due; on a terminal it replaces the last one."""
         self.done, self.total = record.done, record.total
         job, tells = self.job
         elapsed = record.created - self.begin
         self.latest = progress_line(
-            self.done, self.total, None if self.in_place else job, len(self.broken), elapsed
+            self.done,
+            self.total,
+            None if self.in_place else job,
+            failed=len(self.broken),
+            elapsed=elapsed,
         )
-        # A run of many jobs would be worth a line again and again: after every thousand lines, the
-        # next ones come at steps twice as long.
+        # See LINES.
         if self.done - self.line_done >= 2 ** (self.lines // LINES) and (
             tells or record.created - self.line_at >= INTERVAL
         ):
@@ -327,11 +323,12 @@ class LogHandler(LogHandlerBase):
         if self.in_place:
             self.write(self.latest, stay=False)
 
-    def job_error(self, record: LogRecord, reason: str) -> None:
-        """Show a failed job: the first ones in full, the next ones in a line, the others only in
-        the count at the end.
+    def job_error(self, record: Event, reason: str) -> None:
+        """Print a failed job: the first jobs in full, the next in a line, the others not.
+
+        The last line of the run counts all failures.
         """
-        if reason.rstrip(".").endswith("exit status 130"):  # interrupted, as Snakemake itself
+        if reason.rstrip(".").endswith("exit status 130"):  # Interrupted, like Snakemake itself.
             self.interrupted = True
             return
         self.broken.add(record.jobid)
@@ -345,12 +342,11 @@ class LogHandler(LogHandlerBase):
         elif self.failures == SHORT_LINES + 1:
             self.write(f"more jobs failed: from here on they are only counted; {WHOLE_LOG}")
 
-    def info(self, record: LogRecord) -> None:
-        """Show the few messages of Snakemake that matter, and those of the Snakefile itself."""
+    def info(self, record: Event) -> None:
+        """Print the few messages of Snakemake that matter, and those of the Snakefile."""
         message = record.getMessage()
-        if (
-            not self.started and message != SHARED_FS
-        ):  # also all that --list, --summary, --unlock and the like have to say
+        # Before the start come the outputs of --list, --summary, --unlock and similar options.
+        if not self.started and message != SHARED_FS:
             self.console.handle(record)
         elif message.startswith(WANTED):
             self.write(*{message} - self.said)
@@ -358,9 +354,9 @@ class LogHandler(LogHandlerBase):
         elif not record.pathname.startswith(SNAKEMAKE):
             self.note(record)
 
-    def note(self, record: LogRecord) -> None:
-        """Print a message with Snakemake's formatting while there is room for its kind."""
-        text = self.console.format(record)
+    def note(self, record: Event) -> None:
+        """Print a message with Snakemake's formatting, while there is room for its kind."""
+        text: str = self.console.format(record)
         if text.startswith(FINAL_ERRORS):
             self.job_failed = True
             return
@@ -375,18 +371,15 @@ class LogHandler(LogHandlerBase):
             )
 
     def finish(self) -> None:
-        """Write the latest progress, why Snakemake gave up if it did, and how the run ended."""
+        """Print the latest progress, why Snakemake stopped, and how the run ended."""
         if self.latest and (self.width or self.line_done != self.done):
             self.write(self.latest)
-        self.room[ERROR] = (
-            # the last error is the one that ended the run: it is shown after however many others
-            NOTE_LINES
-        )
+        self.room[ERROR] = NOTE_LINES  # The last error ended the run, so it is always printed.
         for held in self.held.values():
             self.note(held)
         spent = clock(time.time() - self.begin)
-        # Of a partial target (--until) Snakemake counts jobs that it does not run: all is done
-        # where nothing runs, failed or was stopped.
+        # With a partial target (--until) Snakemake counts jobs that it does not run. All is done
+        # if no job runs, failed or was stopped.
         quiet_end = not (
             self.jobs or self.broken or self.job_failed or self.said or self.interrupted
         )
@@ -395,15 +388,14 @@ class LogHandler(LogHandlerBase):
             and not self.ends_in_error
             and (self.done >= self.total or quiet_end or not self.show_progress)
         ):
-            done = self.done or self.total  # without progress, the number of done jobs is not told
+            done = self.done or self.total  # Without progress, the number of done jobs is unknown.
             repeated = (
                 f" (failed attempts that were repeated: {self.failures})" if self.failures else ""
             )
             self.write(f"done: {done} of {done} jobs in {spent}{repeated}")
         elif self.begin:
-            failed = (
-                len(self.jobs) if self.show_progress else len(self.broken)
-            )  # --quiet progress also hides what finished
+            # --quiet progress also hides the finished jobs.
+            failed = len(self.jobs) if self.show_progress else len(self.broken)
             end = f"stopped: {self.done} of {self.total} jobs finished after {spent}"
             if self.job_failed and failed and not self.interrupted:
                 rest = (
@@ -413,14 +405,14 @@ class LogHandler(LogHandlerBase):
                 )
                 end = f"failed: {failed} of {self.total} jobs{rest} after {spent}"
             again = (
-                "mend what is named above, then run the same command again"
+                "correct what is named above, then run the same command again"
                 if self.job_failed and not self.interrupted
                 else "run the same command again to continue"
             )
             self.write(f"{end}; finished jobs are kept: {again}")
 
     def write(self, *lines: str, stay: bool = True) -> None:
-        """Write whole lines, or one that the next may replace, in the place of such a line."""
+        """Print lines, or with ``stay=False`` one line that the next call replaces."""
         erase = "\r" + " " * self.width + "\r" if self.width else ""
         text = (
             "".join(f"{line}\n" for line in lines)

@@ -1,3 +1,1 @@
-"""The report of a run: figures from counts of bounded size, and the page that holds them. Knows
-arrays and documents, not files.
-"""
+"""The report of a run: figures from counts of bounded size, and the page that holds them."""

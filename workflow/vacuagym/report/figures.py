@@ -1,6 +1,6 @@
-"""What a figure of the report is, and the figures of labels, critical points and search.
+"""Figures of labels, critical points and search.
 
-A figure is a picture, a caption that says what to conclude from it, and its numbers as a table.
+A figure is a picture, a caption with its conclusion, and its numbers as a table.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import numpy as np
 from vacuagym.report.histograms import (
     LINEAR,
     MOST_STEPS,
+    Counts,
     Distributions,
+    Floats,
     Histogram,
     from_symmetric_log,
     symmetric_log,
@@ -34,18 +36,28 @@ from vacuagym.report.svg import (
 from vacuagym.theories.toy.classes import LABELS, METHODS
 from vacuagym.theories.toy.meanings import OF_WHAT, label_groups, told_by_n
 
-SIZE = (340, 290)  # of a picture: its text has 11 pixels where a phone shows it 314 pixels wide
-MOST_PICTURED = 12  # data sets, splits: the tables have all of them
-FEW = 30  # geometries of an n, eigenvalues of a label, rows of a test fold: fewer say little
-_FEW_FOR_TAILS = 20  # values: of fewer, one in twenty is none
+# Size of a picture. On a phone that shows it 314 pixels wide, its text has 11 pixels.
+SIZE = (340, 290)
+MOST_PICTURED = 12  # data sets or splits in a picture; its table has all of them
+# Fewer geometries of an n, eigenvalues of a label, or rows of a test fold show little.
+FEW = 30
+_FEW_FOR_TAILS = 20  # Of fewer values, one in twenty is less than one value.
 _METHOD_COLOURS = dict(zip(METHODS, SERIES_COLOURS, strict=False))
 _N = "n, real moduli of the toy theory"
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture (SVG text; None where there is nothing to draw), its caption, and its numbers: a
-    head and rows of formatted cells.
+    """A picture, its caption and its numbers.
+
+    Attributes
+    ----------
+    title, caption : str
+        Texts of the figure.
+    picture : str or None
+        SVG text. None: there is nothing to draw.
+    head, rows
+        The table of the numbers, as formatted cells.
     """
 
     title: str
@@ -56,28 +68,28 @@ class Figure:
 
 
 def card_axes(title: str, x: str, y: str, **more: Any) -> Axes:
-    """Axes of a picture in the page, where the title stands above it."""
+    """Return the axes of a picture in the page, which has the title above the picture."""
     return Axes(title, x, y, size=SIZE, titled=False, **more)
 
 
 def percent(share: float) -> str:
-    """A share as a percentage, with a digit that tells little from nothing."""
+    """Return a share as a percentage; a small one is told apart from zero."""
     return "< 0.1%" if 0.0 < share < 0.0005 else f"{100.0 * share:.1f}%"
 
 
 def scientific(value: float) -> str:
-    """A positive number in scientific notation, such as 4.1 × 10⁻¹²."""
+    """Return a positive number in scientific notation, such as 4.1 × 10⁻¹²."""
     mantissa, power = f"{value:.1e}".split("e")
     return ("" if mantissa == "1.0" else f"{mantissa} × ") + power_of_ten(int(power))
 
 
 def present_labels(counts: Sequence[Mapping[str, int]]) -> list[str]:
-    """The labels that occur in any of these counts, in their order."""
+    """Return the labels that occur in any of these counts, in the order of ``LABELS``."""
     return [name for name in LABELS if any(count[name] for count in counts)]
 
 
 def label_figures(figures: Mapping[str, Any]) -> list[Figure]:
-    """Return class shares of each data set, of each regime and sign of γ, and against n.
+    """Return the class shares by data set, by regime and sign of γ, and by n.
 
     ``figures`` is the section ``labels`` of the validation.
     """
@@ -206,7 +218,7 @@ def _shares_against_n(dataset: str, figures: Mapping[str, Any]) -> Figure:
 
 
 def point_figures(counts: Distributions, grad_tol: float) -> list[Figure]:
-    """Least eigenvalues, gradient norms, spectra and barriers at the critical points."""
+    """Return figures of the critical points: eigenvalues, gradients, spectra and barriers."""
     return [
         _least_eigenvalues(counts.least),
         _gradients(counts.gradient, grad_tol),
@@ -249,7 +261,7 @@ def _gradients(counts: Histogram, grad_tol: float) -> Figure:
     if not counts.counts.any():
         return Figure(title, "There are no critical points.", None)
     edges = counts.edges[here.start : here.stop + 1]
-    # up to the tolerance, which is to be seen
+    # The axis reaches to the tolerance, so that its line is visible.
     edges = np.append(edges, np.arange(edges[-1] + 0.25, np.log10(grad_tol) + 0.5, 0.25))
     series = {
         name: np.pad(
@@ -302,13 +314,16 @@ def _spectra(counts: Histogram) -> Figure:
     return Figure(title, caption, lines(axes, drawn, LABEL_COLOURS), head, rows)
 
 
-def _density(edges: np.ndarray, counts: Sequence[int]) -> tuple[list[float], list[float]]:
-    """Middles of the bins and the density there; four bins together where there are few counts."""
+def _density(edges: Floats, counts: Sequence[int]) -> tuple[list[float], list[float]]:
+    """Return the middles of the bins and the density there.
+
+    If there are few counts, four bins are joined.
+    """
     together = 1 if sum(counts) >= 100 * len(counts) else 4
-    edges, counts = edges[::together], np.reshape(counts, (-1, together)).sum(axis=1)
-    return ((edges[1:] + edges[:-1]) / 2).tolist(), (
-        counts / (counts.sum() * np.diff(edges))
-    ).tolist()
+    edges = edges[::together]
+    joined = np.reshape(counts, (-1, together)).sum(axis=1)
+    density = joined / (joined.sum() * np.diff(edges))
+    return ((edges[1:] + edges[:-1]) / 2).tolist(), density.tolist()
 
 
 def _barriers(counts: Histogram) -> Figure:
@@ -339,9 +354,10 @@ def _barriers(counts: Histogram) -> Figure:
     )
 
 
-def search_figures(steps: np.ndarray) -> list[Figure]:
-    """How long the search took and which solver ended it, against n; ``steps`` (n, methods, steps)
-    counts geometries.
+def search_figures(steps: Counts) -> list[Figure]:
+    """Return the steps of the search, and the shares of the solvers that ended it, against n.
+
+    ``steps`` (n, methods, steps) counts geometries.
     """
     sizes = np.flatnonzero(steps.sum(axis=(1, 2)))
     if not len(sizes):
@@ -402,7 +418,7 @@ def _by_label(counts: Histogram, here: slice) -> dict[str, list[int]]:
 
 
 def _bin_rows(edges: Sequence[str], series: Mapping[str, Sequence[int]]) -> list[list[str]]:
-    """A row for each bin that is not empty: its edges, and the count of each series."""
+    """Return a row for each non-empty bin: its edges, and the count of each series."""
     bins = range(len(edges) - 1)
     return [
         [edges[i], edges[i + 1], *(f"{values[i]:,}" for values in series.values())]
@@ -412,10 +428,10 @@ def _bin_rows(edges: Sequence[str], series: Mapping[str, Sequence[int]]) -> list
 
 
 def _symmetric_ticks(low: float, high: float) -> list[tuple[float, str]]:
-    """Zero and the powers of ten to both sides of it, as many as there is room for."""
+    """Return ticks at zero and at powers of ten on both sides, with room between them."""
     ticks = [(0.0, "0")] if low <= 0.0 <= high else []
     for power, sign in itertools.product(range(-1, 7), (1, -1)):
-        u = float(symmetric_log(np.float64(sign * 10.0**power)))
+        u = float(symmetric_log(np.asarray(sign * 10.0**power)))
         if low <= u <= high and all(abs(u - other) > (high - low) / 8 for other, _ in ticks):
             size = power_of_ten(power) if power > 3 else f"{10.0**power:g}"
             ticks.append((u, size if sign > 0 else f"−{size}"))

@@ -1,19 +1,23 @@
-"""Counts of what the rows of the label table hold, in fixed bins: of equal size for a thousand
-rows and for a billion.
-"""
+"""Count the rows of the label table in fixed bins, in memory that does not grow with rows."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from vacuagym.theories.toy.classes import LABELS, METHODS
 
+Floats = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.integer[Any]]
+Counts = npt.NDArray[np.int64]
+
 MOST_MODULI, MOST_STEPS = 256, 512
-LINEAR = 0.1  # below it the axis of the least eigenvalue is linear, above logarithmic
+LINEAR = 0.1  # The axis of the least eigenvalue is linear below this value, and then logarithmic.
 _LN10 = np.log(10.0)
 COLUMNS = (
     *(
@@ -30,16 +34,17 @@ COLUMNS = (
 
 
 class Histogram:
-    """Counts of each series in the bins between ``edges``; what lies outside is counted in the
-    outermost bin, NaN apart.
+    """Counts of each series in the bins between ``edges``.
+
+    A value outside is counted in the outermost bin. NaN is counted in ``missing``.
     """
 
-    def __init__(self, edges: np.ndarray, series: int = 1):
+    def __init__(self, edges: Floats, series: int = 1) -> None:
         self.edges = edges
-        self.counts = np.zeros((series, len(edges) - 1), np.int64)
+        self.counts: Counts = np.zeros((series, len(edges) - 1), np.int64)
         self.missing = 0
 
-    def add(self, values: np.ndarray, series: np.ndarray | None = None) -> None:
+    def add(self, values: Floats, series: Codes | None = None) -> None:
         """Count values (rows,), each in its series (rows,)."""
         there = ~np.isnan(values)
         bins = self.counts.shape[1]
@@ -49,7 +54,7 @@ class Histogram:
         self.missing += int(np.count_nonzero(~there))
 
     def occupied(self) -> slice:
-        """The bins from the first to the last that is not empty; all, if all are empty."""
+        """Return the bins from the first to the last non-empty one; all, if all are empty."""
         filled = np.flatnonzero(self.counts.sum(axis=0))
         return (
             slice(int(filled[0]), int(filled[-1]) + 1)
@@ -58,15 +63,16 @@ class Histogram:
         )
 
     def quantile(self, share: float) -> float:
-        """The value below which this share of all counts lies, to within a bin."""
+        """Return the value below which a share of all counts lies, accurate to a bin."""
         below = np.concatenate([[0], self.counts.sum(axis=0).cumsum()])
         return float(np.interp(share * below[-1], below, self.edges))
 
 
 @dataclass
 class Distributions:
-    """What one pass over the label table counts. Only rows with a critical point are in the
-    histograms; :attr:`steps` has all rows.
+    """The counts of one pass over the label table.
+
+    The histograms count rows with a critical point only. :attr:`steps` counts all rows.
     """
 
     # symmetric_log, by label
@@ -83,9 +89,10 @@ class Distributions:
     )
     # log10
     barriers: Histogram = field(default_factory=lambda: Histogram(np.linspace(-12.0, 12.0, 241)))
-    steps: np.ndarray = field(
+    # n, method, steps
+    steps: Counts = field(
         default_factory=lambda: np.zeros((MOST_MODULI + 1, len(METHODS), MOST_STEPS + 1), np.int64)
-    )  # n, method, steps
+    )
 
 
 def count_rows(batches: Iterable[pa.RecordBatch]) -> Distributions:
@@ -111,26 +118,27 @@ def count_rows(batches: Iterable[pa.RecordBatch]) -> Distributions:
     return counts
 
 
-def symmetric_log(values: np.ndarray) -> np.ndarray:
-    """A logarithmic scale through zero: the sign times log10(1 + |value| / :data:`LINEAR`)."""
-    return np.sign(values) * np.log1p(np.abs(values) / LINEAR) / _LN10
+def symmetric_log(values: Floats) -> Floats:
+    """Return places on a logarithmic scale through zero: sign · log10(1 + |value| / LINEAR)."""
+    places: Floats = np.sign(values) * np.log1p(np.abs(values) / LINEAR) / _LN10
+    return places
 
 
-def from_symmetric_log(places: np.ndarray) -> np.ndarray:
-    """The values at places of that scale."""
-    return np.sign(places) * LINEAR * np.expm1(np.abs(places) * _LN10)
+def from_symmetric_log(places: Floats) -> Floats:
+    """Return the values at places of the scale of :func:`symmetric_log`."""
+    values: Floats = np.sign(places) * LINEAR * np.expm1(np.abs(places) * _LN10)
+    return values
 
 
-def _log10(values: np.ndarray) -> np.ndarray:
+def _log10(values: Floats) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.log10(values)
 
 
-def _relative_eigenvalues(
-    spectra: pa.ListArray, labels: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """The eigenvalues of each row over its largest in magnitude, without that one itself, and the
-    label of each.
+def _relative_eigenvalues(spectra: pa.ListArray, labels: Codes) -> tuple[Floats, Codes]:
+    """Return eigenvalues in units of the largest |λ| of their row, and their labels.
+
+    The largest eigenvalue of each row is left out.
     """
     lengths = np.diff(spectra.offsets.to_numpy())
     values = spectra.flatten().to_numpy()
@@ -138,7 +146,8 @@ def _relative_eigenvalues(
     starts = np.cumsum(lengths) - lengths
     some = lengths > 0
     first, last = starts[some], (starts + lengths - 1)[some]
-    largest = np.where(np.abs(values[first]) > np.abs(values[last]), first, last)  # they ascend
+    # The eigenvalues ascend.
+    largest = np.where(np.abs(values[first]) > np.abs(values[last]), first, last)
     scale = np.zeros(len(lengths))
     scale[some] = np.abs(values[largest])
     others = np.ones(len(values), bool)

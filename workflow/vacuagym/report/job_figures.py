@@ -1,5 +1,6 @@
-"""Figures of the label jobs: when each shard was at work, and its memory, used beside declared.
-Bounded in the number of shards.
+"""Figures of the label jobs: their times, and their used and declared memory.
+
+The size of a figure is bounded for any number of shards.
 """
 
 from __future__ import annotations
@@ -13,21 +14,19 @@ from typing import Any
 import numpy as np
 
 from vacuagym.report.figures import SIZE, Figure, card_axes
+from vacuagym.report.histograms import Floats
 from vacuagym.report.svg import SERIES_COLOURS, histogram, stacked_bars, timeline
 
-# shards that the timeline draws one by one; more are drawn as numbers of jobs at work
+# The timeline draws this number of shards one by one. For more it draws the number of active jobs.
 MOST_BARS = 240
 _BINS, _GROUPS, _TABLE_ROWS = 120, 40, 200
 _OTHERS = "others"
-# seconds without a job at work, beyond which a run was interrupted or waited for another
-_PAUSE = 60.0
+_PAUSE = 60.0  # A longer time without an active job, in seconds, is a pause.
 
 
 @dataclass(frozen=True)
 class Job:
-    """A label job on the clock of the page: seconds at work since the first began, pauses left
-    out.
-    """
+    """A label job; times are seconds since the start of the first job, without pauses."""
 
     dataset: str
     start: float
@@ -35,12 +34,12 @@ class Job:
 
 
 def job_figures(memory: Sequence[Mapping[str, Any]]) -> list[Figure]:
-    """The figures of the section ``memory`` of the validation: a record of each label job."""
+    """Return the figures of the section ``memory`` of the validation: a record per label job."""
     return [_timeline(memory), _memory(memory)] if memory else []
 
 
 def on_the_clock(memory: Sequence[Mapping[str, Any]]) -> tuple[list[Job], int]:
-    """The jobs in the order of their starts, and the number of pauses cut out between them."""
+    """Return the jobs in the order of their starts, and the number of pauses left out."""
     spans = sorted(
         (record["finished"] - record["wall_seconds"], record["finished"], record["dataset"])
         for record in memory
@@ -55,7 +54,7 @@ def on_the_clock(memory: Sequence[Mapping[str, Any]]) -> tuple[list[Job], int]:
 
 
 def lanes(jobs: Sequence[Job]) -> list[int]:
-    """The lowest free lane for each job, so that jobs at work together lie above each other."""
+    """Return the lowest free lane for each job, so that concurrent jobs have different lanes."""
     free: list[int] = []
     busy: list[tuple[float, int]] = []
     places, fresh = [], itertools.count()
@@ -179,31 +178,36 @@ def _memory(memory: Sequence[Mapping[str, Any]]) -> Figure:
 
 
 def duration(seconds: float) -> str:
-    """A duration in words, such as 4 min 12 s."""
+    """Return a duration as text, such as 4 min 12 s."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def _at_work(jobs: Sequence[Job], edges: np.ndarray) -> np.ndarray:
-    """The mean number of jobs at work between two edges (bins + 1,) of time: the difference of the
-    time worked until each.
+def _at_work(jobs: Sequence[Job], edges: Floats) -> Floats:
+    """Return the mean number of active jobs between two times each.
+
+    ``edges`` (bins + 1,) are in seconds. The mean is the difference of the time worked until each
+    edge, over the width of the bin.
     """
     starts, ends = np.sort([job.start for job in jobs]), np.sort([job.end for job in jobs])
     worked = _until(starts, edges) - _until(ends, edges)
-    return np.diff(worked) / np.diff(edges)
+    mean: Floats = np.diff(worked) / np.diff(edges)
+    return mean
 
 
-def _until(times: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Σ max(0, edge − time) over sorted times (jobs,), for each edge."""
+def _until(times: Floats, edges: Floats) -> Floats:
+    """Return Σ max(0, edge − time) over sorted times (jobs,), for each edge."""
     passed = np.searchsorted(times, edges)
-    return passed * edges - np.concatenate([[0.0], np.cumsum(times)])[passed]
+    total: Floats = passed * edges - np.concatenate([[0.0], np.cumsum(times)])[passed]
+    return total
 
 
 def _named(memory: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """What a data set is called in a legend: its name, or "others" where there are more than there
-    are colours.
+    """Return the name of each data set in a legend.
+
+    If there are more data sets than colours, the smallest are named "others".
     """
     rows: dict[str, int] = {}
     for record in memory:
@@ -214,11 +218,9 @@ def _named(memory: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def _groups(memory: Sequence[Mapping[str, Any]]) -> list[Sequence[Mapping[str, Any]]]:
-    """Neighbouring shards of a data set together, in so many groups that a table of them stays
-    readable.
-    """
+    """Group neighbouring shards of a data set, so that their table stays readable."""
     size = -(-len(memory) // _TABLE_ROWS)
-    groups = []
+    groups: list[Sequence[Mapping[str, Any]]] = []
     for _, records in itertools.groupby(
         sorted(memory, key=lambda r: (r["dataset"], r["first"])), key=lambda r: r["dataset"]
     ):
@@ -233,7 +235,8 @@ def _shards(group: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _total(group: Sequence[Mapping[str, Any]], key: str) -> float:
-    return sum(record[key] for record in group)
+    total: float = sum(record[key] for record in group)
+    return total
 
 
 def _speed(group: Sequence[Mapping[str, Any]]) -> str:

@@ -1,5 +1,6 @@
-"""The page: verdict, what was run, figures, checks, settings. One HTML file that loads nothing and
-runs nothing.
+"""The page of the report: verdict, figures, checks and settings.
+
+It is one HTML file. It loads no other file and has no scripts.
 """
 
 from __future__ import annotations
@@ -31,11 +32,20 @@ def page(
     configuration: Mapping[str, Any],
     about: Mapping[str, Any],
 ) -> str:
-    """The HTML text of the report.
+    """Return the HTML text of the report.
 
-    ``document`` is the validation, ``configuration`` the settings of the run, ``about`` the
-    metadata of the label table. Names of data sets and keys come from outside: whatever they hold
-    is shown as text.
+    Names of data sets and keys come from the user, so they are escaped.
+
+    Parameters
+    ----------
+    document : mapping
+        The validation.
+    counts : Distributions
+        Counts of the rows of the label table.
+    configuration : mapping
+        The settings of the run.
+    about : mapping
+        The metadata of the label table.
     """
     environment = Environment(
         finalize=_shown,
@@ -45,7 +55,7 @@ def page(
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    # what has failed comes first
+    # Failed checks come first.
     checks = sorted(document["checks"], key=lambda check: check["passed"])
     return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
         passed=document["verdict"]["passed"],
@@ -64,7 +74,7 @@ def page(
 def figure_sections(
     document: Mapping[str, Any], counts: Distributions, about: Mapping[str, Any]
 ) -> list[tuple[str, list[Figure]]]:
-    """The figures of the report below their headings; the arguments are those of :func:`page`."""
+    """Return the figures of the report by heading; the parameters are those of :func:`page`."""
     return [
         ("Labels", label_figures(document["labels"])),
         ("Critical points", point_figures(counts, about["physics"]["search"]["grad_tol"])),
@@ -75,7 +85,7 @@ def figure_sections(
 
 
 def _facts(document: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The figures that describe the run: what is counted, and its value."""
+    """Return the numbers that describe the run, each with its name."""
     memory, verification = document["memory"], document["verification"]
     rows = sum(figures["rows"] for figures in document["labels"].values())
     facts = [
@@ -101,7 +111,7 @@ def _facts(document: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _datasets(document: Mapping[str, Any], configuration: Mapping[str, Any]) -> list[list[str]]:
-    """A row for each data set: name, source, rows, shards, rows per second of a job."""
+    """Return a row for each data set: name, source, rows, shards, rows per second of a job."""
     described = []
     for name, figures in document["labels"].items():
         entry = configuration["datasets"].get(name) or {}
@@ -147,5 +157,5 @@ def _found(found: Any) -> str:
 
 
 def _shown(value: object) -> object:
-    """Escape what is not printable in texts; markup of ours is no plain text."""
+    """Escape unprintable characters of plain text; markup of the page has another type."""
     return printable(value) if type(value) is str else value

@@ -1,6 +1,4 @@
-"""Figures of the splits: sizes, labels of train against test, and what the number of moduli alone
-scores.
-"""
+"""Figures of the splits: sizes, label drift, labels by fold, and the baseline from n."""
 
 from __future__ import annotations
 
@@ -21,9 +19,7 @@ _COMMONEST, _FROM_N, _BALANCED = (
 
 
 def split_figures(splits: Mapping[str, Any]) -> list[Figure]:
-    """The figures of the section ``splits`` of the validation; each split has folds, left_out,
-    by_label, drift and baseline.
-    """
+    """Return the figures of the section ``splits`` of the validation."""
     return [_sizes(splits), _drifts(splits), _labels(splits), _baselines(splits)] if splits else []
 
 

@@ -1,7 +1,11 @@
-"""Small charts as SVG text: bars, histograms, lines and timelines, drawn by matplotlib.
+"""Draw small charts as SVG text with matplotlib: bars, histograms, lines and timelines.
 
-For the report and the documentation. Labels have the colours of Okabe and Ito, told apart by
-colour-blind readers. All else has shades of a green that no label has: a colour means one thing.
+The report and the documentation use them. Labels have the colours of Okabe and Ito [1]_, which
+colour-blind readers can distinguish. Other series have shades of a green that no label has.
+
+References
+----------
+.. [1] M. Okabe and K. Ito, "Color universal design" (2008), https://jfly.uni-koeln.de/color/
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, cycle
+from typing import Any, Literal
 from xml.etree import ElementTree
 
 import matplotlib
@@ -34,8 +39,10 @@ LABEL_COLOURS = {
     "failed": "#000000",
 }
 SERIES_COLOURS = ("#0F3D30", "#3F8F75", "#8CCDB7", "#22664F", "#68B199", "#D3EAE2")
-_SETTINGS = {
-    **matplotlib.rcParamsDefault,  # whatever a user has set does not change a picture
+# Settings of the user do not change a picture. Any: the stubs list every key as a literal.
+_DEFAULTS: Any = matplotlib.rcParamsDefault
+_SETTINGS: Any = {
+    **_DEFAULTS,
     **{"font.size": 12.0, "font.sans-serif": ["DejaVu Sans"], "text.parse_math": False},
     **{"axes.axisbelow": True, "axes.edgecolor": "#444444", "grid.color": "#DDDDDD"},
     **{"axes.spines.right": False, "axes.spines.top": False},
@@ -45,11 +52,12 @@ _SETTINGS = {
     **{"svg.fonttype": "none", "svg.hashsalt": "vacuagym"},
 }
 _SVG, _NOTE = "{http://www.w3.org/2000/svg}", "note: "
-_SHORTER = {  # pattern and replacement for the values of an attribute
+# Pattern and replacement that shorten the values of an attribute.
+_SHORTER = {
     "d": (r"(\.\d\d)\d+|\s+(?=[A-Za-z])|\s+$", r"\1"),
     "style": (r"font-family: [^;]*; |; font-family: [^;]*$", ""),
 }
-_MOST_NOTED = 60  # bars with a note each; of more, each series has one
+_MOST_NOTED = 60  # bars with a note each; with more bars, each series has one note
 _ROW, _NAMELESS_ROW, _BAR, _LINE = 38, 16, 14, 17  # heights in rows of bars, and of a line of text
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 Range = tuple[float, float]
@@ -62,11 +70,22 @@ Colours = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Axes:
-    """Titles of a chart and the range of its axes; a range not given is that of the data.
+    """The titles and ranges of a chart.
 
-    ``size`` is width and height in the units of the text, whose size is 12. ``titled`` says whether
-    the title is drawn or only told to screen readers. ``rule`` is a value of the x axis that a
-    dashed line marks, with a note.
+    Attributes
+    ----------
+    title, x, y : str
+        Titles of the chart and of its axes.
+    x_range, y_range : pair, optional
+        Ranges of the axes. By default those of the data.
+    x_ticks : sequence of (value, text), optional
+        Ticks of the x axis.
+    size : pair of int
+        Width and height. The text has the size 12.
+    titled : bool
+        Whether the title is drawn. Screen readers get it in both cases.
+    rule : (value, note), optional
+        A value of the x axis that a dashed line marks.
     """
 
     title: str
@@ -82,14 +101,15 @@ class Axes:
 
 @matplotlib.rc_context(_SETTINGS)
 def stacked_bars(axes: Axes, categories: Sequence[str], series: Series, colours: Colours) -> str:
-    """Bars on named categories, each the sum of the series, which have a value per category."""
+    """Draw a bar for each category: a stack of the series, which have a value per category."""
     count = len(categories)
     step = max(1, math.ceil(count / (axes.size[0] // 36)))
     ticks = [(i, categories[i]) for i in range(0, count, step)]
-    axes = replace(axes, x_ticks=ticks, y_range=axes.y_range or (0.0, _most(series)))
+    y_range = axes.y_range or (0.0, _most(series))
+    axes = replace(axes, x_ticks=ticks, y_range=y_range)
     if count > _MOST_NOTED:
-        return histogram(axes, np.arange(count + 1) - 0.5, series, colours)
-    plot = _plot(axes, (-0.5, count - 0.5), axes.y_range, "y")
+        return histogram(axes, (np.arange(count + 1) - 0.5).tolist(), series, colours)
+    plot = _plot(axes, (-0.5, count - 0.5), y_range, "y")
     for i, name, low, high in _parts(series):
         note = f"{_NOTE}{categories[i]}, {name}: {_number(high - low)}"
         plot.bar(i, high - low, 0.84, low, color=colours[name], gid=note)
@@ -98,21 +118,21 @@ def stacked_bars(axes: Axes, categories: Sequence[str], series: Series, colours:
 
 @matplotlib.rc_context(_SETTINGS)
 def histogram(axes: Axes, edges: Sequence[float], series: Series, colours: Colours) -> str:
-    """Adjacent bars between ``edges``, each the sum of the series, which have a value per bin."""
+    """Draw a bar for each bin between ``edges``: a stack of the series, one value per bin."""
     x_range = axes.x_range or (edges[0], edges[-1])
     plot = _plot(axes, x_range, axes.y_range or (0.0, 1.05 * _most(series)), "y")
     tops = np.cumsum([np.zeros(len(edges) - 1), *series.values()], axis=0)
     for name, low, high in zip(series, tops, tops[1:], strict=False):
-        look = {"fill": True, "linewidth": 0, "color": colours[name], "gid": _NOTE + name}
-        plot.stairs(high, edges, baseline=low, **look)
+        look: dict[str, Any] = {"linewidth": 0, "color": colours[name], "gid": _NOTE + name}
+        plot.stairs(high, edges, baseline=low, fill=True, **look)
     return _svg(plot, axes, _patches(series, colours))
 
 
 @matplotlib.rc_context(_SETTINGS)
 def stacked_rows(axes: Axes, categories: Sequence[str], series: Series, colours: Colours) -> str:
-    """Horizontal bars, each below the name of its category, so that names may be long.
+    """Draw horizontal bars, each below the name of its category, so that names may be long.
 
-    A bar without a name belongs to the one above. The height of the picture follows from them.
+    A bar without a name belongs to the bar above. The bars set the height of the picture.
     """
     ends = list(accumulate(_ROW if name else _NAMELESS_ROW for name in categories))
     axes = replace(axes, size=(axes.size[0], ends[-1] + _LINE * (3 + len(series) // 2)))
@@ -129,7 +149,7 @@ def stacked_rows(axes: Axes, categories: Sequence[str], series: Series, colours:
 
 @matplotlib.rc_context(_SETTINGS)
 def lines(axes: Axes, series: Points, colours: Colours | None = None, dashed: Names = ()) -> str:
-    """Lines through points, name → (xs, ys), broken where a point is not finite."""
+    """Draw lines through points, name → (xs, ys), broken where a point is not finite."""
     points = {name: np.array(xy, float) for name, xy in series.items()}
     colours = colours or dict(zip(series, cycle(SERIES_COLOURS), strict=False))
     every = np.concatenate([*points.values()], axis=1)
@@ -138,7 +158,8 @@ def lines(axes: Axes, series: Points, colours: Colours | None = None, dashed: Na
     plot = _plot(axes, axes.x_range or _span(every[0]), y_range, "y")
     drawn = {}
     for name, xy in points.items():
-        look = {"color": colours[name], "dashes": (4, 2) if name in dashed else (None, None)}
+        dashes = (4, 2) if name in dashed else (None, None)
+        look: dict[str, Any] = {"color": colours[name], "dashes": dashes}
         xs, ys = np.where(np.isfinite(xy).all(axis=0), xy, np.nan)
         (drawn[name],) = plot.plot(xs, ys, linewidth=2, gid=_NOTE + name, **look)
     return _svg(plot, axes, drawn)
@@ -146,31 +167,31 @@ def lines(axes: Axes, series: Points, colours: Colours | None = None, dashed: Na
 
 @matplotlib.rc_context(_SETTINGS)
 def timeline(axes: Axes, bars: Sequence[tuple[int, float, float, str]], colours: Colours) -> str:
-    """Bars (lane, from, to, name) along time; lane 0 is the lowest, and its number is 1."""
+    """Draw bars (lane, from, to, name) along time; the lowest lane is 0 and has the number 1."""
     lanes = 1 + max(lane for lane, *_ in bars)
     ends = [end for _, *both, _ in bars for end in both]
     plot = _plot(axes, axes.x_range or _span(ends), (0.5, lanes + 0.5), "y")
     plot.set_yticks(range(1, lanes + 1, math.ceil(lanes / 8)))
     for lane, start, end, name in bars:
-        look = {"height": 0.6, "color": colours[name], "gid": _NOTE + name}
-        plot.barh(lane + 1, end - start, left=start, **look)
+        look: dict[str, Any] = {"color": colours[name], "gid": _NOTE + name}
+        plot.barh(lane + 1, end - start, 0.6, start, **look)
     return _svg(plot, axes, _patches(colours, colours))
 
 
 def decades(low: float, high: float) -> Ticks:
-    """Ticks at the whole powers of ten between two values of a log10 axis, no more than eight."""
+    """Return ticks at whole powers of ten between two values of a log10 axis, at most eight."""
     first, last = math.ceil(low - 1e-9), math.floor(high + 1e-9)
     step = max(1, math.ceil((last - first) / 7))
     return [(power, power_of_ten(power)) for power in range(first, last + 1) if power % step == 0]
 
 
 def power_of_ten(power: int) -> str:
-    """A power of ten as it is written, such as 10⁻⁹."""
+    """Return a power of ten as text, such as 10⁻⁹."""
     return "10" + str(power).translate(_SUPERSCRIPTS)
 
 
-def _plot(axes: Axes, x_range: Range, y_range: Range, grid: str) -> plots.Axes:
-    """An empty chart with its ranges, the titles of its axes, and a grid."""
+def _plot(axes: Axes, x_range: Range, y_range: Range, grid: Literal["x", "y"]) -> plots.Axes:
+    """Return an empty chart with its ranges, the titles of its axes, and a grid."""
     width, height = axes.size
     plot = Figure((width / 72, height / 72), layout="constrained").add_subplot()
     plot.set(xlim=x_range, ylim=y_range, xlabel=axes.x, ylabel=axes.y)
@@ -183,36 +204,46 @@ def _plot(axes: Axes, x_range: Range, y_range: Range, grid: str) -> plots.Axes:
     if axes.rule and x_range[0] <= axes.rule[0] <= x_range[1]:
         x, note = axes.rule
         side = "right" if x > sum(x_range) / 2 else "left"
-        look = {"ha": side, "va": "top", "backgroundcolor": "#FFFFFFCC"}
+        look: dict[str, Any] = {"ha": side, "va": "top", "backgroundcolor": "#FFFFFFCC"}
         plot.axvline(x, color="#444444", linestyle="--")
         plot.text(x, 1.0, f" {note} ", transform=plot.get_xaxis_transform(), **look)
     return plot
 
 
 def _svg(plot: plots.Axes, axes: Axes, legend: Mapping[str, Artist]) -> str:
-    """The picture with its legend, as part of a page: no ids, style sheet or fonts of its own."""
+    """Return the picture with its legend, as part of a page.
+
+    It has no ids, style sheet or fonts of its own.
+    """
+    figure = plot.get_figure(root=True)
+    assert figure is not None
     title = axes.title if axes.titled else None
     if len(legend) > 1:
         names = [_short(name, axes) for name in legend]
-        look = {"title": title, "title_fontproperties": {"weight": "bold"}, "alignment": "left"}
+        look: dict[str, Any] = {"title": title, "alignment": "left"}
+        look["title_fontproperties"] = {"weight": "bold"}
         look["ncols"] = max(1, axes.size[0] // (30 + 8 * max(map(len, names))))
-        plot.figure.legend(legend.values(), names, loc="outside upper left", **look)
+        figure.legend(legend.values(), names, loc="outside upper left", **look)
     elif title:
         plot.set_title(title, loc="left", weight="bold")
     written = io.StringIO()
-    plot.figure.savefig(written, format="svg", metadata={"Title": axes.title, "Date": None})
+    figure.savefig(written, format="svg", metadata={"Title": axes.title, "Date": None})
     picture = ElementTree.fromstring(printable(written.getvalue()))
-    picture.attrib = {"viewBox": picture.get("viewBox"), "role": "img", "font-family": "sans-serif"}
+    picture.attrib = {
+        "viewBox": picture.attrib["viewBox"],
+        "role": "img",
+        "font-family": "sans-serif",
+    }
     for element in list(picture.iter()):
         for child in [*element.findall(_SVG + "defs"), *element.findall(_SVG + "metadata")]:
             element.remove(child)
         name = element.attrib.pop("id", "")
-        if name.startswith(_NOTE):  # what a mark is told to be, where a mouse rests on it
+        if name.startswith(_NOTE):  # A browser shows the note under the mouse.
             element.insert(0, ElementTree.Element(_SVG + "title"))
             element[0].text = name.removeprefix(_NOTE)
-        element.attrib.pop("clip-path", None)  # nothing is drawn outside
+        element.attrib.pop("clip-path", None)  # Nothing is drawn outside.
         for key in _SHORTER.keys() & element.keys():
-            element.set(key, re.sub(*_SHORTER[key], element.get(key)))
+            element.set(key, re.sub(*_SHORTER[key], element.attrib[key]))
     ElementTree.register_namespace("", _SVG.strip("{}"))
     ElementTree.indent(picture, "")
     return ElementTree.tostring(picture, encoding="unicode")
@@ -223,7 +254,7 @@ def _patches(names: Names, colours: Colours) -> dict[str, Artist]:
 
 
 def _parts(series: Series) -> Iterator[tuple[int, str, float, float]]:
-    """Every part (index, name, from, to) of the stacks that is not empty."""
+    """Yield every non-empty part (index, name, from, to) of the stacks."""
     for i, values in enumerate(zip(*series.values(), strict=True)):
         for name, value, high in zip(series, values, accumulate(values), strict=True):
             if value > 0:
@@ -240,7 +271,7 @@ def _span(values: Sequence[float]) -> Range:
 
 
 def _short(name: str, axes: Axes) -> str:
-    """As much of a name as there is room for."""
+    """Return a name, cut to the width of the chart."""
     room = axes.size[0] // 8
     return name if len(name) <= room else name[: room - 1] + "…"
 
