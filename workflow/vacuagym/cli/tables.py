@@ -49,8 +49,16 @@ def add_plan(stages) -> None:
             options.moduli,
             hodge=hodge_columns(options),
         )
-        columns = options.column, options.group, options.beside
-        plan(options.dataset, table, options.shard_size, options.n_limit, options.output, *columns)
+        plan(
+            options.dataset,
+            table,
+            shard_size=options.shard_size,
+            n_limit=options.n_limit,
+            output=options.output,
+            columns=options.column,
+            groups=options.group,
+            beside=options.beside,
+        )
 
     parser = stage(
         stages, "plan", run, "check a feature table and find the shards that hold its rows"
@@ -109,8 +117,8 @@ def add_columns(stages) -> None:
             groups,
             wanted,
             options.output,
-            options.beside,
-            options.fingerprint,
+            beside=options.beside,
+            fingerprint=options.fingerprint,
         )
 
     parser = stage(

@@ -1,6 +1,4 @@
-"""Shard: the two or three columns of the rows in one range of ids, in order, in a file of their
-own.
-"""
+"""Write the rows of one range of ids, in order, into a shard file."""
 
 from __future__ import annotations
 
@@ -14,11 +12,17 @@ from vacuagym.tables.shard_digest import ShardDigest
 
 
 def shard(plan: Plan, first: int, output: Path) -> None:
-    """Write the shard of ``plan`` that begins at ``first``; its rows must still be those that were
-    planned.
+    """Write the shard of ``plan`` that begins at ``first``.
+
+    Raises
+    ------
+    ConfigError
+        The plan has no such shard.
+    InputError
+        The rows are not those that were planned.
     """
     planned = plan.shard(first)
-    table = FeatureTable(**plan.table, id_ranges=plan.id_ranges, state=plan.state)
+    table = FeatureTable.from_plan(plan)
     schema = (
         SCHEMA
         if table.namespace is not None

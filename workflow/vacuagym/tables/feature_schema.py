@@ -28,6 +28,8 @@ COLUMNS = (
     Column("moduli", pa.int64(), "count of moduli", null="missing in the table"),
 )
 SCHEMA = schema_of(COLUMNS)
+# a column of another data set with the same name: data set, table (None: toric bases), name
+ColumnBeside = tuple[str, str | None, str]
 HODGE = ("_h11", "_h21")  # names of the Hodge numbers; the columns of the table have other names
 MOST_HODGE = 100_000  # far beyond any known Calabi–Yau manifold
 _LARGEST_COUNT = 2**53  # of moduli: beyond it a float column cannot hold every integer
