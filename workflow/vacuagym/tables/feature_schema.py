@@ -169,7 +169,7 @@ class _Values:
         if pa.types.is_uint64(self.column.type):
             self._refuse(
                 pc.greater(self.column, pa.scalar(2**63 - 1, pa.uint64())),
-                "ids must fit into 64 bits with a sign; number the rows anew",
+                "ids must fit into 64 bits with a sign; give the rows other numbers",
             )
         return self.column.cast(pa.int64())
 
