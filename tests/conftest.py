@@ -233,7 +233,13 @@ def run(tmp_path, monkeypatch) -> Path:
     Path("config.yaml").write_text(yaml.safe_dump({"datasets": {"t": entry}}), encoding="utf-8")
     sections = physics_sections(checked_config({"datasets": {"t": entry}}))
     fingerprint = digest(sections, code_fingerprint("label"))
-    plan("t", FeatureTable("t.parquet", "id", "source", "h"), 1000, None, Path("plan.json"))
+    plan(
+        "t",
+        FeatureTable("t.parquet", "id", "source", "h"),
+        shard_size=1000,
+        n_limit=None,
+        output=Path("plan.json"),
+    )
     planned = Plan.read("plan.json")
     for piece in planned.shards:
         shard(planned, piece.first, Path(f"{piece.first}.parquet"))
@@ -274,9 +280,9 @@ def labelled_run(tmp_path_factory) -> Path:
         plan(
             name,
             FeatureTable(entry["path"], "id", entry.get("namespace"), "h"),
-            1000,
-            None,
-            folder / f"{name}.json",
+            shard_size=1000,
+            n_limit=None,
+            output=folder / f"{name}.json",
         )
         plans.append(Plan.read(folder / f"{name}.json"))
         piece = plans[-1].shards[0]
@@ -294,15 +300,21 @@ def labelled_run(tmp_path_factory) -> Path:
         results / f"splits/{name}.parquet" for name in ("iid", "ood_complexity", "ood_dataset_a")
     ]
     for path in splits:
-        split(results / "labels.parquet", path.stem, 42, SplitShares(0.6, 0.2, 0.3), path)
+        split(
+            results / "labels.parquet",
+            path.stem,
+            seed=42,
+            shares=SplitShares(0.6, 0.2, 0.3),
+            output=path,
+        )
     (folder / "verification.json").write_text('{"disagreements": {}}', encoding="utf-8")
     inputs = Inputs(
-        results / "labels.parquet",
-        plans,
-        splits,
-        [],
-        results / "labels",
-        folder / "verification.json",
+        labels=results / "labels.parquet",
+        plans=plans,
+        splits=splits,
+        features=[],
+        label_files=results / "labels",
+        verification=folder / "verification.json",
     )
     validate(inputs, Thresholds(1.0, 1.0, 1.0), results / "validation.json")
     (results / "configuration.json").write_text(json.dumps(config), encoding="utf-8")

@@ -33,7 +33,7 @@ LABELS, SPLITS = (
 def checked(run):
     """A labelled run with its splits, and a function that validates it and gives the document."""
     for path in SPLITS:
-        split(LABELS, path.stem, 42, SplitShares(0.7, 0.15, 0.3), path)
+        split(LABELS, path.stem, seed=42, shares=SplitShares(0.7, 0.15, 0.3), output=path)
     Path("verification.json").write_text('{"disagreements": {}}')
 
     def check(**thresholds) -> dict:
@@ -41,12 +41,12 @@ def checked(run):
             **({"largest_class": 0.95, "failed_share": 0.001, "fold_tolerance": 0.02} | thresholds)
         )
         inputs = Inputs(
-            LABELS,
-            [Plan.read("plan.json")],
-            SPLITS,
-            [],
-            Path("results/labels"),
-            Path("verification.json"),
+            labels=LABELS,
+            plans=[Plan.read("plan.json")],
+            splits=SPLITS,
+            features=[],
+            label_files=Path("results/labels"),
+            verification=Path("verification.json"),
         )
         validate(inputs, limits, Path("v.json"))
         return json.loads(Path("v.json").read_text())

@@ -53,7 +53,13 @@ def stored(folder, rows, name="table.parquet", **options) -> Path:
 def planned(path, shard_size, n_limit=None) -> Plan:
     namespace = "source" if "source" in pq.read_schema(path).names else None
     output = path.with_suffix(".json")
-    plan("ks", FeatureTable(path, "id", namespace, "h21"), shard_size, n_limit, output)
+    plan(
+        "ks",
+        FeatureTable(path, "id", namespace, "h21"),
+        shard_size=shard_size,
+        n_limit=n_limit,
+        output=output,
+    )
     return Plan.read(output)
 
 
@@ -146,7 +152,7 @@ def test_the_limit_counts_over_the_chunks_of_a_table(tmp_path, n_limit):
     table = FeatureTable(path, "id", None, "h21")
     whole = table.ordered
     table.ordered = lambda: whole(chunk_bytes=100)
-    plan("ks", table, 10, n_limit, tmp_path / "plan.json")
+    plan("ks", table, shard_size=10, n_limit=n_limit, output=tmp_path / "plan.json")
     the_plan = Plan.read(tmp_path / "plan.json")
     assert sum(its.rows for its in the_plan.shards) == n_limit
     assert the_plan.until == (n_limit - 1, None)
@@ -232,7 +238,7 @@ def test_digests_do_not_depend_on_row_order_row_groups_or_chunks(
     table = FeatureTable(path, "id", before.table["namespace"], "h21")
     whole = table.ordered
     table.ordered = lambda: whole(chunk_bytes=chunk_bytes)
-    plan("ks", table, 20, None, tmp_path / "chunks.json")
+    plan("ks", table, shard_size=20, n_limit=None, output=tmp_path / "chunks.json")
     after = Plan.read(tmp_path / "chunks.json")
     assert after.shards == before.shards
     assert after.content == before.content
@@ -384,7 +390,13 @@ def test_an_existing_shard_survives_a_refusal(tmp_path):
 
 def test_a_plan_warns_of_a_moduli_column_that_is_not_there(tmp_path):
     path = stored(tmp_path, [(0, None, 1)])
-    plan("ks", FeatureTable(path, "id", None, "h11"), 10, None, tmp_path / "plan.json")
+    plan(
+        "ks",
+        FeatureTable(path, "id", None, "h11"),
+        shard_size=10,
+        n_limit=None,
+        output=tmp_path / "plan.json",
+    )
     warning = Plan.read(tmp_path / "plan.json").warning
     assert str(path) in warning
     assert "'h11'" in warning
@@ -455,9 +467,9 @@ def test_a_table_of_the_same_size_and_another_time_is_planned_anew(folder, monke
         plan(
             dataset,
             FeatureTable(*(table[key] for key in ("path", "id", "namespace", "moduli"))),
-            shard_size,
-            n_limit,
-            output,
+            shard_size=shard_size,
+            n_limit=n_limit,
+            output=output,
         )
 
     monkeypatch.setattr("vacuagym.orchestration.planning._make", make)

@@ -50,11 +50,11 @@ def publish(
         Path("results/labels.parquet"),
         [Path(f"results/splits/{name}.parquet") for name in splits],
         [Path(f"results/features/{name}.parquet") for name in features],
-        Path("results/validation.json"),
-        Path("results/configuration.json"),
-        Path(output),
-        published,
-        potential,
+        validation=Path("results/validation.json"),
+        configuration=Path("results/configuration.json"),
+        output=Path(output),
+        published=published,
+        potential=potential,
     )
     return Path(output)
 
@@ -666,7 +666,9 @@ def test_columns_that_cannot_be_published_together_stop_a_run_before_it_starts(
     workspace.configure(datasets)
     run = workspace.snakemake(check=False)
     assert run.returncode == 2
-    assert f"error: data set t: column 'T' has values {message}; give it another name" in run.stdout
+    assert (
+        f"error: data set t: column 'T' has values {message}; one type must hold both" in run.stdout
+    )
     assert not workspace.files("shards/**/*")
 
 

@@ -62,9 +62,9 @@ def published(labelled_run, tmp_path_factory) -> Path:
         results / "labels.parquet",
         [results / f"splits/{name}.parquet" for name in ("iid", "ood_complexity")],
         [results / f"features/{name}.parquet" for name in ("a", "b")],
-        results / "validation.json",
-        results / "configuration.json",
-        results / "dataset",
+        validation=results / "validation.json",
+        configuration=results / "configuration.json",
+        output=results / "dataset",
     )
     return folder
 

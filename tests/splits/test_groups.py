@@ -88,7 +88,7 @@ def divided(labels, features, name, shares=SHARES):
     """The split as columns beside those of the label table; rows in no fold have the fold None."""
     output, index = labels.parent / f"{name}.parquet", labels.parent / f"{name}.json"
     with contextlib.redirect_stdout(io.StringIO()):
-        split(labels, name, 42, shares, output, features, index)
+        split(labels, name, seed=42, shares=shares, output=output, features=features, index=index)
     found = pq.read_table(output)
     fold = dict(zip(found["key"].to_pylist(), found["fold"].to_pylist(), strict=True))
     share = dict(zip(found["key"].to_pylist(), found["train_share"].to_pylist(), strict=True))
@@ -130,7 +130,14 @@ def test_without_hodge_numbers_there_is_no_such_split(labels, traits, tmp_path):
     files = feature_files(labels, {"_group": traits["_group"]})
     for given_files in ([], files):
         with pytest.raises(ConfigError, match="hodge"):
-            split(labels, "ood_hodge", 42, SHARES, tmp_path / "out.parquet", given_files)
+            split(
+                labels,
+                "ood_hodge",
+                seed=42,
+                shares=SHARES,
+                output=tmp_path / "out.parquet",
+                features=given_files,
+            )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -218,13 +225,28 @@ def test_empty_folds_are_empty_lists(tmp_path):
         taken(geometries(10), np.array([], int)) | {"stability": np.zeros(0, int)},
     )
     with contextlib.redirect_stdout(io.StringIO()):
-        split(path, "iid", 42, SHARES, tmp_path / "iid.parquet", [], tmp_path / "iid.json")
+        split(
+            path,
+            "iid",
+            seed=42,
+            shares=SHARES,
+            output=tmp_path / "iid.parquet",
+            features=[],
+            index=tmp_path / "iid.json",
+        )
     assert json.loads((tmp_path / "iid.json").read_text()) == {"train": [], "val": [], "test": []}
 
 
 def test_features_of_other_rows_are_refused(labels, features, tmp_path):
     with pytest.raises(InputError, match="its rows are not those of"):
-        split(labels, "iid", 42, SHARES, tmp_path / "out.parquet", features[:1])
+        split(
+            labels,
+            "iid",
+            seed=42,
+            shares=SHARES,
+            output=tmp_path / "out.parquet",
+            features=features[:1],
+        )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -259,7 +281,7 @@ def test_the_checks_find_groups_in_two_folds_and_rows_that_are_missing(
     monkeypatch.setattr(rules, "split_hashes", rules.row_hashes)
     with contextlib.redirect_stdout(io.StringIO()):
         monkeypatch.setattr("vacuagym.stages.split.split_hashes", rules.row_hashes)
-        split(labels, "iid", 42, SHARES, path, features)
+        split(labels, "iid", seed=42, shares=SHARES, output=path, features=features)
     assert not checks(path)["groups of iid"].passed
     table = pq.read_table(path).replace_schema_metadata(
         {METADATA_KEY: pq.ParquetFile(path).metadata.metadata[METADATA_KEY]}

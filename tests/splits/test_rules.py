@@ -95,7 +95,7 @@ def stored(path, rows, row_group_size=4096):
 def divided(labels, name="iid", seed=42, shares=SHARES) -> pa.Table:
     output = labels.parent / f"{name}.split.parquet"
     with contextlib.redirect_stdout(io.StringIO()):
-        split(labels, name, seed, shares, output)
+        split(labels, name, seed=seed, shares=shares, output=output)
     return pq.read_table(output)
 
 
@@ -409,7 +409,7 @@ def test_a_long_stretch_of_failed_rows_in_between(tmp_path, monkeypatch, name):
 )
 def test_a_split_that_there_is_not(labels, tmp_path, name):
     with pytest.raises(ConfigError) as refused:
-        split(labels, name, 42, SHARES, tmp_path / "out.parquet")
+        split(labels, name, seed=42, shares=SHARES, output=tmp_path / "out.parquet")
     assert refused.value.exit_code == 2
     message = str(refused.value)
     assert repr(name) in message
@@ -421,17 +421,23 @@ def test_a_split_that_there_is_not(labels, tmp_path, name):
 def test_a_data_set_that_is_not_in_the_table_cannot_be_left_out(labels, tmp_path):
     """A misspelt name must not become a split without a test fold."""
     with pytest.raises(ConfigError, match="fth6"):
-        split(labels, "ood_dataset_fth6", 42, SHARES, tmp_path / "out.parquet")
+        split(labels, "ood_dataset_fth6", seed=42, shares=SHARES, output=tmp_path / "out.parquet")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_label_table_that_is_not_there_or_not_whole(labels, tmp_path):
     with pytest.raises(InputError, match="no such file"):
-        split(tmp_path / "labels.parquet", "iid", 42, SHARES, tmp_path / "out.parquet")
+        split(
+            tmp_path / "labels.parquet",
+            "iid",
+            seed=42,
+            shares=SHARES,
+            output=tmp_path / "out.parquet",
+        )
     broken = tmp_path / "broken.parquet"
     broken.write_bytes(labels.read_bytes()[:-100])
     with pytest.raises(InputError, match=r"broken\.parquet"):
-        split(broken, "iid", 42, SHARES, tmp_path / "out.parquet")
+        split(broken, "iid", seed=42, shares=SHARES, output=tmp_path / "out.parquet")
     assert [path.name for path in tmp_path.iterdir()] == ["broken.parquet"]
 
 

@@ -50,7 +50,7 @@ def test_bad_values_are_named_before_anything_is_labelled(workspace):
     workspace.configure(bad_values(workspace))
     said = workspace.snakemake(check=False).stdout
     union = (
-        f"whole.parquet: column u: row 299: {LARGE}: published as double, for the column is one "
+        f"whole.parquet: column u: row 299: {LARGE}: published as double together "
         "with that of data set b (double.parquet)"
     )
     assert union in said
@@ -105,7 +105,12 @@ def test_features_are_of_the_table_that_is_there_though_it_comes_back_with_its_o
 
 def planned(**about) -> Plan:
     plan(
-        "t", FeatureTable("t.parquet", "id", "source", "h"), 1000, None, Path("plan.json"), **about
+        "t",
+        FeatureTable("t.parquet", "id", "source", "h"),
+        shard_size=1000,
+        n_limit=None,
+        output=Path("plan.json"),
+        **about,
     )
     return Plan.read("plan.json")
 
@@ -149,14 +154,14 @@ def test_a_table_that_is_replaced_before_its_features_are_made_is_refused(run, s
     made, wanted = planned(columns=["x"]), Wanted(columns=["x"])
     checked = check(made, wanted)
     labels, output = Path("results/labels.parquet"), Path("features.parquet")
-    features(made, labels, wanted, output, checked)
+    features(made, labels, wanted, output, checked=checked)
     output.unlink()
     written(OTHERS) if seen else replace_unseen(OTHERS)
     with pytest.raises(
         InputError,
         match=r"t.parquet: the table has changed since it was planned; run the same command again",
     ):
-        features(made, labels, wanted, output, checked)
+        features(made, labels, wanted, output, checked=checked)
     assert not output.exists()
     if seen:
         for job in (lambda: shard(made, made.shards[0].first, output), lambda: check(made, wanted)):
@@ -189,7 +194,7 @@ def test_parts_cover_the_wanted_rows_and_no_limit_moves_one(tmp_path, monkeypatc
         row_group_size=7,
     )
     table = FeatureTable(tmp_path / "t.parquet", "id")
-    plan("t", table, 1000, limit, tmp_path / "plan.json", columns=["x"])
+    plan("t", table, shard_size=1000, n_limit=limit, output=tmp_path / "plan.json", columns=["x"])
     parts = Plan.read(tmp_path / "plan.json").parts
     whole = [(first, first + 1) for first in range(0, 12, 2)] + [(12, 14)]
     assert list(parts) == (whole if limit is None else whole[:1])
@@ -205,9 +210,9 @@ def test_there_are_never_more_parts_than_label_jobs_can_wait_for(tmp_path, monke
     plan(
         "t",
         FeatureTable(tmp_path / "t.parquet", "id"),
-        1000,
-        None,
-        tmp_path / "plan.json",
+        shard_size=1000,
+        n_limit=None,
+        output=tmp_path / "plan.json",
         columns=["x"],
     )
     parts = Plan.read(tmp_path / "plan.json").parts
@@ -225,13 +230,22 @@ def test_a_bad_value_is_named_by_its_row_in_the_file(tmp_path, monkeypatch):
     values = pa.array([0] * 57 + [LARGE, LARGE + 2] + [0] * 3)
     pq.write_table(pa.table({"id": np.arange(62), "u": values}), "t.parquet", row_group_size=25)
     pq.write_table(pa.table({"id": [1], "u": [0.5]}), "d.parquet")
-    plan("t", FeatureTable("t.parquet", "id"), 1000, None, Path("plan.json"), columns=["u"])
+    plan(
+        "t",
+        FeatureTable("t.parquet", "id"),
+        shard_size=1000,
+        n_limit=None,
+        output=Path("plan.json"),
+        columns=["u"],
+    )
     beside = [("d", "d.parquet", "u")]
     with pytest.raises(
         InputError, match=f"row 57: {LARGE}, row 58: {LARGE + 2}: published as double"
     ):
-        columns(Plan.read("plan.json"), (2, 2), Wanted(columns=["u"]), Path("c.json"), beside)
-    columns(Plan.read("plan.json"), (0, 1), Wanted(columns=["u"]), Path("c.json"), beside)
+        columns(
+            Plan.read("plan.json"), (2, 2), Wanted(columns=["u"]), Path("c.json"), beside=beside
+        )
+    columns(Plan.read("plan.json"), (0, 1), Wanted(columns=["u"]), Path("c.json"), beside=beside)
     assert list(json.loads(Path("c.json").read_text())["digests"]) == ["0", "1"]
 
 

@@ -67,7 +67,7 @@ def run(folder, datasets, shard_size, batch_mb=16, fingerprint="f", **options):
                 "source" if rows[0][1] is not None else None,
                 "h21",
             )
-            plan(name, table, shard_size, None, folder / f"{name}.json")
+            plan(name, table, shard_size=shard_size, n_limit=None, output=folder / f"{name}.json")
             plans.append(Plan.read(folder / f"{name}.json"))
             for its in plans[-1].shards:
                 file = f"{name}/{its.first}-{its.last}.parquet"
@@ -577,7 +577,13 @@ def test_a_namespace_for_every_row(tmp_path, monkeypatch):
     rows = 3000
     names = [f"source {i * 7919 % rows:05d}" for i in range(rows)]
     pq.write_table(pa.table({"id": np.arange(rows), "source": names}), "many.parquet")
-    plan("many", FeatureTable("many.parquet", "id", "source"), 500, None, Path("plan.json"))
+    plan(
+        "many",
+        FeatureTable("many.parquet", "id", "source"),
+        shard_size=500,
+        n_limit=None,
+        output=Path("plan.json"),
+    )
     planned = Plan.read("plan.json")
     search = {"n_samples": 1, "n_restarts": 1}
     for piece in planned.shards:

@@ -163,14 +163,14 @@ def stages(tmp_path_factory):
         "label": base / "labels/t/0-49.parquet"
     }
     calls = {
-        "plan": lambda output: plan("t", table, 50, None, output),
+        "plan": lambda output: plan("t", table, shard_size=50, n_limit=None, output=output),
         "shard": lambda output: shard(Plan.read(base / "plan.json"), 0, output),
         "label": lambda output: label(files["shard"], PHYSICS, "f", 16, None, output),
         "merge": lambda output: merge(
             [Plan.read(base / "plan.json")], base / "labels", "f", output
         ),
         "split": lambda output: split(
-            files["merge"], "iid", 42, SplitShares(0.7, 0.15, 0.3), output
+            files["merge"], "iid", seed=42, shares=SplitShares(0.7, 0.15, 0.3), output=output
         ),
         "verify": lambda output: verify(files["merge"], SampleSize(0.0, 2, 0), output),
         "geometry": lambda output: geometry(5, None, output),

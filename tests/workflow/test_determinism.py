@@ -73,9 +73,9 @@ def labels_of(
         plan(
             dataset,
             feature_table(folder / "input", rows, **options),
-            shard_size,
-            None,
-            folder / "plan.json",
+            shard_size=shard_size,
+            n_limit=None,
+            output=folder / "plan.json",
         )
         its = Plan.read(folder / "plan.json")
         for part in its.shards:

@@ -55,12 +55,12 @@ def add_validate(stages: Stages) -> None:
         thresholds = Thresholds(options.largest_class, options.failed_share, options.fold_tolerance)
         plans = [Plan.read(path) for path in options.plans]
         inputs = Inputs(
-            options.labels,
-            plans,
-            options.splits,
-            options.features,
-            options.label_files,
-            options.verification,
+            labels=options.labels,
+            plans=plans,
+            splits=options.splits,
+            features=options.features,
+            label_files=options.label_files,
+            verification=options.verification,
         )
         validate(inputs, thresholds, options.output)
 

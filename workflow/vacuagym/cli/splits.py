@@ -26,7 +26,7 @@ def add_features(stages: Stages) -> None:
         if options.table:
             plan = plan.of_computed_table(options.table)
         wanted = Wanted(hodge_columns(options), options.group, options.column)
-        features(plan, options.labels, wanted, options.output, options.checked)
+        features(plan, options.labels, wanted, options.output, checked=options.checked)
 
     parser = stage(
         stages,
@@ -71,11 +71,11 @@ def add_split(stages: Stages) -> None:
         split(
             options.labels,
             options.name,
-            options.seed,
-            shares,
-            options.output,
-            options.features,
-            options.index,
+            seed=options.seed,
+            shares=shares,
+            output=options.output,
+            features=options.features,
+            index=options.index,
         )
 
     parser = stage(stages, "split", run, "assign every usable geometry to a fold of one split")
@@ -115,15 +115,15 @@ def add_dataset(stages: Stages) -> None:
         from vacuagym.stages.dataset import dataset
 
         hold_to_memory(table_memory_mb(), options.mem_mb)
-        figures = (options.validation, options.configuration)
         dataset(
             options.labels,
             options.splits,
             options.features,
-            *figures,
-            options.output,
-            options.published,
-            options.potential,
+            validation=options.validation,
+            configuration=options.configuration,
+            output=options.output,
+            published=options.published,
+            potential=options.potential,
         )
 
     parser = stage(

@@ -56,8 +56,17 @@ def add_plan(stages: Stages) -> None:
             hodge=hodge_columns(options),
             carried=options.content,
         )
-        columns = options.column, options.group, options.beside, options.origin
-        plan(options.dataset, table, options.shard_size, options.n_limit, options.output, *columns)
+        plan(
+            options.dataset,
+            table,
+            shard_size=options.shard_size,
+            n_limit=options.n_limit,
+            output=options.output,
+            columns=options.column,
+            groups=options.group,
+            beside=options.beside,
+            origin=options.origin,
+        )
 
     parser = stage(
         stages, "plan", run, "check a feature table and find the shards that hold its rows"
@@ -123,8 +132,8 @@ def add_columns(stages: Stages) -> None:
             groups,
             wanted,
             options.output,
-            options.beside,
-            options.fingerprint,
+            beside=options.beside,
+            fingerprint=options.fingerprint,
         )
 
     parser = stage(

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from vacuagym.errors import ConfigError, InputError
 from vacuagym.publish.metadata import published_columns
+from vacuagym.tables.feature_schema import ColumnBeside
 from vacuagym.tables.feature_table import FeatureTable
 from vacuagym.tables.parquet import open_parquet
 from vacuagym.tables.toric_schema import SCHEMA
@@ -21,7 +22,7 @@ def published_types(
     dataset: str,
     table: FeatureTable,
     columns: Sequence[str],
-    beside: Sequence[tuple[str, str | None, str]],
+    beside: Sequence[ColumnBeside],
 ) -> dict[str, pa.DataType]:
     """Return the types with which columns of a data set are published.
 
@@ -31,9 +32,8 @@ def published_types(
         Table of the data set.
     columns : sequence of str
         Columns to publish.
-    beside : sequence of (str, str or None, str)
-        Data set, table and name of each column of another data set that shares a name. The table is
-        None for the toric bases.
+    beside : sequence of ColumnBeside
+        Columns of other data sets that share a name with ``columns``.
 
     Raises
     ------

@@ -1,1 +1,4 @@
-"""The stages of the pipeline, one module each: the only modules that read and write its tables."""
+"""Define the stages of the pipeline, one in each module.
+
+No other modules read and write its tables.
+"""

@@ -1,8 +1,7 @@
-"""Columns: read every value of the named columns of a table before anything is labelled, a range
-of row groups a job.
+"""Check the named columns of a feature table before anything is labelled.
 
-The digests of the row groups are kept: whoever reads the columns later finds out whether the
-values are still the same.
+A job reads every value in a range of row groups, and writes the digest of each row group. Stages
+that read the columns later compare the digests, and so find values that have changed.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from vacuagym.errors import InputError
 from vacuagym.publish.shared_types import published_types
 from vacuagym.runtime.atomic_files import write_text
 from vacuagym.runtime.memory import peak_memory_mb
-from vacuagym.tables.feature_schema import FeatureColumns, Wanted
+from vacuagym.tables.feature_schema import ColumnBeside, FeatureColumns, Wanted
 from vacuagym.tables.feature_table import FeatureTable, Window
 from vacuagym.tables.plan import Plan
 
@@ -30,30 +29,40 @@ def columns(
     groups: tuple[int, int],
     wanted: Wanted,
     output: Path,
-    beside: Sequence[tuple[str, str | None, str]] = (),
+    *,
+    beside: Sequence[ColumnBeside] = (),
     fingerprint: str | None = None,
 ) -> None:
-    """Check the wanted columns in the row groups from ``groups[0]`` to ``groups[1]``; write the
-    digest of each.
+    """Check the wanted columns in a range of row groups, and write the digest of each.
 
-    ``beside`` are columns of other data sets that become one with columns of this one, as for a
-    plan. ``fingerprint`` is of table, settings and code.
+    Parameters
+    ----------
+    groups : (int, int)
+        First and last row group.
+    output : Path
+        JSON file to write.
+    beside : sequence of ColumnBeside
+        Columns of other data sets that are published together with columns of this one.
+    fingerprint : str, optional
+        Fingerprint of table, settings and code, for the output.
+
+    Raises
+    ------
+    InputError
+        A value cannot be used or published, or the table has changed.
     """
     carried = wanted.carried()
-    known = {"id_ranges": plan.id_ranges, "state": plan.state, "keep_digests": True}
-    table = FeatureTable(**plan.table, **known, hodge=wanted.hodge, carried=carried)
+    table = FeatureTable.from_plan(plan, hodge=wanted.hodge, carried=carried, keep_digests=True)
     types = published_types(plan.dataset, table, wanted.columns, beside)
     names = {name: FeatureColumns.carried_name(position) for position, name in enumerate(carried)}
     start = first = table.rows_before(groups[0])
     for rows in table.scan(Window(), range(groups[0], groups[1] + 1)):
         for name, kind in types.items():
-            _require_fit(
-                rows[names[name]].combine_chunks(),
-                kind,
-                f"{table.path}: column {name}",
-                start,
-                _remedy(name, kind, beside),
-            )
+            values = rows[names[name]].combine_chunks()
+            if misfits := _misfits(values, kind, start):
+                raise InputError(
+                    f"{table.path}: column {name}: {misfits}: {_remedy(name, kind, beside)}"
+                )
         start += len(rows)
     digests = {str(group): digest for group, digest in sorted(table.digests.items())}
     document = {"dataset": plan.dataset, "fingerprint": fingerprint, "digests": digests}
@@ -64,34 +73,33 @@ def columns(
     )
 
 
-def _remedy(name: str, kind: pa.DataType, beside: Sequence[tuple[str, str | None, str]]) -> str:
+def _remedy(name: str, kind: pa.DataType, beside: Sequence[ColumnBeside]) -> str:
+    """Return what is required of a published column, and what to do."""
     others = [
         f"{dataset} ({path or 'toric bases'})" for dataset, path, column in beside if column == name
     ]
-    shared = (
-        f", for the column is one with that of data set {' and '.join(others)}" if others else ""
-    )
+    shared = f" together with that of data set {' and '.join(others)}" if others else ""
     return (
-        f"published as {kind}{shared}, which does not hold these values; "
-        "write the tables with one type, rename one of the columns, or leave it out of columns"
+        f"published as {kind}{shared}; this type does not hold these values; write the tables with "
+        "one type, rename one of the columns, or leave it out of columns"
     )
 
 
-def _require_fit(values: pa.Array, kind: pa.DataType, column: str, start: int, remedy: str) -> None:
-    """Raise :class:`InputError` with the first rows that cannot be published as a type."""
+def _misfits(values: pa.Array, kind: pa.DataType, start: int) -> str:
+    """Return the first rows whose values a type does not hold, empty if it holds all."""
     if _fits(values, kind):
-        return
+        return ""
     wrong = list(
         islice(
             (row for row in range(len(values)) if not _fits(values.slice(row, 1), kind)),
             _MOST_NAMED,
         )
     )
-    found = ", ".join(f"row {start + row}: {values[row].as_py()!r:.60}" for row in wrong)
-    raise InputError(f"{column}: {found}: {remedy}")
+    return ", ".join(f"row {start + row}: {values[row].as_py()!r:.60}" for row in wrong)
 
 
 def _fits(values: pa.Array, kind: pa.DataType) -> bool:
+    """Return whether a type holds all values."""
     try:
         values.cast(kind)
     except pa.ArrowInvalid:

@@ -1,9 +1,8 @@
-"""Dataset: the labels, one configuration a split, as Parquet files that the libraries of the field
-load in one line.
+"""Write the published data set: Parquet files that common libraries load in one line.
 
-Labels, features and a split lie in the same order and are read side by side, so that nothing is
-held but a row group of each fold. What is said about the files (dataset card, Croissant
-description) is made elsewhere; this module writes it beside them, and SHA256SUMS last.
+Each split is a configuration. Labels, features and a split have the same order and are read side by
+side, so memory holds a row group of each fold. The texts about the files come from
+``vacuagym.publish``. SHA256SUMS is written last.
 """
 
 from __future__ import annotations
@@ -13,10 +12,12 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -51,34 +52,56 @@ from vacuagym.tables.split_schema import FOLDS
 FILE_ROWS = 24 * ROW_GROUP
 CHECKSUMS = "SHA256SUMS"
 _BATCH_ROWS = 2048
-_MOST_PIECES = 64  # that wait for a row group to fill
+_MOST_PIECES = 64  # pieces of an unfinished row group
+_Codes = npt.NDArray[np.int32]
 
 
 def dataset(
     labels: Path,
     splits: Sequence[Path],
     features: Sequence[Path],
+    *,
     validation: Path,
     configuration: Path,
     output: Path,
     published: str | None = None,
     potential: bool = False,
 ) -> None:
-    """Write the data set into the folder ``output``: files of an earlier one are replaced or
-    removed, SHA256SUMS appears last.
+    """Write the published data set into the folder ``output``.
 
-    ``features`` are files named by their data set, with the rows of that data set in the label
-    table's order and a column ``key``; ``published`` is the date that the Croissant description
-    gives, if one is known. ``potential`` adds a configuration of that name with the couplings of
-    every row.
+    Files of an earlier data set are replaced or removed.
+
+    Parameters
+    ----------
+    labels : Path
+        Label table.
+    splits : sequence of Path
+        Split files, named by their split.
+    features : sequence of Path
+        Feature files, named by their data set.
+    validation, configuration : Path
+        Figures of the validation, and settings of the run.
+    published : str, optional
+        Date of publication for the Croissant description.
+    potential : bool
+        Whether to add the configuration ``potential`` with the couplings of every row.
+
+    Raises
+    ------
+    ConfigError
+        A file has a wrong name, or a column cannot be published.
+    InputError
+        A file does not have the rows of the labels.
+    VacuagymError
+        Checks failed, or no row is in a fold.
     """
     (output / CHECKSUMS).unlink(missing_ok=True)
     about = file_metadata(open_parquet(labels))
-    figures = read_json(validation)
+    figures: dict[str, Any] = read_json(validation)
     if not figures["verdict"]["passed"]:
         raise VacuagymError(
             f"{validation}: checks failed ({', '.join(figures['verdict']['failed'])}); such "
-            "labels are not published"
+            "labels are not published; read the report"
         )
     named = _by_name(splits, "split", rf"(?!{POTENTIAL}$)[A-Za-z0-9_-]+")
     sizes = {name: file_metadata(open_parquet(path)) for name, path in named.items()}
@@ -117,7 +140,7 @@ def dataset(
             if name == POTENTIAL
             else _joined_rows(labels, path, tables, schema)
         )
-        files += _write_split(joined, schema, output, names[name], metadata)
+        files += _write_configuration(joined, _Configuration(output, names[name], schema, metadata))
         print(
             f"{name}: {sum(f.rows for f in files if f.configuration == name)} rows, peak "
             f"{peak_memory_mb():.0f} MB",
@@ -125,11 +148,19 @@ def dataset(
         )
     if not files:
         raise VacuagymError(
-            f"{labels}: no row is in any fold of {', '.join(named)}; there is nothing to publish"
+            f"{labels}: no row is in a fold of {', '.join(named)}; at least one is required; "
+            "change the splits"
         )
-    settings = read_json(configuration)
+    settings: dict[str, Any] = read_json(configuration)
     publication = Publication(
-        columns, tuple(files), about, sizes, figures, settings, published, own_columns
+        columns=columns,
+        files=tuple(files),
+        about=about,
+        splits=sizes,
+        validation=figures,
+        settings=settings,
+        published=published,
+        own_columns=own_columns,
     )
     texts = {
         "README.md": card_text(publication),
@@ -146,33 +177,37 @@ def dataset(
 
 
 def _by_name(paths: Sequence[Path], what: str, pattern: str) -> dict[str, Path]:
-    """Files by the names of what they hold; :class:`ConfigError` for one that is named wrongly, or
-    named twice.
+    """Return the files by their names without suffix.
+
+    :class:`ConfigError` reports a name that does not match ``pattern``, and a name that occurs
+    twice.
     """
     named: dict[str, Path] = {}
     for path in paths:
         if not re.fullmatch(pattern, path.stem):
             raise ConfigError(
-                f"{path}: the labels have no {what} {path.stem!r}; a file is named by its {what}"
+                f"{path}: the labels have no {what} {path.stem!r}; a file is named by its {what}; "
+                "rename the file"
             )
         if named.setdefault(path.stem, path) != path:
             raise ConfigError(
-                f"{path}: another file of the {what} {path.stem!r} is {named[path.stem]}; give "
-                "one of them"
+                f"{path}: {named[path.stem]} is a file of the {what} {path.stem!r} too; only one "
+                "is allowed; name one of them"
             )
     return named
 
 
 def _file_names(name: str, fold: str, rows: int) -> list[str]:
-    """The files of a fold; an empty fold has none, for no library expects a file without rows."""
+    """Return the paths of the files of a fold.
+
+    An empty fold has no file, because no library expects a file without rows.
+    """
     count = -(-rows // FILE_ROWS)
     return [f"data/{name}/{fold}-{number:05}-of-{count:05}.parquet" for number in range(count)]
 
 
 def _remove_others(output: Path, names: set[str]) -> None:
-    """Remove the data files of an earlier data set that this one does not have, and what killed
-    writers left.
-    """
+    """Remove data files that are not in ``names``, and temporary files of killed writers."""
     remove_abandoned(output.glob("data/*/.*.parquet.*.tmp"))
     for path in output.glob("data/*/*-of-*.parquet"):
         if path.relative_to(output).as_posix() not in names:
@@ -182,19 +217,22 @@ def _remove_others(output: Path, names: set[str]) -> None:
             folder.rmdir()
 
 
-def _write_split(
-    joined: Iterator[tuple[pa.Table, np.ndarray]],
-    schema: pa.Schema,
-    output: Path,
-    names: Mapping[str, Sequence[str]],
-    metadata: Mapping[str, Any],
+@dataclass(frozen=True)
+class _Configuration:
+    """Folder, paths of files by fold, schema and metadata of one configuration."""
+
+    output: Path
+    names: Mapping[str, Sequence[str]]
+    schema: pa.Schema
+    metadata: Mapping[str, Any]
+
+
+def _write_configuration(
+    joined: Iterator[tuple[pa.Table, _Codes]], configuration: _Configuration
 ) -> list[DataFile]:
     """Write the files of one configuration, its folds side by side."""
     with ExitStack() as stack:
-        folds = [
-            stack.enter_context(_fold_files(output, fold, names[fold], schema, metadata))
-            for fold in FOLDS
-        ]
+        folds = [stack.enter_context(_fold_files(configuration, fold)) for fold in FOLDS]
         for rows, codes in joined:
             for code, fold in enumerate(folds):
                 fold.add(rows.filter(pa.array(codes == code)))
@@ -203,9 +241,10 @@ def _write_split(
 
 def _joined_rows(
     labels: Path, split: Path, features: Mapping[str, Path], schema: pa.Schema
-) -> Iterator[tuple[pa.Table, np.ndarray]]:
-    """The rows of a split with the columns of ``schema``, and their folds; :class:`InputError`
-    where files do not belong together.
+) -> Iterator[tuple[pa.Table, _Codes]]:
+    """Yield the rows of a split with the columns of ``schema``, and their folds.
+
+    :class:`InputError` reports files with other rows.
     """
     joined = pa.schema(
         [field for field in schema if field.name not in (*SCHEMA.names, TRAIN_SHARE)]
@@ -233,9 +272,10 @@ def _joined_rows(
 
 def _rows_with_potential(
     labels: Path, split: Path, schema: pa.Schema, about: Mapping[str, Any]
-) -> Iterator[tuple[pa.Table, np.ndarray]]:
-    """The rows of a split with their couplings, and their folds; in batches whose potentials take
-    :data:`CHUNK_BYTES`.
+) -> Iterator[tuple[pa.Table, _Codes]]:
+    """Yield the rows of a split with their couplings, and their folds.
+
+    The potentials of a batch take at most :data:`CHUNK_BYTES`.
     """
     columns = list(dict.fromkeys([*OF_LABELS, *NEEDED]))
     batch_rows = max(
@@ -251,23 +291,26 @@ def _rows_with_potential(
         yield pa.table(own).select(schema.names).cast(schema), _fold_codes(beside)
 
 
-def _fold_codes(rows: pa.Table) -> np.ndarray:
-    return pc.index_in(rows["fold"].cast(pa.string()), pa.array(FOLDS)).to_numpy()
+def _fold_codes(rows: pa.Table) -> _Codes:
+    """Return the position in :data:`FOLDS` of the fold of each row, shape (rows,)."""
+    codes: _Codes = pc.index_in(rows["fold"].cast(pa.string()), pa.array(FOLDS)).to_numpy()
+    return codes
 
 
 class _Features:
-    """The columns of one data set's feature file, in the order of its rows; what it lacks of
-    ``schema`` is null.
+    """The feature columns of one data set, in the order of its rows.
+
+    A column of ``schema`` that the file does not have is null.
     """
 
-    def __init__(self, path: Path, schema: pa.Schema, batch_rows: int):
+    def __init__(self, path: Path, schema: pa.Schema, batch_rows: int) -> None:
         self.path = path
         self._schema = schema
         self._names = feature_names(open_parquet(path).schema_arrow)
         self.feed = feed(path, ["key", *self._names], batch_rows)
 
     def take(self, keys: pa.ChunkedArray) -> pa.Table:
-        """The rows with these keys, which are the next ones."""
+        """Return the next rows, which must have these keys."""
         rows = self.feed.take(len(keys))
         _require_same_keys(keys, rows["key"], "the labels", self.path)
         return pa.table([self._column(rows, field) for field in self._schema], schema=self._schema)
@@ -279,16 +322,16 @@ class _Features:
             return rows[field.name].cast(field.type)
         except pa.ArrowInvalid as error:
             raise InputError(
-                f"{self.path}: column {field.name!r} is published as {field.type}, which does not "
-                f"hold all of its values ({error}); "
-                "leave it out of columns"
+                f"{self.path}: column {field.name!r} is published as {field.type}; this type must "
+                f"hold all values ({error}); write the tables with one type, or leave the column "
+                "out of columns"
             ) from error
 
 
 def _features_of(
     rows: pa.Table, tables: Mapping[str, _Features], schema: pa.Schema
 ) -> dict[str, pa.ChunkedArray]:
-    """The feature columns of label rows, which come data set by data set."""
+    """Return the feature columns of label rows, which are ordered by data set."""
     datasets = np.array(rows["dataset"].cast(pa.string()).to_pylist())
     edges = [0, *(np.flatnonzero(datasets[1:] != datasets[:-1]) + 1).tolist(), len(rows)]
     pieces = []
@@ -307,46 +350,32 @@ def _features_of(
 def _require_same_keys(
     keys: pa.ChunkedArray, others: pa.ChunkedArray, labels: Path | str, path: Path
 ) -> None:
+    """Raise :class:`InputError` at the first key that differs."""
     if keys.equals(others):
         return
     for key, other in itertools.zip_longest(keys.to_pylist(), others.to_pylist()):
         if key != other:
             raise InputError(
                 f"{path}: not the rows of {labels}: {other or 'no row'} where {key or 'no row'} "
-                "is due; "
-                "it was made from other labels: make it again"
+                "is due; the file must come from the same labels; recompute it"
             )
 
 
 class _FoldFiles:
-    """Gathers rows of a fold and writes them as row groups, and a new file after :data:`FILE_ROWS`
-    rows.
-    """
+    """Collect rows of a fold and write them as row groups, in files of :data:`FILE_ROWS` rows."""
 
-    def __init__(
-        self,
-        current: ExitStack,
-        output: Path,
-        fold: str,
-        names: Sequence[str],
-        schema: pa.Schema,
-        metadata: Mapping[str, Any],
-    ):
+    def __init__(self, current: ExitStack, configuration: _Configuration, fold: str) -> None:
         self.done: list[DataFile] = []
         self._current = current
-        self._output, self._fold, self._names, self._schema, self._metadata = (
-            output,
-            fold,
-            list(names),
-            schema,
-            metadata,
-        )
+        self._configuration = configuration
+        self._fold = fold
+        self._names = list(configuration.names[fold])
         self._writer: TableWriter | None = None
         self._memory = 0
-        self._pending = schema.empty_table()
+        self._pending = configuration.schema.empty_table()
 
     def add(self, rows: pa.Table) -> None:
-        """Append rows; those that fill a row group are written."""
+        """Add rows, and write the row groups that are full."""
         self._pending = pa.concat_tables([self._pending, rows])
         if self._pending["key"].num_chunks > _MOST_PIECES:
             self._pending = self._pending.combine_chunks()
@@ -354,66 +383,67 @@ class _FoldFiles:
             self._write_group()
 
     def finish(self) -> None:
-        """Write what is left."""
+        """Write the remaining rows."""
         while len(self._pending):
             self._write_group()
         if self._writer is not None:
-            self._end_file()
+            self._end_file(self._writer.rows)
+        if len(self.done) < len(self._names):
+            raise self._other_size("fewer")
 
     def _write_group(self) -> None:
-        if self._writer is None:
-            if len(self.done) == len(self._names):
-                raise InputError(
-                    f"the split {self._metadata['split']} has more rows of the fold {self._fold} "
-                    "than it says; make it again"
-                )
-            path = self._output / self._names[len(self.done)]
-            self._writer = self._current.enter_context(
-                write_table(path, self._schema, {**self._metadata, "fold": self._fold})
-            )
-        rows = self._pending.slice(
-            0, min(ROW_GROUP, FILE_ROWS - self._writer.rows)
-        ).combine_chunks()
+        writer = self._writer or self._next_file()
+        self._writer = writer
+        count = min(ROW_GROUP, FILE_ROWS - writer.rows)
+        rows = self._pending.slice(0, count).combine_chunks()
         self._pending = self._pending.slice(len(rows))
-        self._writer.write(rows)
+        writer.write(rows)
         self._memory += rows.nbytes
-        if self._writer.rows == FILE_ROWS:
-            self._end_file()
+        if writer.rows == FILE_ROWS:
+            self._end_file(writer.rows)
 
-    def _end_file(self) -> None:
-        rows, memory = self._writer.rows, self._memory
+    def _next_file(self) -> TableWriter:
+        if len(self.done) == len(self._names):
+            raise self._other_size("more")
+        about = self._configuration
+        path = about.output / self._names[len(self.done)]
+        return self._current.enter_context(
+            write_table(path, about.schema, {**about.metadata, "fold": self._fold})
+        )
+
+    def _end_file(self, rows: int) -> None:
         self._current.close()
-        self._writer, self._memory = None, 0
-        path = self._output / self._names[len(self.done)]
+        name = self._names[len(self.done)]
+        path = self._configuration.output / name
         with open(path, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        name = self._metadata["split"]
         self.done.append(
             DataFile(
-                self._names[len(self.done)],
-                name,
-                self._fold,
-                rows,
-                memory,
-                path.stat().st_size,
-                digest,
+                path=name,
+                configuration=self._configuration.metadata["split"],
+                fold=self._fold,
+                rows=rows,
+                memory=self._memory,
+                size=path.stat().st_size,
+                sha256=digest,
             )
+        )
+        self._writer, self._memory = None, 0
+
+    def _other_size(self, more_or_fewer: str) -> InputError:
+        return InputError(
+            f"the split {self._configuration.metadata['split']} has {more_or_fewer} rows of the "
+            f"fold {self._fold} than it says; both must agree; recompute the split"
         )
 
 
 @contextmanager
-def _fold_files(
-    output: Path, fold: str, names: Sequence[str], schema: pa.Schema, metadata: Mapping[str, Any]
-) -> Iterator[_FoldFiles]:
-    """Writes the files of a fold; where the block fails, the file that is being written never
-    appears.
+def _fold_files(configuration: _Configuration, fold: str) -> Iterator[_FoldFiles]:
+    """Write the files of a fold.
+
+    If the block fails, the unfinished file never appears.
     """
     with ExitStack() as current:
-        files = _FoldFiles(current, output, fold, names, schema, metadata)
+        files = _FoldFiles(current, configuration, fold)
         yield files
         files.finish()
-        if len(files.done) < len(names):
-            raise InputError(
-                f"the split {metadata['split']} has fewer rows of the fold {fold} than it says; "
-                "make it again"
-            )

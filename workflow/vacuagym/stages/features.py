@@ -1,8 +1,7 @@
-"""Features: what splits and the data set need of a feature table besides the label, in the order
-of the label table.
+"""Bring the columns for splits and the data set into the order of the label table.
 
-The rows of a table may lie in any order and be of any width; they pass through a scratch file, cut
-at every so many rows of the label table, and each cut is sorted by itself.
+The rows of a table may have any order and any width. They pass through a spill file in buckets,
+each with a fixed number of rows of the label table. Each bucket is sorted by itself.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -29,33 +29,44 @@ from vacuagym.tables.parquet import open_parquet, read_batches, write_table
 from vacuagym.tables.plan import Plan
 from vacuagym.tables.spill import LABEL_ORDER, regrouped
 
-_MOST_ROWS = 65536  # of a cut
+_MOST_ROWS = 65536  # rows of a bucket
 _KEYS = pa.schema([SCHEMA.field(name) for name in ("key", "namespace", "geometry_id")])
 
 
 def features(
-    plan: Plan, labels: Path, wanted: Wanted, output: Path, checked: Sequence[Path] = ()
+    plan: Plan, labels: Path, wanted: Wanted, output: Path, *, checked: Sequence[Path] = ()
 ) -> None:
-    """Write key, Hodge numbers, group and columns of every labelled row of a data set; columns
-    that begin with _ are for splits only.
+    """Write the features of every labelled row of a data set.
 
-    The values must be those that were ``checked`` before anything was labelled.
+    The columns are key, Hodge numbers, group and columns to publish. Columns whose names begin with
+    _ are for splits only.
+
+    Parameters
+    ----------
+    checked : sequence of Path
+        Output of the column checks. The values must be the same as then.
+
+    Raises
+    ------
+    InputError
+        The table has changed since it was planned or checked.
     """
     carried = wanted.carried()
     expected = read_checks(checked)
     metadata = {"dataset": plan.dataset} | (
         {"content": checked_content(expected)} if checked else {}
     )
-    known = {"id_ranges": plan.id_ranges, "state": plan.state, "keep_digests": bool(checked)}
-    table = FeatureTable(**plan.table, **known, hodge=wanted.hodge, carried=carried)
+    table = FeatureTable.from_plan(
+        plan, hodge=wanted.hodge, carried=carried, keep_digests=bool(checked)
+    )
     names = {name: FeatureColumns.carried_name(position) for position, name in enumerate(carried)}
     kinds = [pa.field(name, table.schema.field(names[name]).type) for name in wanted.columns]
     hodge = [pa.field(name, pa.int32()) for name in HODGE[: len(wanted.hodge)]]
     schema = pa.schema(
         [("key", pa.string()), *hodge, *([(GROUP, pa.uint64())] if wanted.group else []), *kinds]
     )
-    cut = max(1, min(_MOST_ROWS, CHUNK_BYTES // table.row_bytes()))
-    starts = _starts(labels, plan.dataset, cut)
+    bucket_rows = max(1, min(_MOST_ROWS, CHUNK_BYTES // table.row_bytes()))
+    starts = _starts(labels, plan.dataset, bucket_rows)
     labelled = Feed(_KEYS, _labelled(labels, plan.dataset))
     with write_table(output, schema, metadata) as writer:
         placed = (
@@ -63,7 +74,7 @@ def features(
         )
         for pieces in regrouped(placed, len(starts), table.schema, output.parent):
             rows = pa.Table.from_batches(pieces, table.schema).sort_by(LABEL_ORDER).combine_chunks()
-            keys = labelled.take(cut)
+            keys = labelled.take(bucket_rows)
             if not _same(rows, keys):
                 raise table.changed()
             group = (
@@ -85,18 +96,20 @@ def features(
 
 
 def _labelled(labels: Path, dataset: str) -> Iterator[pa.RecordBatch]:
-    """The keys of a data set's rows, in the order of the label table."""
+    """Yield the keys of a data set's rows in the order of the label table."""
     for batch in read_batches(open_parquet(labels), labels, ["dataset", *_KEYS.names]):
         yield batch.filter(
             pc.equal(batch.column("dataset").dictionary_decode(), dataset)
         ).drop_columns(["dataset"])
 
 
-def _starts(labels: Path, dataset: str, cut: int) -> list[tuple[str, int]]:
-    """(namespace, id) of every ``cut``-th row of a data set."""
-    starts, row = [], 0
+def _starts(labels: Path, dataset: str, bucket_rows: int) -> list[tuple[str, int]]:
+    """Return the (namespace, id) of the first row of each bucket."""
+    starts: list[tuple[str, int]] = []
+    row = 0
     for batch in _labelled(labels, dataset):
-        first = batch.take(pa.array(range(-row % cut, len(batch), cut), pa.int64()))
+        firsts = range(-row % bucket_rows, len(batch), bucket_rows)
+        first = batch.take(pa.array(firsts, pa.int64()))
         starts += zip(
             [name or "" for name in first.column("namespace").to_pylist()],
             first.column("geometry_id").to_pylist(),
@@ -106,8 +119,8 @@ def _starts(labels: Path, dataset: str, cut: int) -> list[tuple[str, int]]:
     return starts
 
 
-def _places(rows: pa.RecordBatch, starts: Sequence[tuple[str, int]]) -> np.ndarray:
-    """For each row, which cut of the label table it belongs to."""
+def _places(rows: pa.RecordBatch, starts: Sequence[tuple[str, int]]) -> npt.NDArray[np.int64]:
+    """Return the bucket of each row, shape (rows,)."""
     keys = zip(
         rows.column("namespace").to_pylist(), rows.column("geometry_id").to_pylist(), strict=True
     )
@@ -118,19 +131,22 @@ def _places(rows: pa.RecordBatch, starts: Sequence[tuple[str, int]]) -> np.ndarr
 
 
 def _batches(table: FeatureTable, window: Window) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a window as record batches."""
     for rows in table.scan(window):
         yield from rows.combine_chunks().to_batches()
 
 
 def _same(rows: pa.Table, keys: pa.Table) -> bool:
+    """Return whether rows and keys have equal namespaces and ids."""
     return len(rows) == len(keys) and all(
         rows[name].to_pylist() == keys[name].to_pylist() for name in ("namespace", "geometry_id")
     )
 
 
 def _groups(names: Sequence[str], columns: Sequence[pa.ChunkedArray]) -> pa.Array:
-    """Return fingerprints of the rows' values, equal for equal values of columns of equal names in
-    any data set; null where a value is.
+    """Return a hash of the values of each row, null if one of them is null.
+
+    Equal values in columns of equal names have equal hashes, in any data set.
     """
     rows = zip(*(spelled(column.combine_chunks()) for column in columns), strict=True)
     return pa.array(
@@ -139,6 +155,7 @@ def _groups(names: Sequence[str], columns: Sequence[pa.ChunkedArray]) -> pa.Arra
 
 
 def _fingerprint(names: Sequence[str], row: Sequence[str | None]) -> int:
+    """Return a hash of one row, 64 bits."""
     return int.from_bytes(
         hashlib.blake2b(json.dumps([list(names), row]).encode(), digest_size=8).digest()
     )

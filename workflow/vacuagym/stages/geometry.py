@@ -1,12 +1,12 @@
-"""Geometry: write the feature table of the smooth toric bases of 6D F-theory models, enumerated
-from first principles.
-"""
+"""Write the feature table of the smooth toric bases of 6D F-theory models."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from vacuagym.errors import VacuagymError
@@ -19,11 +19,22 @@ from vacuagym.tables.toric_schema import SCHEMA
 
 
 def geometry(limit: int | None, granted_mb: int | None, output: Path) -> None:
-    """Enumerate the bases, all or the first ``limit``, into ``output``; a row group holds those
-    with equal numbers of rays.
+    """Enumerate the bases, all or the first ``limit``, into ``output``.
+
+    A row group holds the bases with equal numbers of rays.
+
+    Parameters
+    ----------
+    granted_mb : int, optional
+        Memory of the job in MB.
+
+    Raises
+    ------
+    MemoryDeclarationError
+        The job needs more memory than it was granted.
     """
     hold_to_memory(geometry_table_memory_mb(), granted_mb)
-    metadata: dict = {"source": "toric_bases", "limit": limit}
+    metadata: dict[str, Any] = {"source": "toric_bases", "limit": limit}
     with write_table(output, SCHEMA, metadata) as writer:
         for bases in enumerate_bases(limit):
             writer.write(_rows(bases, first_id=writer.rows))
@@ -33,15 +44,16 @@ def geometry(limit: int | None, granted_mb: int | None, output: Path) -> None:
                 flush=True,
             )
         expected = SMOOTH_TORIC_BASES if limit is None else min(limit, SMOOTH_TORIC_BASES)
-        if writer.rows != expected:  # the plan of the table counts on it
+        if writer.rows != expected:  # the plan of the table has this number of rows
             raise VacuagymError(
-                f"{output}: enumerated {writer.rows} bases where there are {expected}; nothing is "
-                "written"
+                f"{output}: enumerated {writer.rows} bases; {expected} are known; nothing is "
+                "written; this is a defect of the pipeline: report it"
             )
         metadata |= {"rows": writer.rows, "peak_mb": round(peak_memory_mb(), 1)}
 
 
 def _rows(bases: ToricBases, first_id: int) -> pa.Table:
+    """Return bases as rows of the table."""
     h11, h21 = hodge_numbers(bases.self_intersections)
     count, rays = bases.self_intersections.shape
     pairs = pa.FixedSizeListArray.from_arrays(pa.array(bases.rays.reshape(-1), pa.int32()), 2)
@@ -69,7 +81,8 @@ def _rows(bases: ToricBases, first_id: int) -> pa.Table:
     )
 
 
-def _lists(matrix: np.ndarray, kind: pa.DataType) -> pa.ListArray:
+def _lists(matrix: npt.NDArray[np.int_], kind: pa.DataType) -> pa.ListArray:
+    """Return a matrix (rows, length) as a column of lists."""
     rows, length = matrix.shape
     return pa.ListArray.from_arrays(
         pa.array(np.arange(0, rows * length + 1, length, dtype=np.int32)),

@@ -1,8 +1,7 @@
-"""Label: search the critical points of every geometry of one shard and write their labels, in the
-shard's order.
+"""Label the geometries of one shard: search critical points and write labels in order.
 
-Rows are worked on in windows of bounded size. Within a window, geometries with equal n form
-stacks, sized in bytes.
+Rows are worked on in windows of bounded size. Within a window, geometries with equal n form batches
+of bounded bytes.
 """
 
 from __future__ import annotations
@@ -41,8 +40,9 @@ _LISTS = ("eigenvalues", "critical_point")
 
 
 def window_rows(most_moduli: int) -> int:
-    """Rows of a window: their labels, two lists of at most ``most_moduli`` numbers included, fit
-    into the window's bytes.
+    """Return the rows of a window, whose labels fit into the bytes of a window.
+
+    A label has two lists of at most ``most_moduli`` numbers.
     """
     return max(1, min(_WINDOW_ROWS, WINDOW_BYTES // (_ROW_BYTES + 16 * most_moduli)))
 
@@ -55,8 +55,25 @@ def label(
     granted_mb: int | None,
     output: Path,
 ) -> None:
-    """Label every row of ``shard`` by the physics of ``sections`` (the configuration's), and write
-    the label file ``output``.
+    """Label every row of ``shard`` and write the label file ``output``.
+
+    Parameters
+    ----------
+    sections : dict
+        Physics of the configuration: seed, moduli, ensemble, search.
+    fingerprint : str
+        Fingerprint of settings and code, for the metadata.
+    batch_mb : int
+        Working memory of a batch in MB.
+    granted_mb : int, optional
+        Memory of the job in MB.
+
+    Raises
+    ------
+    InputError
+        ``shard`` is no shard file.
+    MemoryDeclarationError
+        The job needs more memory than it was granted.
     """
     started = time.monotonic()
     physics = Physics.from_mapping(sections)
@@ -97,6 +114,7 @@ def label(
 def _label_window(
     physics: Physics, dataset: str, window: pa.RecordBatch, batch_bytes: int
 ) -> pa.Table:
+    """Return the label rows of a window."""
     ids = window.column("geometry_id").to_numpy()
     counts = window.column("moduli")
     missing = counts.is_null().to_numpy(zero_copy_only=False)
@@ -135,14 +153,15 @@ def _label_window(
 
 
 def _stream_keys(seed: int, dataset: str, namespaces: list[str | None]) -> np.ndarray:
-    """Stream keys of the rows, (rows, 2); each namespace is hashed once."""
+    """Return the stream keys of the rows, shape (rows, 2). Each namespace is hashed once."""
     known = {name: stream_key(seed, dataset, name) for name in set(namespaces)}
     return np.stack([known[name] for name in namespaces])
 
 
 def _table(columns: dict[str, Any]) -> pa.Table:
-    """The rows as a table of the label schema: codes become categories, NaN and −1 of what does
-    not exist become null.
+    """Return the rows as a table of the label schema.
+
+    Codes become categories. NaN and −1 become null where a quantity does not exist.
     """
     found = columns["minimization_success"]
     for kind in ("trial", "draw"):
@@ -165,8 +184,9 @@ def _table(columns: dict[str, Any]) -> pa.Table:
 
 
 def _list_column(padded: np.ndarray, lengths: np.ndarray, found: np.ndarray) -> pa.ListArray:
-    """Lists of the first ``lengths`` (rows,) numbers of each row of ``padded``; null where nothing
-    was ``found``.
+    """Return the first ``lengths`` numbers of each row of ``padded`` as lists.
+
+    ``lengths`` and ``found`` have the shape (rows,). Rows that are not ``found`` are null.
     """
     lengths = np.where(found, lengths, 0)
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)

@@ -1,9 +1,8 @@
-"""Merge: the label files of all shards as one table, sorted by data set, namespace and id.
-Streams; nothing is held but a chunk.
+"""Merge the label files of all shards into one table.
 
-Shards are ranges of ids across namespaces, so the rows of a namespace lie scattered over its data
-set's shards. They pass through an unnamed scratch file, cut into buckets (a large namespace, or
-several small ones), and are read back bucket by bucket.
+The table is sorted by data set, namespace and id. A shard is a range of ids over all namespaces, so
+the rows of a namespace are scattered over the shards. They pass through a spill file in buckets:
+one large namespace, or several small ones. Memory holds one bucket at a time.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -33,16 +33,26 @@ from vacuagym.tables.row_groups import ROW_GROUP
 from vacuagym.tables.shard_digest import ShardDigest
 from vacuagym.tables.spill import LABEL_ORDER, regrouped
 
-BUCKET_ROWS = 4 * 8192  # of several small namespaces that are sorted together
-_MOST_PIECES = 64  # that wait for a row group to fill
+BUCKET_ROWS = 4 * 8192  # rows of several small namespaces that are sorted together
+_MOST_PIECES = 64  # pieces of an unfinished row group
 
 
 def merge(plans: Sequence[Plan], folder: Path, fingerprint: str | None, output: Path) -> None:
-    """Merge the label files of all planned shards, each of which is first read through and
-    compared with its plan.
+    """Merge the label files of all planned shards.
 
-    :class:`DamagedFileError` names all files that are damaged, altered, or of other rows, settings
-    or code (another ``fingerprint``, if one is given).
+    Each label file is first read and compared with its plan.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the label files.
+    fingerprint : str, optional
+        Fingerprint of settings and code that the labels must have.
+
+    Raises
+    ------
+    DamagedFileError
+        Label files are damaged, altered or stale. All of them are named.
     """
     plans = sorted(plans, key=lambda plan: plan.dataset)
     namespaces: dict[str, Counter[str]] = {plan.dataset: Counter() for plan in plans}
@@ -57,11 +67,10 @@ def merge(plans: Sequence[Plan], folder: Path, fingerprint: str | None, output: 
     if bad:
         others = f" and {len(bad) - 1} more label files" if len(bad) > 1 else ""
         raise DamagedFileError(
-            f"{str(bad[0]).rpartition('; ')[0]}{others}; remove it",
-            *(path for error in bad for path in error.paths),
+            f"{bad[0].found}{others}", *(path for error in bad for path in error.paths)
         )
     names = pa.array([plan.dataset for plan in plans])
-    metadata: dict = {"rows": 0, "datasets": {}}
+    metadata: dict[str, Any] = {"rows": 0, "datasets": {}}
     with write_table(output, SCHEMA, metadata) as writer:
         rows = _RowGroups(writer, names)
         for plan in plans:
@@ -79,10 +88,10 @@ def merge(plans: Sequence[Plan], folder: Path, fingerprint: str | None, output: 
 
 
 def _read_through(plan: Plan, shard: Shard, folder: Path, fingerprint: str | None) -> Counter[str]:
-    """Read every value of a label file and compare it with the plan; :class:`DamagedFileError` if
-    anything is not as it should be.
+    """Read every value of a label file and compare it with the plan.
 
-    Returns how many rows each namespace has, nothing where the table has none.
+    Return the rows of each namespace, empty if the table has no namespaces.
+    :class:`DamagedFileError` reports any difference.
     """
     path = label_file(folder, plan.dataset, shard)
     file = open_parquet(path)
@@ -105,40 +114,37 @@ def _read_through(plan: Plan, shard: Shard, folder: Path, fingerprint: str | Non
     if wrong or not whole:
         reason = ", ".join(wrong) or "rows or columns"
         raise DamagedFileError(
-            f"{path}: not the labels of this shard by these settings ({reason} differ); remove it",
-            path,
+            f"{path}: not the labels of this shard by these settings ({reason} differ)", path
         )
     counts: Counter[str] = Counter()
     content = ShardDigest()
     for batch in read_batches(file, path, SCHEMA.names):
         content.update(pa.Table.from_batches([batch]))
         if problem := _misnamed(batch, plan.dataset):
-            raise DamagedFileError(f"{path}: {problem}; remove it", path)
+            raise DamagedFileError(f"{path}: {problem}", path)
         if plan.table["namespace"] is not None:
             counts.update(batch.column("namespace").to_pylist())
     if not plan.computed and content.hexdigest() != shard.digest:
-        raise DamagedFileError(
-            f"{path}: labels of other rows than those of the shard; remove it", path
-        )
+        raise DamagedFileError(f"{path}: labels of other rows than those of the shard", path)
     return counts
 
 
 def _misnamed(batch: pa.RecordBatch, dataset: str) -> str | None:
-    """Return what is wrong with the keys and categories of a batch, None if nothing is."""
+    """Return what is wrong with the keys and categories of a batch, None if they are right."""
     keys = geometry_keys(
         dataset, batch.column("namespace").to_pylist(), batch.column("geometry_id").to_pylist()
     )
     for found, key in zip(batch.column("key").to_pylist(), keys, strict=True):
         if found != key:
-            return f"the key {found!r} stands where {key!r} is due"
+            return f"key {found!r} where {key!r} is due"
     for name, categories in {**CATEGORIES, "dataset": (dataset,)}.items():
         if tuple(batch.column(name).dictionary.to_pylist()) != tuple(categories):
             return f"column {name}: its dictionary is not {', '.join(categories)}"
     return None
 
 
-def _label_batches(plan: Plan, folder: Path, metadata: dict) -> Iterator[pa.RecordBatch]:
-    """The rows of a data set in the order of its shards."""
+def _label_batches(plan: Plan, folder: Path, metadata: dict[str, Any]) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a data set in the order of its shards."""
     for shard in plan.shards:
         path = label_file(folder, plan.dataset, shard)
         file = open_parquet(path)
@@ -150,8 +156,9 @@ def _label_batches(plan: Plan, folder: Path, metadata: dict) -> Iterator[pa.Reco
 def _by_namespace(
     counts: Counter[str], batches: Iterator[pa.RecordBatch], scratch_folder: Path
 ) -> Iterator[pa.RecordBatch]:
-    """The rows by namespace, those of equal namespace in the order in which they came; ``counts``
-    says how many each has.
+    """Yield the rows by namespace; rows of a namespace keep their order.
+
+    ``counts`` are the rows of each namespace.
     """
     buckets = _buckets(counts)
     names: list[list[str]] = [[] for _ in range(max(buckets.values()) + 1)]
@@ -172,8 +179,9 @@ def _by_namespace(
 
 
 def _buckets(counts: Counter[str]) -> dict[str, int]:
-    """A bucket for each namespace, in their order: a large namespace has its own, small ones share
-    one that fits into memory.
+    """Return the bucket of each namespace, in the order of namespaces.
+
+    A large namespace has its own bucket. Small ones share a bucket that fits into memory.
     """
     buckets: dict[str, int] = {}
     bucket, rows = 0, 0
@@ -185,9 +193,9 @@ def _buckets(counts: Counter[str]) -> dict[str, int]:
 
 
 class _RowGroups:
-    """Gathers batches of any size and writes them as row groups of :data:`ROW_GROUP` rows."""
+    """Collect batches of any size and write them as row groups of :data:`ROW_GROUP` rows."""
 
-    def __init__(self, writer: TableWriter, datasets: pa.Array):
+    def __init__(self, writer: TableWriter, datasets: pa.Array) -> None:
         self._writer = writer
         self._datasets = datasets
         self._pending: list[pa.Table] = []
@@ -195,7 +203,7 @@ class _RowGroups:
         self.written = 0
 
     def add(self, batch: pa.RecordBatch) -> None:
-        """Append rows, whose ``dataset`` gets the dictionary of all data sets."""
+        """Add rows. Their ``dataset`` gets the dictionary of all data sets."""
         column = SCHEMA.get_field_index("dataset")
         codes = pc.index_in(batch.column(column).dictionary_decode(), self._datasets).cast(
             pa.int16()
@@ -215,7 +223,7 @@ class _RowGroups:
             self._pending, self._rows = [rows.slice(ROW_GROUP)], len(rows) - ROW_GROUP
 
     def flush(self) -> None:
-        """Write what is left as the last row group."""
+        """Write the remaining rows as the last row group."""
         if self._rows:
             self._write(pa.concat_tables(self._pending))
 

@@ -1,5 +1,6 @@
-"""Plan a data set: check its whole table, and find the shards that hold its rows. Nothing is
-labelled before this has passed.
+"""Plan a data set: check its whole table, and find the shards that hold its rows.
+
+Labelling starts after this.
 """
 
 from __future__ import annotations
@@ -7,13 +8,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from vacuagym.errors import ConfigError
 from vacuagym.runtime.atomic_files import write_text
-from vacuagym.tables.feature_schema import FeatureColumns
+from vacuagym.tables.feature_schema import ColumnBeside, FeatureColumns
 from vacuagym.tables.feature_table import FeatureTable
 from vacuagym.tables.plan import MOST_SHARDS
 from vacuagym.tables.shard_digest import ShardDigest
@@ -27,32 +29,49 @@ MODULI_ABSENT = (
 def plan(
     dataset: str,
     table: FeatureTable,
+    *,
     shard_size: int,
     n_limit: int | None,
     output: Path,
     columns: Sequence[str] = (),
     groups: Sequence[str] = (),
-    beside: Sequence[tuple[str, str | None, str]] = (),
+    beside: Sequence[ColumnBeside] = (),
     origin: str | None = None,
 ) -> None:
-    """Check every row of ``table`` and write the plan of the data set: its shards, at most
-    ``n_limit`` rows in all.
+    """Check every row of ``table`` and write the plan of the data set.
 
-    ``columns`` will go into the data set and ``groups`` into the splits, once there are labels;
-    whether they can is known now. Those ``beside`` them are of other data sets, and of types that
-    must fit: each is a data set, its table (None: the toric bases) and a name.
+    Parameters
+    ----------
+    dataset : str
+        Name of the data set.
+    shard_size : int
+        Ids of a shard.
+    n_limit : int, optional
+        Largest number of rows. All if None.
+    columns : sequence of str
+        Columns to publish. They are checked now, before anything is labelled.
+    groups : sequence of str
+        Columns that identify duplicates.
+    beside : sequence of ColumnBeside
+        Columns of other data sets that are published together with ``columns``.
+    origin : str, optional
+        What geometry that is computed from the carried columns depends on besides. The digest of
+        a shard then covers the values of these columns and ``origin``.
 
-    With ``origin``, the geometry is computed from the columns that the table carries. The digest
-    of a shard then covers their values and ``origin``: what else the geometry depends on.
+    Raises
+    ------
+    ConfigError
+        The ids lie in too many shards, or a column cannot be published.
+    InputError
+        The table cannot be used.
     """
     table.require_columns(columns, groups)
     if columns:
-        from vacuagym.publish.shared_types import (
-            published_types,
-        )  # takes a while, and only some plans need it
+        # Imported here, because the import takes time and only some plans need it.
+        from vacuagym.publish.shared_types import published_types
 
         published_types(dataset, table, columns, beside)
-    shards: list[dict] = []
+    shards: list[dict[str, Any]] = []
     selected, until = 0, None
     carried = [FeatureColumns.carried_name(place) for place in range(len(table.carried))]
     content = ShardDigest(carried, origin)
@@ -63,7 +82,8 @@ def plan(
             if not shards or shards[-1]["first"] != first:
                 content = ShardDigest(carried, origin)
                 shards.append({"first": first, "last": first + shard_size - 1, "rows": 0})
-                _refuse_too_many(dataset, shards, table, shard_size)
+                if len(shards) > MOST_SHARDS:
+                    raise _too_many_shards(table, shard_size)
             content.update(rows)
             shards[-1]["rows"] += len(rows)
             shards[-1]["digest"] = content.hexdigest()
@@ -95,27 +115,25 @@ def plan(
 
 
 def _cut(rows: pa.Table, shard_size: int) -> Iterator[tuple[int, pa.Table]]:
-    """Cut ordered rows at the multiples of ``shard_size``; gives the first id of each shard as a
-    Python integer of any size.
+    """Cut ordered rows at the multiples of ``shard_size``.
+
+    Yield the first id of each shard and its rows. The id is a Python integer of any size.
     """
     if not len(rows):
         return
     ids = rows["geometry_id"].to_numpy()
-    # A shard size beyond 64 bits leaves two shards, below zero and above.
+    # A shard size beyond 64 bits gives two shards: ids below zero, and the others.
     number = np.floor_divide(ids, shard_size) if shard_size < 2**63 else np.where(ids < 0, -1, 0)
     edges = np.flatnonzero(np.diff(number)) + 1
     for start, end in zip([0, *edges], [*edges, len(rows)], strict=True):
         yield int(number[start]) * shard_size, rows.slice(start, end - start)
 
 
-def _refuse_too_many(
-    dataset: str, shards: list[dict], table: FeatureTable, shard_size: int
-) -> None:
-    if len(shards) > MOST_SHARDS:
-        low, high = min(ids[0] for ids in table.id_ranges), max(ids[1] for ids in table.id_ranges)
-        raise ConfigError(
-            f"{table.path}: with shard_size {shard_size} the ids from {low} to {high} lie in more "
-            f"than {MOST_SHARDS} shards, more than "
-            "Snakemake can handle; set shard_size to "
-            f"{max(2 * shard_size, (high - low) // (MOST_SHARDS // 10))} or more"
-        )
+def _too_many_shards(table: FeatureTable, shard_size: int) -> ConfigError:
+    """Return the error for a table with more than :data:`MOST_SHARDS` shards."""
+    low, high = table.id_bounds()
+    return ConfigError(
+        f"{table.path}: with shard_size {shard_size} the ids from {low} to {high} lie in more "
+        f"than {MOST_SHARDS} shards; Snakemake cannot plan more; set shard_size to "
+        f"{max(2 * shard_size, (high - low) // (MOST_SHARDS // 10))} or more"
+    )

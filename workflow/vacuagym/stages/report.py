@@ -1,10 +1,12 @@
-"""Report: stream once over the labels and write the page that a person looks at. It judges
-nothing; that is the gate's task.
+"""Write the report of a run from one pass over the labels.
+
+The gate judges the run. The report does not.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from vacuagym.report.histograms import COLUMNS, count_rows
 from vacuagym.report.page import page
@@ -14,10 +16,9 @@ from vacuagym.tables.parquet import file_metadata, open_parquet, read_batches
 
 
 def report(labels: Path, validation: Path, configuration: Path, output: Path) -> None:
-    """Write the report of a run from its labels, the figures of their validation, and its
-    settings.
-    """
-    document, settings = read_json(validation), read_json(configuration)
+    """Write the report of a run from its labels, validation and settings."""
+    document: dict[str, Any] = read_json(validation)
+    settings: dict[str, Any] = read_json(configuration)
     file = open_parquet(labels)
     counts = count_rows(read_batches(file, labels, COLUMNS))
     text = page(document, counts, settings, file_metadata(file))

@@ -1,6 +1,4 @@
-"""Shard: the two or three columns of the rows in one range of ids, in order, in a file of their
-own.
-"""
+"""Write the rows of one range of ids, in order, into a shard file."""
 
 from __future__ import annotations
 
@@ -17,8 +15,19 @@ from vacuagym.tables.shard_digest import ShardDigest
 def shard(
     plan: Plan, first: int, output: Path, computed: tuple[Path, str | None] | None = None
 ) -> None:
-    """Write the shard of ``plan`` that begins at ``first``; its rows must still be those that were
-    planned.
+    """Write the shard of ``plan`` that begins at ``first``.
+
+    Parameters
+    ----------
+    computed : (Path, str), optional
+        The computed geometry of the shard, and its column of moduli counts.
+
+    Raises
+    ------
+    ConfigError
+        The plan has no such shard.
+    InputError
+        The rows are not those that were planned.
     """
     planned = plan.shard(first)
     table = _table(plan, planned, computed)
@@ -47,7 +56,7 @@ def shard(
 def _table(plan: Plan, planned: Shard, computed: tuple[Path, str | None] | None) -> FeatureTable:
     """Return the table that holds the rows of a shard: the given one, or computed geometry."""
     if computed is None:
-        return FeatureTable(**plan.table, id_ranges=plan.id_ranges, state=plan.state)
+        return FeatureTable.from_plan(plan)
     path, moduli = computed
     if file_metadata(open_parquet(path)).get("digest") != planned.digest:
         raise DamagedFileError(

@@ -1,10 +1,9 @@
-"""Split: assign every usable geometry to a fold. Streams over the label table; a row's fold
-depends on its own key, or group, only.
+"""Assign every usable row to a fold of a split.
 
-Folds come from a keyed hash, so that more rows, other shards or another order move nothing. Every
-label has the same shares up to the scatter of the hash: the split is stratified without counting.
-Out-of-distribution splits set the test fold by a property of the row, and the hash divides the
-rest. Rows labelled failed are in no fold.
+Folds come from a keyed hash of the row's key or group. So more rows, other shards or another order
+move no row. Each label has equal shares up to the scatter of the hash. In out-of-distribution
+splits a property of the row sets the test fold, and the hash divides the rest. Rows labelled failed
+are in no fold. The label table is streamed, never held.
 """
 
 from __future__ import annotations
@@ -16,9 +15,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from vacuagym.errors import ConfigError
@@ -41,35 +41,50 @@ from vacuagym.tables.parquet import write_table
 from vacuagym.tables.split_schema import FOLDS, SCHEMA
 
 _COLUMNS = ("key", "dataset", "namespace", "geometry_id", "moduli", "stability")
-_LISTS = ("train", "val", "test")  # what the folds are called in the lists of row numbers
+_LISTS = ("train", "val", "test")  # names of the folds in the lists of row numbers
+_Integers = npt.NDArray[np.int64]
 
 
 def split(
     labels: Path,
     name: str,
+    *,
     seed: int,
     shares: SplitShares,
     output: Path,
     features: Sequence[Path] = (),
     index: Path | None = None,
 ) -> None:
-    """Write the split ``name`` of the label table, and to ``index`` the row numbers of its folds
-    as lists in JSON.
+    """Write the split ``name`` of the label table.
 
-    ``features`` are the feature files of all data sets, or none: then no Hodge numbers and no
-    groups are known.
+    Parameters
+    ----------
+    seed : int
+        Key of the hash.
+    features : sequence of Path
+        Feature files of all data sets, or none. Without them no Hodge numbers and no groups are
+        known.
+    index : Path, optional
+        JSON file for the row numbers of the folds.
+
+    Raises
+    ------
+    ConfigError
+        No split has this name, or a share is out of range.
+    InputError
+        The feature files do not have the rows of the labels.
     """
     if name == "ood_hodge" and not any_has(features, *HODGE):
         raise ConfigError(
-            "there is no split 'ood_hodge': no feature file has Hodge numbers; name their columns "
-            "as `hodge` of the data set"
+            "split 'ood_hodge': no feature file has Hodge numbers; one data set needs them; name "
+            "their columns as `hodge` of the data set"
         )
     rows = partial(usable_rows, labels, features, _COLUMNS)
     rule = fold_rule(name, shares, rows)
     test_groups = (
         _test_groups(rule, rows) if rule.test is not None and any_has(features, GROUP) else None
     )
-    metadata: dict = {"split": name, "seed": seed, "shares": asdict(shares), **rule.about}
+    metadata: dict[str, Any] = {"split": name, "seed": seed, "shares": asdict(shares), **rule.about}
     counts = np.zeros(len(FOLDS) + 1, int)
     with ExitStack() as files:
         writer = files.enter_context(write_table(output, SCHEMA, metadata))
@@ -89,14 +104,15 @@ def split(
 
 
 def _test_groups(rule: FoldRule, rows: Rows) -> TestGroups:
-    """The groups that have a row in the test fold."""
+    """Return the groups that have a row in the test fold."""
     groups = TestGroups()
     for batch in rows():
         groups.add(batch, rule.folds(batch, np.zeros(len(batch))) == TEST)
     return groups
 
 
-def _table(batch: pa.RecordBatch, folds: np.ndarray, shares: np.ndarray) -> pa.Table:
+def _table(batch: pa.RecordBatch, folds: _Integers, shares: _Integers) -> pa.Table:
+    """Return the rows in a fold as a table of the split schema."""
     taken = pa.array(folds != LEFT_OUT)
     fold = pa.DictionaryArray.from_arrays(
         pa.array(folds, pa.int8(), mask=folds == LEFT_OUT), pa.array(FOLDS)
@@ -114,8 +130,9 @@ def _table(batch: pa.RecordBatch, folds: np.ndarray, shares: np.ndarray) -> pa.T
 
 @contextmanager
 def _row_lists(path: Path) -> Iterator[_RowLists]:
-    """Write ``path`` when the block ends: {"train": […], "val": […], "test": […]}, row numbers of
-    the label table.
+    """Write the row numbers of the label table when the block ends.
+
+    The format is {"train": […], "val": […], "test": […]}.
     """
     with ExitStack() as files:
         lists = _RowLists(
@@ -134,12 +151,12 @@ def _row_lists(path: Path) -> Iterator[_RowLists]:
 
 
 class _RowLists:
-    """The row numbers of each fold, on their way to a file."""
+    """The row numbers of each fold, in scratch files."""
 
-    def __init__(self, files: list[BinaryIO]):
+    def __init__(self, files: list[IO[bytes]]) -> None:
         self.files = files
 
-    def add(self, rows: np.ndarray, folds: np.ndarray) -> None:
+    def add(self, rows: _Integers, folds: _Integers) -> None:
         """Append row numbers to the lists of their folds."""
         for fold, file in enumerate(self.files):
             numbers = rows[folds == fold].tolist()

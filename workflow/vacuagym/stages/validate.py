@@ -1,8 +1,7 @@
-"""Validate: stream once over labels and splits and write what they are worth, as figures and as
-checks with a verdict.
+"""Validate labels and splits: write figures, checks and a verdict in one pass.
 
-The checks are of the files, row by row, and know nothing of how the rows were made. The baseline
-says what the number of moduli alone predicts, so that nobody takes that for learning.
+The checks read the files row by row, and do not use the code that made them. A baseline tells what
+the number of moduli alone predicts.
 """
 
 from __future__ import annotations
@@ -22,10 +21,22 @@ from vacuagym.tables.parquet import file_metadata, open_parquet
 from vacuagym.tables.plan import Plan, label_file
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """What a run has made: the label table, the plans and files it comes from, features and
-    splits, and the second derivation.
+    """The results of a run that are validated.
+
+    Attributes
+    ----------
+    labels : Path
+        Label table.
+    plans : sequence of Plan
+        Plans of all data sets.
+    splits, features : sequence of Path
+        Split files, and feature files of all data sets or none.
+    label_files : Path
+        Folder of the label files.
+    verification : Path
+        Figures of the verification.
     """
 
     labels: Path
@@ -37,7 +48,10 @@ class Inputs:
 
 
 def validate(inputs: Inputs, thresholds: Thresholds, output: Path) -> None:
-    """Write the figures and checks of a run; the verdict is for :func:`gate` to act on."""
+    """Write the figures and checks of a run.
+
+    :func:`vacuagym.stages.gate.gate` acts on the verdict.
+    """
     labels, plans = inputs.labels, inputs.plans
     physics = file_metadata(open_parquet(labels))["physics"]
     planned = {plan.dataset: sum(shard.rows for shard in plan.shards) for plan in plans}
@@ -79,7 +93,7 @@ def validate(inputs: Inputs, thresholds: Thresholds, output: Path) -> None:
 
 
 def _memory_figures(plans: Sequence[Plan], folder: Path) -> list[dict[str, Any]]:
-    """What each label job used, from the metadata of its file."""
+    """Return memory and time of each label job, from the metadata of its file."""
     figures = []
     for plan in plans:
         for shard in plan.shards:

@@ -1,8 +1,7 @@
-"""Verify: derive a random sample of labels a second time, by other code, and fail on the first
-figure that disagrees.
+"""Verify a random sample of labels: derive them a second time by other code.
 
-The sample is drawn by a keyed hash, so it is the same for the same labels; it is a share of all
-rows, at least a number of them, and some of every label, however rare.
+The sample comes from a keyed hash, so equal labels give an equal sample. It has a share of all
+rows, a minimum number of rows, and some rows of every label.
 """
 
 from __future__ import annotations
@@ -28,13 +27,21 @@ _COLUMNS = ("dataset", "namespace", "geometry_id", "stability")
 
 
 class LabelDisagreement(VacuagymError):
-    """A second derivation of a label came to another answer."""
+    """A second derivation of a label differs from the label."""
 
 
 @dataclass(frozen=True)
 class SampleSize:
-    """How many rows are verified: a ``share`` of all, but no fewer than ``least``, and
-    ``per_label`` of every label in each data set.
+    """Number of rows to verify.
+
+    Attributes
+    ----------
+    share : float
+        Share of all rows.
+    least : int
+        Minimum number of rows.
+    per_label : int
+        Minimum number of rows of each label in each data set.
     """
 
     share: float
@@ -43,10 +50,17 @@ class SampleSize:
 
 
 def verify(labels: Path, size: SampleSize, output: Path, record_only: bool = False) -> None:
-    """Verify a sample of the label table and write the figures; :class:`LabelDisagreement` names
-    the rows that differ, if any.
+    """Verify a sample of the label table and write the figures.
 
-    With ``record_only`` the differences are only written, for the gate of a run to judge.
+    Parameters
+    ----------
+    record_only : bool
+        Whether to write differences without raising an error.
+
+    Raises
+    ------
+    LabelDisagreement
+        Some rows differ. The message names the first of them.
     """
     file = open_parquet(labels)
     physics = file_metadata(file)["physics"]
@@ -87,7 +101,7 @@ def verify(labels: Path, size: SampleSize, output: Path, record_only: bool = Fal
 
 
 def _sample(labels: Path, size: SampleSize, seed: int) -> set[int]:
-    """Return the rows of lowest hash: of all rows, and of each (data set, label)."""
+    """Return the rows of lowest hash, of all rows and of each (data set, label)."""
     wanted = max(size.least, round(size.share * open_parquet(labels).metadata.num_rows))
     overall: list[tuple[float, int]] = []
     strata: dict[tuple[str, str], list[tuple[float, int]]] = {}
@@ -108,7 +122,7 @@ def _sample(labels: Path, size: SampleSize, seed: int) -> set[int]:
 
 
 def _keep_lowest(heap: list[tuple[float, int]], count: int, fraction: float, row: int) -> None:
-    """Keep the ``count`` rows of lowest hash in a heap whose first entry is the highest kept."""
+    """Keep the ``count`` rows of lowest hash in a heap. Its first entry is the highest kept."""
     if len(heap) < count:
         heapq.heappush(heap, (-fraction, row))
     elif heap and -fraction > heap[0][0]:
@@ -116,9 +130,7 @@ def _keep_lowest(heap: list[tuple[float, int]], count: int, fraction: float, row
 
 
 def _rows(labels: Path, chosen: set[int]) -> Iterator[dict[str, Any]]:
-    """The chosen rows in the table's order, as dictionaries; reads only the row groups that hold
-    some.
-    """
+    """Yield the chosen rows in the order of the table. Row groups without them are not read."""
     file = open_parquet(labels)
     order = sorted(chosen)
     start = 0

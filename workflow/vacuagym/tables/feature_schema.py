@@ -28,6 +28,8 @@ COLUMNS = (
     Column("moduli", pa.int64(), "count of moduli", null="missing in the table"),
 )
 SCHEMA = schema_of(COLUMNS)
+# a column of another data set with the same name: data set, table (None: toric bases), name
+ColumnBeside = tuple[str, str | None, str]
 HODGE = ("_h11", "_h21")  # names of the Hodge numbers; the columns of the table have other names
 MOST_HODGE = 100_000  # far beyond any known Calabi–Yau manifold
 _LARGEST_COUNT = 2**53  # of moduli: beyond it a float column cannot hold every integer
@@ -167,7 +169,7 @@ class _Values:
         if pa.types.is_uint64(self.column.type):
             self._refuse(
                 pc.greater(self.column, pa.scalar(2**63 - 1, pa.uint64())),
-                "ids must fit into 64 bits with a sign; number the rows anew",
+                "ids must fit into 64 bits with a sign; give the rows other numbers",
             )
         return self.column.cast(pa.int64())
 
