@@ -89,8 +89,7 @@ def threefolds(
     """
     planned = plan.shard(first)
     carried = [*columns.content, *columns.hodge, *columns.copied]
-    known = {"id_ranges": plan.id_ranges, "state": plan.state}
-    table = FeatureTable(**plan.table, **known, carried=carried)
+    table = FeatureTable.from_plan(plan, carried=carried)
     schema = CICY_SCHEMA if columns.source == "cicy" else POLYTOPE_SCHEMA
     copied = table.fields(columns.copied)
     if taken := sorted({*copied.names} & {*schema.names}):
@@ -201,8 +200,8 @@ def _divisors_and_full(threefold: Threefold, columns: ThreefoldColumns) -> dict[
         data |= {name: getattr(threefold, name).tolist() for name in names}
         data["rigid_span"] = threefold.rigid_span
     if threefold.h11 <= columns.full:
-        names = ("basis", "charges", "c2", "mori", "kaehler_point", "diagonal_dp")
-        data |= {name: getattr(threefold, name).tolist() for name in names}
+        full = ("basis", "charges", "c2", "mori", "kaehler_point", "diagonal_dp")
+        data |= {name: getattr(threefold, name).tolist() for name in full}
         data["kappa_index"] = threefold.kappa.index.tolist()
         data["kappa_value"] = threefold.kappa.value.tolist()
     return data
