@@ -31,6 +31,7 @@ _LATE = {
     "potentials": "vacuagym.inspection.potentials",
     "rebuild": "vacuagym.inspection.rebuild",
     "scan": "vacuagym.inspection.results",
+    "threefold": "vacuagym.inspection.threefold",
 }
 
 
