@@ -22,7 +22,13 @@ from vacuagym.runtime.memory import (
     label_memory_mb,
     table_memory_mb,
 )
-from vacuagym.tables import feature_schema, label_schema, split_schema, toric_schema
+from vacuagym.tables import (
+    feature_schema,
+    label_schema,
+    split_schema,
+    threefold_schema,
+    toric_schema,
+)
 from vacuagym.tables.columns import Column
 from vacuagym.theories.toy.meanings import MEANINGS, OF_WHAT
 
@@ -40,6 +46,18 @@ TABLES = (
         "Toric bases",
         "`results/geometry/fth6d.parquet`, the feature table of the data set fth6d.",
         toric_schema.COLUMNS,
+    ),
+    (
+        "Threefolds of polytopes",
+        "`results/geometry/{dataset}.parquet` of weight systems and polytopes. M is the Newton "
+        "polytope, N its dual (swapped with `side: mirror`), X the hypersurface whose divisors are "
+        "points of N. Divisors are the points in their order, each as often as it has copies.",
+        threefold_schema.POLYTOPE_COLUMNS,
+    ),
+    (
+        "CICY threefolds",
+        "`results/geometry/{dataset}.parquet` of configuration matrices.",
+        threefold_schema.CICY_COLUMNS,
     ),
     (
         "Shards",
