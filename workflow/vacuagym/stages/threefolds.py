@@ -89,8 +89,7 @@ def threefolds(
     """
     planned = plan.shard(first)
     carried = [*columns.content, *columns.hodge, *columns.copied]
-    known = {"id_ranges": plan.id_ranges, "state": plan.state}
-    table = FeatureTable(**plan.table, **known, carried=carried)
+    table = FeatureTable.from_plan(plan, carried=carried)
     schema = CICY_SCHEMA if columns.source == "cicy" else POLYTOPE_SCHEMA
     copied = table.fields(columns.copied)
     if taken := sorted({*copied.names} & {*schema.names}):
@@ -196,6 +195,7 @@ def _light(threefold: Threefold, side: str) -> dict[str, Any]:
 def _divisors_and_full(threefold: Threefold, columns: ThreefoldColumns) -> dict[str, Any]:
     """Return the data beyond the light ones, as far as the limits on h11 allow."""
     data: dict[str, Any] = dict(_FAR)
+    names: tuple[str, ...]
     if threefold.h11 <= max(columns.divisors, columns.full):
         names = ("points", "copies", "divisor_h1", "divisor_h2")
         data |= {name: getattr(threefold, name).tolist() for name in names}
