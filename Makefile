@@ -3,6 +3,7 @@
 # make bench  measure: the search beside SciPy and its floor, growth with rows and with shards (about 5 minutes)
 # make docs   write docs/reference, config.yaml and the defaults of options from the configuration model, the columns and the command line
 # make setup  only the environment in .venv, from the lock file (make test adds what it needs from another)
+# make site   build the documentation site in site/
 # make lock   pin new versions (needs uv); commit both lock files and envs/vacuagym.yaml with it
 
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -16,13 +17,17 @@ READY_FOR_TESTS := .venv/.ready-for-tests
 EXPORT := --quiet --frozen --no-emit-project --no-header --no-default-groups
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test docs bench lint format setup lock clean
+.PHONY: run test docs site bench lint format setup lock clean
 
 run: $(READY)
 	snakemake --cores $(CORES) --resources mem_mb=$(MEM_MB)
 
 test: lint
 	pytest --numprocesses 2 --dist worksteal
+
+site: $(READY)
+	$(PIP) install --require-hashes --no-deps --requirement requirements-site.lock
+	mkdocs build --strict
 
 docs: $(READY)
 	python docs/reference/make_reference.py
@@ -35,6 +40,7 @@ bench: $(READY)
 lint: $(READY_FOR_TESTS)
 	ruff check .
 	ruff format --check .
+	mypy
 	snakefmt --check Snakefile workflow/rules
 
 format: $(READY_FOR_TESTS)

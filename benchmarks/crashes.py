@@ -210,11 +210,13 @@ def results(folder: Path) -> dict[str, bytes]:
 
 
 def leftovers(folder: Path) -> list[Path]:
-    """Temporary files under the results, of whatever kind."""
+    """Return temporary files under the results. Labels that are set aside are none: the next start
+    brings them back or removes them.
+    """
     return [
         path
         for path in (folder / "results").rglob("*")
-        if path.name.endswith(".tmp") or path.name.startswith((".", "tmp"))
+        if path.name.startswith((".", "tmp")) and path.suffix != ".aside"
     ]
 
 

@@ -11,9 +11,11 @@ rule columns:
         "logs/columns/{dataset}/{first}-{last}.log",
     resources:
         mem_mb=run.table_memory_mb(),
+        stall_minutes=run.config["stall_minutes"],
     params:
         columns=lambda wildcards: run.column_options(wildcards.dataset),
         fingerprint=lambda wildcards: run.columns_fingerprint(wildcards.dataset),
     shell:
         "exec python -P -m vacuagym columns --plan={input.plan:q} --first={wildcards.first} --last={wildcards.last} {params.columns}"
-        " --fingerprint={params.fingerprint} --output={output:q}" + run.job_options
+        " --fingerprint={params.fingerprint} --output={output:q}"
+        " --mem-mb={resources.mem_mb} --stall-minutes={resources.stall_minutes} --log={log:q}"

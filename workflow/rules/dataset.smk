@@ -13,13 +13,15 @@ rule merge:
         "logs/merge/labels.log",
     resources:
         mem_mb=run.table_memory_mb(),
+        stall_minutes=run.config["stall_minutes"],
     params:
         content={name: run.plan(name).content for name in run.datasets},
         fingerprint=run.fingerprint,
         code=run.merge_code,
     shell:
         "exec python -P -m vacuagym merge --plans {input.plans:q} --fingerprint={params.fingerprint}"
-        " --output={output:q}" + run.job_options
+        " --output={output:q}"
+        " --mem-mb={resources.mem_mb} --stall-minutes={resources.stall_minutes} --log={log:q}"
 
 
 rule features:
@@ -36,13 +38,15 @@ rule features:
         "logs/features/{dataset}.log",
     resources:
         mem_mb=run.table_memory_mb(),
+        stall_minutes=run.config["stall_minutes"],
     params:
         code=run.features_code,
         columns=lambda wildcards: run.feature_options(wildcards.dataset),
     shell:
         "exec python -P -m vacuagym features --plan={input.plan:q} --labels={input.labels:q} {params.columns}"
         " --checked {input.checked:q}"
-        " --output={output:q}" + run.job_options
+        " --output={output:q}"
+        " --mem-mb={resources.mem_mb} --stall-minutes={resources.stall_minutes} --log={log:q}"
 
 
 rule split:
@@ -58,13 +62,15 @@ rule split:
         "logs/split/{split}.log",
     resources:
         mem_mb=run.table_memory_mb(),
+        stall_minutes=run.config["stall_minutes"],
     params:
         code=run.split_code,
         seed=run.config["seed"],
         shares=run.section_options("splits"),
     shell:
         "exec python -P -m vacuagym split --labels={input.labels:q} --features {input.features:q} --name={wildcards.split}"
-        " --seed={params.seed} {params.shares} --index={output.index:q} --output={output.folds:q}" + run.job_options
+        " --seed={params.seed} {params.shares} --index={output.index:q} --output={output.folds:q}"
+        " --mem-mb={resources.mem_mb} --stall-minutes={resources.stall_minutes} --log={log:q}"
 
 
 rule dataset:
@@ -82,13 +88,15 @@ rule dataset:
         "logs/dataset/dataset.log",
     resources:
         mem_mb=run.table_memory_mb(),
+        stall_minutes=run.config["stall_minutes"],
     params:
         code=run.dataset_code,
         # Written at the start of every run, so not an input; what the data set takes from it is in its settings file.
         configuration=paths.CONFIGURATION,
-        folder=os.path.dirname(paths.DATASET),
+        folder=lambda wildcards, output: os.path.dirname(output[0]),
         publish="--potential" if run.config["publish"]["potential"] else "",
     shell:
         "exec python -P -m vacuagym dataset --labels={input.labels:q} --splits {input.splits:q} --features {input.features:q}"
         " --validation={input.validation:q}"
-        " --configuration={params.configuration:q} {params.publish} --output={params.folder:q}" + run.job_options
+        " --configuration={params.configuration:q} {params.publish} --output={params.folder:q}"
+        " --mem-mb={resources.mem_mb} --stall-minutes={resources.stall_minutes} --log={log:q}"

@@ -15,11 +15,13 @@ rule geometry:
     priority: 10
     resources:
         mem_mb=run.geometry_memory_mb(),
+        stall_minutes=run.config["stall_minutes"],
     params:
         limit=lambda wildcards: run.geometry_limit(wildcards.dataset),
         code=run.geometry_code,
     shell:
-        "exec python -P -m vacuagym geometry --limit={params.limit} --output={output:q}" + run.job_options
+        "exec python -P -m vacuagym geometry --limit={params.limit} --output={output:q}"
+        " --mem-mb={resources.mem_mb} --stall-minutes={resources.stall_minutes} --log={log:q}"
 
 
 rule threefolds:
@@ -35,6 +37,7 @@ rule threefolds:
     threads: 1
     resources:
         mem_mb=run.table_memory_mb(),
+        stall_minutes=run.config["stall_minutes"],
     params:
         digest=lambda wildcards: run.shard_digest(**wildcards),
         fingerprint=lambda wildcards: run.threefolds_fingerprint(wildcards.dataset),
@@ -42,7 +45,8 @@ rule threefolds:
     shell:
         "exec python -P -m vacuagym threefolds --plan={input.plan:q} --first={wildcards.first}"
         " {params.columns} --fingerprint={params.fingerprint}"
-        " --output={output:q}" + run.job_options
+        " --output={output:q}"
+        " --mem-mb={resources.mem_mb} --stall-minutes={resources.stall_minutes} --log={log:q}"
 
 
 rule threefold_table:
@@ -59,8 +63,10 @@ rule threefold_table:
         dataset="|".join(run.derived) or "(?!)",
     resources:
         mem_mb=run.table_memory_mb(),
+        stall_minutes=run.config["stall_minutes"],
     params:
         folder=lambda wildcards: f"results/geometry/{wildcards.dataset}",
     shell:
         "exec python -P -m vacuagym threefold-table --plan={input.plan:q}"
-        " --shards={params.folder:q} --output={output:q}" + run.job_options
+        " --shards={params.folder:q} --output={output:q}"
+        " --mem-mb={resources.mem_mb} --stall-minutes={resources.stall_minutes} --log={log:q}"

@@ -15,12 +15,16 @@ rule label:
     threads: 1
     resources:
         mem_mb=run.label_memory_mb(),
+        stall_minutes=run.config["stall_minutes"],
         # A job that met its memory limit is tried again with a smaller batch, not with the same.
-        batch_mb=lambda wildcards, attempt: max(1, run.config["memory"]["batch_mb"] >> 2 * (attempt - 1)),
+        batch_mb=lambda wildcards, attempt: max(
+            1, run.config["memory"]["batch_mb"] >> 2 * (attempt - 1)
+        ),
     params:
         fingerprint=run.fingerprint,
         shard=paths.SHARD,
         digest=lambda wildcards: run.shard_digest(**wildcards),
     shell:
         "exec python -P -m vacuagym label --shard={params.shard:q} --physics={input.physics:q} --fingerprint={params.fingerprint}"
-        " --batch-mb={resources.batch_mb} --output={output:q}" + run.job_options
+        " --batch-mb={resources.batch_mb} --output={output:q}"
+        " --mem-mb={resources.mem_mb} --stall-minutes={resources.stall_minutes} --log={log:q}"

@@ -8,15 +8,22 @@ rule report:
         validation=paths.VALIDATION,
         settings=paths.SETTINGS.format(of="report"),
     output:
-        report(paths.REPORT, caption="../report/report.rst", category="Report", labels={"of": "the run", "kind": "page"}),
+        report(
+            paths.REPORT,
+            caption="../report/report.rst",
+            category="Report",
+            labels={"of": "the run", "kind": "page"},
+        ),
     log:
         "logs/report/report.log",
     resources:
         mem_mb=run.table_memory_mb(),
+        stall_minutes=run.config["stall_minutes"],
     params:
         code=run.report_code,
         # Written at each start, so no input; what of it matters here comes with the labels and the validation.
         configuration=paths.CONFIGURATION,
     shell:
         "exec python -P -m vacuagym report --labels={input.labels:q} --validation={input.validation:q}"
-        " --configuration={params.configuration:q} --output={output:q}" + run.job_options
+        " --configuration={params.configuration:q} --output={output:q}"
+        " --mem-mb={resources.mem_mb} --stall-minutes={resources.stall_minutes} --log={log:q}"

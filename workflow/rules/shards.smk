@@ -12,9 +12,11 @@ rule shard:
         "logs/shard/{dataset}/{first}-{last}.log",
     resources:
         mem_mb=run.table_memory_mb(),
+        stall_minutes=run.config["stall_minutes"],
     params:
         digest=lambda wildcards: run.shard_digest(**wildcards),
         computed=lambda wildcards: run.shard_options(**wildcards),
     shell:
         "exec python -P -m vacuagym shard --plan={input.plan:q} --first={wildcards.first}"
-        " {params.computed} --output={output:q}" + run.job_options
+        " {params.computed} --output={output:q}"
+        " --mem-mb={resources.mem_mb} --stall-minutes={resources.stall_minutes} --log={log:q}"

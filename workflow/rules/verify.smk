@@ -17,11 +17,13 @@ rule verify:
         "logs/verify/labels.log",
     resources:
         mem_mb=run.table_memory_mb(),
+        stall_minutes=run.config["stall_minutes"],
     params:
         code=run.verify_code,
         sample=run.section_options("verify"),
     shell:
-        "exec python -P -m vacuagym verify --labels={input.labels:q} {params.sample} --record-only --output={output:q}" + run.job_options
+        "exec python -P -m vacuagym verify --labels={input.labels:q} {params.sample} --record-only --output={output:q}"
+        " --mem-mb={resources.mem_mb} --stall-minutes={resources.stall_minutes} --log={log:q}"
 
 
 rule validate:
@@ -34,18 +36,25 @@ rule validate:
         verification=paths.VERIFICATION,
         settings=paths.SETTINGS.format(of="validation"),
     output:
-        report(paths.VALIDATION, caption="../report/validation.rst", category="Checks", labels={"of": "every row", "kind": "figures"}),
+        report(
+            paths.VALIDATION,
+            caption="../report/validation.rst",
+            category="Checks",
+            labels={"of": "every row", "kind": "figures"},
+        ),
     log:
         "logs/validate/labels.log",
     resources:
         mem_mb=run.table_memory_mb(),
+        stall_minutes=run.config["stall_minutes"],
     params:
         code=run.validate_code,
         thresholds=run.section_options("validation"),
     shell:
         "exec python -P -m vacuagym validate --labels={input.labels:q} --plans {input.plans:q} --splits {input.splits:q}"
         " --features {input.features:q}"
-        " --verification={input.verification:q} {params.thresholds} --output={output:q}" + run.job_options
+        " --verification={input.verification:q} {params.thresholds} --output={output:q}"
+        " --mem-mb={resources.mem_mb} --stall-minutes={resources.stall_minutes} --log={log:q}"
 
 
 rule gate:
@@ -58,5 +67,7 @@ rule gate:
         "logs/gate/verdict.log",
     resources:
         mem_mb=run.table_memory_mb(),
+        stall_minutes=run.config["stall_minutes"],
     shell:
-        "exec python -P -m vacuagym gate --validation={input.validation:q} --output={output:q}" + run.job_options
+        "exec python -P -m vacuagym gate --validation={input.validation:q} --output={output:q}"
+        " --mem-mb={resources.mem_mb} --stall-minutes={resources.stall_minutes} --log={log:q}"

@@ -31,17 +31,19 @@ _LATE = {
     "potentials": "vacuagym.inspection.potentials",
     "rebuild": "vacuagym.inspection.rebuild",
     "scan": "vacuagym.inspection.results",
+    "threefold": "vacuagym.inspection.threefold",
 }
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> object:
     """Import what users call when it is first used: the package itself must be importable before
     NumPy.
     """
     if name in _LATE:
         from importlib import import_module
 
-        return getattr(import_module(_LATE[name]), name)
+        found: object = getattr(import_module(_LATE[name]), name)
+        return found
     raise AttributeError(f"module 'vacuagym' has no attribute {name!r}")
 
 

@@ -11,7 +11,7 @@ class _WithoutPandas(MetaPathFinder):
     second for every job, and none uses it.
     """
 
-    def find_spec(self, fullname, path, target=None):
+    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
         if fullname == "pandas":
             raise ModuleNotFoundError("the stages do without pandas", name=fullname)
 

@@ -43,7 +43,7 @@ def add_explain(stages: Stages) -> None:
     parser.add_argument(
         "--labels",
         type=Path,
-        default=Path("results/labels.parquet"),
+        default=Path(),
         help="label table (default: %(default)s)",
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
@@ -70,18 +71,16 @@ class _Loader(yaml.SafeLoader):
     in another base than ten.
     """
 
-    def construct_object(self, node, deep=False):
-        """Any value; what YAML's own constructors raise becomes an error that says where."""
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """Return any value; an error of YAML's own constructors gets its place."""
         try:
             return super().construct_object(node, deep)
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             text = node.value[:40] if isinstance(node.value, str) else node.tag
             raise _unusable(node, f"{text!r} is no {node.tag.rpartition(':')[2]}") from error
 
-    def construct_yaml_int(self, node):
-        """An integer; raises where YAML would read it in base 8 or 60, or where it is too long to
-        be one.
-        """
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        """Return an integer; refuse base 8 and 60, and numbers of too many digits."""
         digits = node.value.replace("_", "").lstrip("+-")
         if ":" in digits or (len(digits) > 1 and digits[0] == "0" and digits.isdigit()):
             raise _unusable(
@@ -93,8 +92,8 @@ class _Loader(yaml.SafeLoader):
             raise _unusable(node, f"a number of {len(digits)} digits is too long")
         return super().construct_yaml_int(node)
 
-    def construct_yaml_float(self, node):
-        """A float; raises where YAML would read it in base 60."""
+    def construct_yaml_float(self, node: yaml.ScalarNode) -> float:
+        """Return a float; refuse base 60."""
         if ":" in node.value:
             raise _unusable(
                 node,
@@ -102,8 +101,8 @@ class _Loader(yaml.SafeLoader):
             )
         return super().construct_yaml_float(node)
 
-    def construct_mapping(self, node, deep=False):
-        """A mapping; raises at the first key that occurs twice."""
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """Return a mapping; refuse a key that occurs twice."""
         if isinstance(node, yaml.MappingNode):
             seen: set[str] = set()
             for key, _ in node.value:
@@ -112,10 +111,8 @@ class _Loader(yaml.SafeLoader):
                 seen.add(key.value if isinstance(key, yaml.ScalarNode) else "")
         return super().construct_mapping(node, deep)
 
-    def flatten_mapping(self, node):
-        """The keys of a mapping with those that it merges (``<<``); raises where merges multiply
-        them beyond all use.
-        """
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Add the keys that a mapping merges (``<<``); refuse too many."""
         super().flatten_mapping(node)
         if len(node.value) > _MOST_MERGED:
             raise _unusable(node, f"more than {_MOST_MERGED} keys are merged by <<; write them out")

@@ -137,7 +137,7 @@ class _Surfaces:
     def take(self, rows: np.ndarray) -> _Surfaces:
         """Return the surfaces of `rows` with their own monomials."""
         curves = self.curves[rows]
-        if self.owner is None:
+        if self.owner is None or self.new is None:
             return _Surfaces(curves, self.monomials.take(rows))
         rays = curves[np.arange(len(rows)), self.new[rows], 1:]
         return _Surfaces(curves, self.monomials.take(self.owner[rows]).cut(rays))
@@ -205,7 +205,8 @@ def canonical_order(self_intersections: np.ndarray) -> np.ndarray:
         np.minimum.at(least, owner, entry)
         owner, start = owner[entry == least[owner]], start[entry == least[owner]]
     best[owner] = start
-    return reading[best[:, None] + np.arange(k, dtype=np.int16)]
+    least_readings: np.ndarray = reading[best[:, None] + np.arange(k, dtype=np.int16)]
+    return least_readings
 
 
 def enumerate_bases(limit: int | None = None) -> Iterator[ToricBases]:
@@ -343,8 +344,9 @@ def _least_orders(surfaces: _Surfaces) -> np.ndarray:
         orders[:, :, start:stop] = _least_pairings(
             surfaces.monomials.padded(sets), rays[sets // 2].transpose(2, 1, 0).copy()
         )
-    orders = orders[:, :, np.argsort(by_size)].reshape(2, -1, len(rays), 2).transpose(0, 3, 2, 1)
-    return orders + np.outer([1, 2], _WEIGHTS).astype(np.int16)[:, :, None, None]
+    sorted_orders = orders[:, :, np.argsort(by_size)].reshape(2, -1, len(rays), 2)
+    by_ray: np.ndarray = sorted_orders.transpose(0, 3, 2, 1)
+    return by_ray + np.outer([1, 2], _WEIGHTS).astype(np.int16)[:, :, None, None]
 
 
 def _least_pairings(points: np.ndarray, rays: np.ndarray) -> np.ndarray:

@@ -20,17 +20,22 @@ from vacuagym.theories.toy.labelling import Physics, SearchedGeometries, search_
 from vacuagym.theories.toy.random_streams import stream_key
 
 
-def explain(key: str, config: Path, labels: Path, precise: bool) -> None:
+def explain(
+    key: str,
+    config: str | Path = "config.yaml",
+    labels: str | Path = ".",
+    precise: bool = False,
+) -> None:
     """Print the trials of a geometry, its label, and a second derivation of the label.
 
     Parameters
     ----------
     key : str
         Key of the geometry.
-    config : Path
+    config : str or Path
         The configuration, for geometries without a label.
-    labels : Path
-        The label table.
+    labels : str or Path
+        The label table, or the folder of a run or of a published data set.
     precise : bool
         Whether to compare with the critical point at 50 digits.
 
@@ -86,7 +91,7 @@ def explain(key: str, config: Path, labels: Path, precise: bool) -> None:
     )
 
 
-def _limit(config: Path) -> int | None:
+def _limit(config: str | Path) -> int | None:
     """Return n_limit of the last run in this folder; without a run, that of the configuration."""
     limit: int | None
     try:

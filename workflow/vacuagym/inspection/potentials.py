@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vacuagym.errors import InputError
+from vacuagym.inspection.label_files import label_files
 from vacuagym.paths import LABEL_TABLE
 from vacuagym.tables.parquet import file_metadata, open_parquet, read_batches
 from vacuagym.theories.toy.ensemble import draw_fluxes
@@ -87,7 +88,7 @@ def _find(wanted: Mapping[str, int], folder: Path) -> tuple[Physics, list[dict[s
     names = pa.array(list(wanted), pa.string())
     rows: list[dict[str, Any]] = []
     physics: Mapping[str, Any] | None = None
-    for path in _label_files(folder):
+    for path in label_files(folder):
         file = open_parquet(path)
         physics = file_metadata(file).get("physics", physics)
         for batch in read_batches(file, path, _COLUMNS):
@@ -104,15 +105,3 @@ def _find(wanted: Mapping[str, int], folder: Path) -> tuple[Physics, list[dict[s
             "have a label; give keys of its label table"
         )
     return Physics.from_mapping(physics), list(found.values())
-
-
-def _label_files(folder: Path) -> Iterator[Path]:
-    """Yield the label table of a run, or the files of one split of a data set."""
-    if (folder / LABEL_TABLE).exists():
-        yield folder / LABEL_TABLE
-        return
-    for data in (folder / "data", folder / "results" / "dataset" / "data"):
-        splits = sorted(data.glob("*"), key=lambda split: split.name != "iid")
-        if splits:
-            yield from sorted(splits[0].glob("*.parquet"))
-            return

@@ -20,8 +20,9 @@ import pyarrow.parquet as pq
 
 from vacuagym.config import digest, load_config, physics_sections
 from vacuagym.errors import ConfigError, InputError
+from vacuagym.inspection.label_files import label_files
 from vacuagym.orchestration.code_fingerprint import code_fingerprint
-from vacuagym.paths import GEOMETRY, LABEL_TABLE
+from vacuagym.paths import GEOMETRY
 from vacuagym.tables.feature_table import FeatureTable
 from vacuagym.tables.label_schema import SCHEMA
 from vacuagym.tables.parquet import file_metadata, open_parquet, read_batches
@@ -124,7 +125,7 @@ def rebuild(key: str, config: str | Path = "config.yaml", draw: int = 0) -> Rebu
 
 
 def find_geometry(
-    key: str, config: str | Path, labels: str | Path = LABEL_TABLE
+    key: str, config: str | Path, labels: str | Path = "."
 ) -> tuple[Geometry, list[str]]:
     """Return the geometry of a key, and the changes of the settings since its label.
 
@@ -135,7 +136,7 @@ def find_geometry(
     config : str or Path
         The configuration, for geometries without a label.
     labels : str or Path
-        The label table. It may be absent.
+        The label table, or the folder of a run or of a published data set. There may be no labels.
 
     Raises
     ------
@@ -145,10 +146,11 @@ def find_geometry(
         If the table of the data set has no such geometry.
     """
     dataset, namespace, geometry_id = parse_key(key)
-    if Path(labels).exists():
-        file = open_parquet(labels)
+    files = label_files(Path(labels)) if Path(labels).is_dir() else [Path(labels)]
+    for path in (path for path in files if path.exists()):
+        file = open_parquet(path)
         about = file_metadata(file)
-        for row in _matching_rows(file, labels, key, geometry_id):
+        for row in _matching_rows(file, path, key, geometry_id):
             geometry = Geometry(
                 key=key,
                 dataset=dataset,
@@ -216,12 +218,10 @@ def _unlabelled(key: str, settings: Mapping[str, Any]) -> Geometry:
             f"{', '.join(settings['datasets'])}; give a key of one of them"
         )
     entry = settings["datasets"][dataset]
-    if entry["source"] == "toric_bases":
-        entry = {
-            "path": GEOMETRY.format(dataset=dataset),
-            "id": "base_id",
-            "moduli": entry["moduli"],
-        }
+    if entry["source"] != "table":
+        computed = {"path": GEOMETRY.format(dataset=dataset), "moduli": entry["moduli"]}
+        identity = "base_id" if entry["source"] == "toric_bases" else "geometry_id"
+        entry = {**computed, "id": identity, "namespace": namespace and "namespace"}
     table = FeatureTable(entry["path"], entry["id"], entry.get("namespace"), entry.get("moduli"))
     for chunk in table.ordered(geometry_id, geometry_id):
         for row in chunk.to_pylist():
@@ -240,7 +240,7 @@ def _unlabelled(key: str, settings: Mapping[str, Any]) -> Geometry:
                     sections=sections,
                     row=None,
                 )
-    computed = settings["datasets"][dataset]["source"] == "toric_bases" and settings["n_limit"]
+    computed = settings["datasets"][dataset]["source"] != "table" and settings["n_limit"]
     limited = (
         f" (with n_limit {settings['n_limit']} only the first geometries are computed)"
         if computed

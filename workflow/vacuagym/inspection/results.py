@@ -66,7 +66,8 @@ def load(
     ['key', 'T', 'stability']
     """
     with scan(results, dataset, split, fold, columns) as reader:
-        return reader.read_all().unify_dictionaries().to_pandas()
+        frame: pandas.DataFrame = reader.read_all().unify_dictionaries().to_pandas()
+        return frame
 
 
 def scan(
@@ -203,8 +204,9 @@ class _Run:
                 raise InputError(f"{path}: not the rows of {self._labels}; finish the run first")
             for name in wanted:
                 kind = self._joined[name]
-                has = own is not None and name in own.column_names
-                values = own[name].cast(kind) if has else pa.nulls(len(piece), kind)
+                values = pa.nulls(len(piece), kind)
+                if own is not None and name in own.column_names:
+                    values = own[name].cast(kind)
                 piece = piece.append_column(pa.field(name, kind), values)
             pieces.append(piece)
         return pa.concat_tables(pieces)

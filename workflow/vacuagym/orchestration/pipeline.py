@@ -74,11 +74,6 @@ class Pipeline:
         self.split_code = code_fingerprint("split")
         self.report_code = code_fingerprint("report")
         self.plan = cache(self._plan)
-        self.job_options = (
-            f" --mem-mb={{resources.mem_mb}} --stall-minutes={self.config['stall_minutes']} "
-            f"--log={{log:q}}"
-        )
-
         search = self.config["search"]
         self._trials = search["n_samples"] * search["n_restarts"]
 

@@ -201,8 +201,8 @@ def _divisors_and_full(threefold: Threefold, columns: ThreefoldColumns) -> dict[
         data |= {name: getattr(threefold, name).tolist() for name in names}
         data["rigid_span"] = threefold.rigid_span
     if threefold.h11 <= columns.full:
-        names = ("basis", "charges", "c2", "mori", "kaehler_point", "diagonal_dp")
-        data |= {name: getattr(threefold, name).tolist() for name in names}
+        full = ("basis", "charges", "c2", "mori", "kaehler_point", "diagonal_dp")
+        data |= {name: getattr(threefold, name).tolist() for name in full}
         data["kappa_index"] = threefold.kappa.index.tolist()
         data["kappa_value"] = threefold.kappa.value.tolist()
     return data
