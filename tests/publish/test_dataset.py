@@ -21,6 +21,7 @@ import yaml
 import vacuagym
 from conftest import ROOT
 from vacuagym.errors import ConfigError, InputError, VacuagymError
+from vacuagym.publish import fold_files
 from vacuagym.stages import dataset as stage
 from vacuagym.stages.dataset import dataset
 from vacuagym.tables.label_schema import COLUMNS
@@ -265,8 +266,8 @@ def test_couplings_are_cut_into_batches_by_their_size(inputs, monkeypatch):
 
 def test_files_are_cut_and_numbered_as_the_field_expects(inputs, monkeypatch):
     whole = {fold: rows_of(publish(output="one"), "iid", fold) for fold in FOLDS}
-    monkeypatch.setattr(stage, "FILE_ROWS", 16)
-    monkeypatch.setattr(stage, "ROW_GROUP", 5)
+    monkeypatch.setattr(fold_files, "FILE_ROWS", 16)
+    monkeypatch.setattr(fold_files, "ROW_GROUP", 5)
     monkeypatch.setattr(stage, "_BATCH_ROWS", 7)
     folder = publish()
     for fold in FOLDS:
@@ -283,7 +284,8 @@ def test_files_are_cut_and_numbered_as_the_field_expects(inputs, monkeypatch):
 
 
 def test_rows_too_wide_for_a_row_group_go_into_smaller_ones(inputs, monkeypatch):
-    monkeypatch.setattr(stage, "CHUNK_BYTES", 5_000)
+    for module in (stage, fold_files):
+        monkeypatch.setattr(module, "CHUNK_BYTES", 5_000)
     monkeypatch.setattr(stage, "_BATCH_ROWS", 4)
     groups = pq.ParquetFile(next(publish().glob("data/iid/train-*"))).metadata
     assert groups.num_row_groups > 1
@@ -319,14 +321,14 @@ def test_the_same_results_give_the_same_bytes(inputs, monkeypatch):
 
 
 def test_files_of_an_earlier_data_set_are_removed_and_others_are_not(inputs, monkeypatch):
-    monkeypatch.setattr(stage, "FILE_ROWS", 16)
+    monkeypatch.setattr(fold_files, "FILE_ROWS", 16)
     publish()
     (inputs / "results/dataset/data/iid/notes.txt").write_text("mine")
     (inputs / "results/dataset/mine.parquet").write_text("mine")
     (inputs / "results/dataset/data/iid/.train-00007-of-00009.parquet.1.tmp").write_text(
         "of a writer that was killed"
     )
-    monkeypatch.setattr(stage, "FILE_ROWS", 1000)
+    monkeypatch.setattr(fold_files, "FILE_ROWS", 1000)
     folder = publish(splits=("iid",))
     assert sorted(path.name for path in folder.glob("data/iid/*")) == [
         "notes.txt",
@@ -374,7 +376,7 @@ def test_a_killed_job_leaves_no_checksums_and_the_next_one_the_same_bytes(inputs
 def test_a_job_that_fails_leaves_no_checksums_and_no_temporary_files(inputs, monkeypatch):
     publish()
     rewrite("results/features/b.parquet", lambda table: table.slice(0, len(table) - 1))
-    monkeypatch.setattr(stage, "ROW_GROUP", 5)
+    monkeypatch.setattr(fold_files, "ROW_GROUP", 5)
     with pytest.raises(
         InputError,
         match=r"features/b.parquet: not the rows of the labels: no row where b:\d+ is due",
@@ -417,7 +419,7 @@ def test_files_that_do_not_belong_to_the_labels_are_refused(inputs, path, change
 def test_a_split_that_tells_other_sizes_than_it_has_is_refused(inputs):
     about = file_metadata(pq.ParquetFile("results/splits/iid.parquet"))
     table = pq.read_table("results/splits/iid.parquet")
-    for size, more_or_fewer in ((stage.FILE_ROWS + 1, "fewer"), (0, "more")):
+    for size, more_or_fewer in ((fold_files.FILE_ROWS + 1, "fewer"), (0, "more")):
         told = about | {"folds": about["folds"] | {"train": size}}
         pq.write_table(
             table.replace_schema_metadata({b"vacuagym": json.dumps(told).encode()}),

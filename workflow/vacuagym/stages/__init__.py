@@ -1,4 +1,1 @@
-"""Define the stages of the pipeline, one in each module.
-
-No other modules read and write its tables.
-"""
+"""Define the stages of the pipeline, one in each module. Stages read and write files."""

@@ -11,13 +11,10 @@ import hashlib
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -26,6 +23,7 @@ from vacuagym.publish.card import card_text, license_text
 from vacuagym.publish.couplings import COLUMNS as COUPLINGS
 from vacuagym.publish.couplings import NEEDED, OF_LABELS, POTENTIAL, bytes_of_row, coupling_columns
 from vacuagym.publish.croissant import croissant_text
+from vacuagym.publish.fold_files import Configuration, FoldCodes, file_names, write_configuration
 from vacuagym.publish.metadata import (
     TRAIN_SHARE,
     DataFile,
@@ -39,21 +37,15 @@ from vacuagym.runtime.memory import CHUNK_BYTES, peak_memory_mb
 from vacuagym.tables.aligned import feed
 from vacuagym.tables.label_schema import SCHEMA
 from vacuagym.tables.parquet import (
-    TableWriter,
     file_metadata,
     open_parquet,
     read_batches,
     row_bytes,
-    write_table,
 )
-from vacuagym.tables.row_groups import ROW_GROUP
 from vacuagym.tables.split_schema import FOLDS
 
-FILE_ROWS = 24 * ROW_GROUP
 CHECKSUMS = "SHA256SUMS"
 _BATCH_ROWS = 2048
-_MOST_PIECES = 64  # pieces of an unfinished row group
-_Codes = npt.NDArray[np.int32]
 
 
 def dataset(
@@ -118,7 +110,7 @@ def dataset(
             *COUPLINGS,
         )
     names = {
-        name: {fold: _file_names(name, fold, sizes[path.stem]["folds"][fold]) for fold in FOLDS}
+        name: {fold: file_names(name, fold, sizes[path.stem]["folds"][fold]) for fold in FOLDS}
         for name, path in written.items()
     }
     _remove_others(
@@ -140,7 +132,7 @@ def dataset(
             if name == POTENTIAL
             else _joined_rows(labels, path, tables, schema)
         )
-        files += _write_configuration(joined, _Configuration(output, names[name], schema, metadata))
+        files += write_configuration(joined, Configuration(output, names[name], schema, metadata))
         print(
             f"{name}: {sum(f.rows for f in files if f.configuration == name)} rows, peak "
             f"{peak_memory_mb():.0f} MB",
@@ -197,15 +189,6 @@ def _by_name(paths: Sequence[Path], what: str, pattern: str) -> dict[str, Path]:
     return named
 
 
-def _file_names(name: str, fold: str, rows: int) -> list[str]:
-    """Return the paths of the files of a fold.
-
-    An empty fold has no file, because no library expects a file without rows.
-    """
-    count = -(-rows // FILE_ROWS)
-    return [f"data/{name}/{fold}-{number:05}-of-{count:05}.parquet" for number in range(count)]
-
-
 def _remove_others(output: Path, names: set[str]) -> None:
     """Remove data files that are not in ``names``, and temporary files of killed writers."""
     remove_abandoned(output.glob("data/*/.*.parquet.*.tmp"))
@@ -217,31 +200,9 @@ def _remove_others(output: Path, names: set[str]) -> None:
             folder.rmdir()
 
 
-@dataclass(frozen=True)
-class _Configuration:
-    """Folder, paths of files by fold, schema and metadata of one configuration."""
-
-    output: Path
-    names: Mapping[str, Sequence[str]]
-    schema: pa.Schema
-    metadata: Mapping[str, Any]
-
-
-def _write_configuration(
-    joined: Iterator[tuple[pa.Table, _Codes]], configuration: _Configuration
-) -> list[DataFile]:
-    """Write the files of one configuration, its folds side by side."""
-    with ExitStack() as stack:
-        folds = [stack.enter_context(_fold_files(configuration, fold)) for fold in FOLDS]
-        for rows, codes in joined:
-            for code, fold in enumerate(folds):
-                fold.add(rows.filter(pa.array(codes == code)))
-    return [file for fold in folds for file in fold.done]
-
-
 def _joined_rows(
     labels: Path, split: Path, features: Mapping[str, Path], schema: pa.Schema
-) -> Iterator[tuple[pa.Table, _Codes]]:
+) -> Iterator[tuple[pa.Table, FoldCodes]]:
     """Yield the rows of a split with the columns of ``schema``, and their folds.
 
     :class:`InputError` reports files with other rows.
@@ -272,7 +233,7 @@ def _joined_rows(
 
 def _rows_with_potential(
     labels: Path, split: Path, schema: pa.Schema, about: Mapping[str, Any]
-) -> Iterator[tuple[pa.Table, _Codes]]:
+) -> Iterator[tuple[pa.Table, FoldCodes]]:
     """Yield the rows of a split with their couplings, and their folds.
 
     The potentials of a batch take at most :data:`CHUNK_BYTES`.
@@ -291,9 +252,9 @@ def _rows_with_potential(
         yield pa.table(own).select(schema.names).cast(schema), _fold_codes(beside)
 
 
-def _fold_codes(rows: pa.Table) -> _Codes:
+def _fold_codes(rows: pa.Table) -> FoldCodes:
     """Return the position in :data:`FOLDS` of the fold of each row, shape (rows,)."""
-    codes: _Codes = pc.index_in(rows["fold"].cast(pa.string()), pa.array(FOLDS)).to_numpy()
+    codes: FoldCodes = pc.index_in(rows["fold"].cast(pa.string()), pa.array(FOLDS)).to_numpy()
     return codes
 
 
@@ -359,91 +320,3 @@ def _require_same_keys(
                 f"{path}: not the rows of {labels}: {other or 'no row'} where {key or 'no row'} "
                 "is due; the file must come from the same labels; recompute it"
             )
-
-
-class _FoldFiles:
-    """Collect rows of a fold and write them as row groups, in files of :data:`FILE_ROWS` rows."""
-
-    def __init__(self, current: ExitStack, configuration: _Configuration, fold: str) -> None:
-        self.done: list[DataFile] = []
-        self._current = current
-        self._configuration = configuration
-        self._fold = fold
-        self._names = list(configuration.names[fold])
-        self._writer: TableWriter | None = None
-        self._memory = 0
-        self._pending = configuration.schema.empty_table()
-
-    def add(self, rows: pa.Table) -> None:
-        """Add rows, and write the row groups that are full."""
-        self._pending = pa.concat_tables([self._pending, rows])
-        if self._pending["key"].num_chunks > _MOST_PIECES:
-            self._pending = self._pending.combine_chunks()
-        while len(self._pending) >= ROW_GROUP or self._pending.nbytes >= CHUNK_BYTES:
-            self._write_group()
-
-    def finish(self) -> None:
-        """Write the remaining rows."""
-        while len(self._pending):
-            self._write_group()
-        if self._writer is not None:
-            self._end_file(self._writer.rows)
-        if len(self.done) < len(self._names):
-            raise self._other_size("fewer")
-
-    def _write_group(self) -> None:
-        writer = self._writer or self._next_file()
-        self._writer = writer
-        count = min(ROW_GROUP, FILE_ROWS - writer.rows)
-        rows = self._pending.slice(0, count).combine_chunks()
-        self._pending = self._pending.slice(len(rows))
-        writer.write(rows)
-        self._memory += rows.nbytes
-        if writer.rows == FILE_ROWS:
-            self._end_file(writer.rows)
-
-    def _next_file(self) -> TableWriter:
-        if len(self.done) == len(self._names):
-            raise self._other_size("more")
-        about = self._configuration
-        path = about.output / self._names[len(self.done)]
-        return self._current.enter_context(
-            write_table(path, about.schema, {**about.metadata, "fold": self._fold})
-        )
-
-    def _end_file(self, rows: int) -> None:
-        self._current.close()
-        name = self._names[len(self.done)]
-        path = self._configuration.output / name
-        with open(path, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        self.done.append(
-            DataFile(
-                path=name,
-                configuration=self._configuration.metadata["split"],
-                fold=self._fold,
-                rows=rows,
-                memory=self._memory,
-                size=path.stat().st_size,
-                sha256=digest,
-            )
-        )
-        self._writer, self._memory = None, 0
-
-    def _other_size(self, more_or_fewer: str) -> InputError:
-        return InputError(
-            f"the split {self._configuration.metadata['split']} has {more_or_fewer} rows of the "
-            f"fold {self._fold} than it says; both must agree; recompute the split"
-        )
-
-
-@contextmanager
-def _fold_files(configuration: _Configuration, fold: str) -> Iterator[_FoldFiles]:
-    """Write the files of a fold.
-
-    If the block fails, the unfinished file never appears.
-    """
-    with ExitStack() as current:
-        files = _FoldFiles(current, configuration, fold)
-        yield files
-        files.finish()

@@ -195,6 +195,7 @@ def _light(threefold: Threefold, side: str) -> dict[str, Any]:
 def _divisors_and_full(threefold: Threefold, columns: ThreefoldColumns) -> dict[str, Any]:
     """Return the data beyond the light ones, as far as the limits on h11 allow."""
     data: dict[str, Any] = dict(_FAR)
+    names: tuple[str, ...]
     if threefold.h11 <= max(columns.divisors, columns.full):
         names = ("points", "copies", "divisor_h1", "divisor_h2")
         data |= {name: getattr(threefold, name).tolist() for name in names}
