@@ -228,7 +228,7 @@ def memory() -> str:
         ["label", "as below", "moduli.max, search.n_samples, search.n_restarts, memory.batch_mb"],
         [
             "merge",
-            f"{table_memory_mb()} + a label job",
+            str(table_memory_mb()),
             "the same: a label file that is damaged is made again by a child process",
         ],
         ["geometry", str(geometry_table_memory_mb()), "nothing"],

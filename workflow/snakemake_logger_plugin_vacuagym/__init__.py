@@ -29,6 +29,7 @@ from vacuagym.orchestration.before_snakefile import (
     refuse_unreadable_configurations,
     use_a_cache_that_works,
 )
+from vacuagym.paths import REPORT
 from vacuagym.runtime.log_tail import last_lines
 
 LINES = 1000  # After each 1000 lines, a line of progress stands for twice as many jobs.
@@ -392,7 +393,8 @@ class LogHandler(LogHandlerBase):
             repeated = (
                 f" (failed attempts that were repeated: {self.failures})" if self.failures else ""
             )
-            self.write(f"done: {done} of {done} jobs in {spent}{repeated}")
+            page = f"; look at {REPORT}" if os.path.isfile(REPORT) else ""
+            self.write(f"done: {done} of {done} jobs in {spent}{repeated}{page}")
         elif self.begin:
             # --quiet progress also hides the finished jobs.
             failed = len(self.jobs) if self.show_progress else len(self.broken)

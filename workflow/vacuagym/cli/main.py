@@ -85,17 +85,18 @@ def _quoted(argument: str) -> str:
 
 
 def command_line() -> argparse.ArgumentParser:
-    """All subcommands with their options, and an example at the end of the help of each."""
+    """Return the parser of all subcommands. The help of each ends with an example."""
     parser = argparse.ArgumentParser(prog="vacuagym", description=DESCRIPTION, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"vacuagym {__version__}")
-    stages = parser.add_subparsers(title="stages", dest="stage", metavar="STAGE", required=True)
+    stages = parser.add_subparsers(title="commands", dest="stage", metavar="COMMAND", required=True)
     for add in (
+        *(inspection.add_status, inspection.add_explain),
         *(tables.add_geometry, tables.add_plan, tables.add_columns),
         *(tables.add_threefolds, tables.add_threefold_table, tables.add_shard),
         *(labels.add_label, labels.add_merge),
         *(splits.add_features, splits.add_split),
         *(checks.add_verify, checks.add_validate, checks.add_report, checks.add_gate),
-        *(splits.add_dataset, inspection.add_explain, inspection.add_status),
+        splits.add_dataset,
     ):
         add(stages)
     for name, stage in stages.choices.items():
