@@ -14,7 +14,7 @@ from vacuagym.theories.toy.ensemble import Ensemble, ModuliMap, draw_fluxes
 from vacuagym.theories.toy.hybrid import search
 from vacuagym.theories.toy.labelling import Physics
 from vacuagym.theories.toy.potential import ToyPotential
-from vacuagym.theories.toy.random_streams import stream_key
+from vacuagym.theories.toy.random_streams import Streams, stream_key
 
 ENSEMBLE = Ensemble(
     regimes={"generic": 0.30, "stabilized": 0.10, "tachyonic": 0.35, "runaway": 0.25},
@@ -63,7 +63,9 @@ def key_of(count: int, *identity) -> np.ndarray:
 
 def toy_systems(n: int, count: int, draw: int = 0, ensemble: Ensemble = ENSEMBLE) -> ToyPotential:
     """The potentials of the ids 0 … count − 1."""
-    return draw_fluxes(ensemble, n, key_of(count), np.arange(count), np.full(count, draw)).potential
+    return draw_fluxes(
+        ensemble, n, Streams(key_of(count), np.arange(count), np.full(count, draw))
+    ).potential
 
 
 def run(potential, starts, method: str, **changes) -> Trials:

@@ -27,7 +27,7 @@ from vacuagym.theories.toy.ensemble import draw_fluxes
 from vacuagym.theories.toy.hybrid import search
 from vacuagym.theories.toy.labelling import Physics
 from vacuagym.theories.toy.meanings import complexity_note, label_groups
-from vacuagym.theories.toy.random_streams import stream_key
+from vacuagym.theories.toy.random_streams import Streams, stream_key
 
 ROOT = Path(__file__).parents[2]
 SAMPLE, STARTS, SHUFFLES = 300, 50, 20
@@ -84,7 +84,7 @@ def more_starts(
         )
         n, reach = row["n_moduli"], physics.search.start_range
         potential = draw_fluxes(
-            physics.ensemble, n, *streams, np.array([row["sample_idx"]])
+            physics.ensemble, n, Streams(*streams, np.array([row["sample_idx"]]))
         ).potential
         starts = dice.uniform(-reach, reach, (STARTS, n))
         trials = search(

@@ -20,6 +20,7 @@ from vacuagym.theories.toy.classes import FAILED, LABELS, MARGINAL, METHODS, RUN
 from vacuagym.theories.toy.ensemble import REGIMES, draw_fluxes, draw_starts
 from vacuagym.theories.toy.hybrid import search
 from vacuagym.theories.toy.labelling import Physics, label_geometries, search_geometries
+from vacuagym.theories.toy.random_streams import Streams
 
 SECTIONS = ("moduli", "ensemble", "search")
 COVERED = {"seed"}
@@ -66,9 +67,7 @@ def drawn(changes=None, n=3, count=500):
     flux = draw_fluxes(
         settings.ensemble,
         n,
-        key_of(count, settings.seed, "toy", None),
-        np.arange(count),
-        np.zeros(count, int),
+        Streams(key_of(count, settings.seed, "toy", None), np.arange(count), np.zeros(count, int)),
     )
     toy, rows = flux.potential, np.arange(n)
     return {
@@ -476,7 +475,9 @@ def test_the_seed_changes_everything_that_is_drawn():
 
 def test_the_seed_moves_the_starts():
     one, other = (
-        draw_starts(3, 3, 2.0, key_of(20, seed, "toy", None), np.arange(20), np.zeros(20, int))
+        draw_starts(
+            3, 3, 2.0, Streams(key_of(20, seed, "toy", None), np.arange(20), np.zeros(20, int))
+        )
         for seed in (42, 43)
     )
     assert (one != other).all()

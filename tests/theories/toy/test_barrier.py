@@ -28,7 +28,7 @@ from vacuagym.theories.toy.barrier import barrier_heights
 from vacuagym.theories.toy.classification import hessian_index
 from vacuagym.theories.toy.ensemble import draw_starts
 from vacuagym.theories.toy.labelling import Physics, label_geometries
-from vacuagym.theories.toy.random_streams import stream_key
+from vacuagym.theories.toy.random_streams import Streams, stream_key
 
 FIELD_RANGE = 50.0
 
@@ -50,7 +50,9 @@ def barriers(potential, phi, field_range=FIELD_RANGE):
 def metastable_toys(n: int, count: int):
     """Potentials of the ensemble with γ < 0 and a minimum of each, as the search finds it."""
     potential = toy_systems(n, count)
-    starts = draw_starts(n, 1, 2.0, key_of(count), np.arange(count), np.zeros(count, int))[:, 0]
+    starts = draw_starts(n, 1, 2.0, Streams(key_of(count), np.arange(count), np.zeros(count, int)))[
+        :, 0
+    ]
     trials = run(potential, starts, "descent")
     index = hessian_index(np.linalg.eigvalsh(potential.hessian(trials.phi)), 1e-6)
     rows = np.flatnonzero(converged(trials) & (potential.gamma < 0) & (index.n_positive == n))

@@ -35,7 +35,7 @@ from vacuagym.theories.toy.classification import (
 from vacuagym.theories.toy.ensemble import REGIMES, draw_fluxes, draw_starts
 from vacuagym.theories.toy.hybrid import search
 from vacuagym.theories.toy.labelling import label_geometries
-from vacuagym.theories.toy.random_streams import stream_key
+from vacuagym.theories.toy.random_streams import Streams, stream_key
 
 EPS = SETTINGS.hess_eps
 C, E, F = Outcome.CONVERGED, Outcome.ESCAPED, Outcome.FAILED
@@ -276,7 +276,7 @@ def test_lambda_is_positive_as_often_as_the_closed_form_says(n, total):
         ENSEMBLE, flux_mass=(0.0, 0.0), mass_shift=dict.fromkeys(REGIMES, (0.0, 0.0))
     )
     coupling = draw_fluxes(
-        only_coupling, n, key_of(total), np.arange(total), np.zeros(total, int)
+        only_coupling, n, Streams(key_of(total), np.arange(total), np.zeros(total, int))
     ).potential.K
     assert_signs_are_those_of_the_ensemble(n, coupling)
 
@@ -413,9 +413,9 @@ def test_a_label_can_be_recomputed_from_its_row(n):
         labels, energies, points, regimes = [], [], [], []
         for draw in range(3):
             stream = stream_key(42, "toy", None)[None], np.array([i]), np.array([draw])
-            flux = draw_fluxes(ENSEMBLE, n, *stream)
+            flux = draw_fluxes(ENSEMBLE, n, Streams(*stream))
             regimes.append(flux.regime[0])
-            for start in draw_starts(n, 3, 2.0, *stream)[0]:
+            for start in draw_starts(n, 3, 2.0, Streams(*stream))[0]:
                 trial = search(flux.potential, start[None], SETTINGS)
                 if trial.outcome[0] == C:
                     spectrum = np.linalg.eigvalsh(flux.potential.hessian(trial.phi))[0]
@@ -451,7 +451,7 @@ def test_a_label_can_be_recomputed_from_its_row(n):
 def test_the_couplings_of_a_row_are_those_of_its_draw(n):
     row = geometries(n)
     ids = np.arange(len(row["stability"]))
-    flux = draw_fluxes(ENSEMBLE, n, key_of(len(ids)), ids, row["sample_idx"])
+    flux = draw_fluxes(ENSEMBLE, n, Streams(key_of(len(ids)), ids, row["sample_idx"]))
     expected = {
         "gamma": flux.potential.gamma,
         "A_np": flux.potential.A,

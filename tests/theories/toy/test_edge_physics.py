@@ -424,13 +424,14 @@ def hand_built(monkeypatch):
         starts = np.asarray(starts, float)
         count, restarts, n = starts.shape
 
-        def draws(ensemble, n, keys, ids, draws):
-            return FluxDraws(potential.take(ids), np.zeros(len(ids), int), np.zeros(len(ids)))
+        def draws(ensemble, n, streams):
+            rows = len(streams.ids)
+            return FluxDraws(potential.take(streams.ids), np.zeros(rows, int), np.zeros(rows))
 
         monkeypatch.setattr("vacuagym.theories.toy.labelling.draw_fluxes", draws)
         monkeypatch.setattr(
             "vacuagym.theories.toy.labelling.draw_starts",
-            lambda n, r, reach, keys, ids, draws: starts[ids],
+            lambda n, r, reach, streams: starts[streams.ids],
         )
         physics = replace(
             PHYSICS, search=settings(method, n_samples=1, n_restarts=restarts, **search)

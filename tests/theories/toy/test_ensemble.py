@@ -13,14 +13,14 @@ from scipy.stats import kstest, norm
 
 from known_potentials import ENSEMBLE, key_of
 from vacuagym.theories.toy.ensemble import REGIMES, Ensemble, ModuliMap, draw_fluxes, draw_starts
-from vacuagym.theories.toy.random_streams import stream_key
+from vacuagym.theories.toy.random_streams import Streams, stream_key
 
 COUNT = 40_000
 COUPLINGS = ("K", "b", "A", "a", "D", "p", "gamma")
 
 
 def flux_draws(n=2, count=COUNT, draw=0, ensemble=ENSEMBLE):
-    return draw_fluxes(ensemble, n, key_of(count), np.arange(count), np.full(count, draw))
+    return draw_fluxes(ensemble, n, Streams(key_of(count), np.arange(count), np.full(count, draw)))
 
 
 @pytest.mark.parametrize(
@@ -205,18 +205,19 @@ def test_a_draw_does_not_depend_on_the_batch_it_is_in(n):
     ids, draws = np.array([5, -3, 5, 2**63 - 1, 0]), np.array([0, 1, 2, 0, 0])
     keys = np.array([stream_key(42, name, None) for name in "aabca"])
     batch, starts = (
-        draw_fluxes(ENSEMBLE, n, keys, ids, draws),
-        draw_starts(n, 3, 2.0, keys, ids, draws),
+        draw_fluxes(ENSEMBLE, n, Streams(keys, ids, draws)),
+        draw_starts(n, 3, 2.0, Streams(keys, ids, draws)),
     )
     for i in range(len(ids)):
-        alone = draw_fluxes(ENSEMBLE, n, keys[i : i + 1], ids[i : i + 1], draws[i : i + 1])
+        alone = draw_fluxes(ENSEMBLE, n, Streams(keys[i : i + 1], ids[i : i + 1], draws[i : i + 1]))
         for name in COUPLINGS:
             np.testing.assert_array_equal(
                 getattr(alone.potential, name)[0], getattr(batch.potential, name)[i]
             )
         assert (alone.regime[0], alone.mass_shift[0]) == (batch.regime[i], batch.mass_shift[i])
         np.testing.assert_array_equal(
-            draw_starts(n, 3, 2.0, keys[i : i + 1], ids[i : i + 1], draws[i : i + 1])[0], starts[i]
+            draw_starts(n, 3, 2.0, Streams(keys[i : i + 1], ids[i : i + 1], draws[i : i + 1]))[0],
+            starts[i],
         )
 
 
@@ -226,7 +227,7 @@ def test_draws_and_ids_give_different_couplings():
 
 
 def test_starts_are_uniform_in_the_cube():
-    starts = draw_starts(3, 4, 2.0, key_of(5000), np.arange(5000), np.zeros(5000, int))
+    starts = draw_starts(3, 4, 2.0, Streams(key_of(5000), np.arange(5000), np.zeros(5000, int)))
     assert starts.shape == (5000, 4, 3)
     assert np.abs(starts).max() < 2.0
     for r in range(4):
@@ -235,7 +236,7 @@ def test_starts_are_uniform_in_the_cube():
     flat = starts.reshape(5000, 12)
     assert np.abs(np.corrcoef(flat.T) - np.eye(12)).max() < 5.0 / math.sqrt(5000)
     np.testing.assert_allclose(
-        draw_starts(3, 4, 0.5, key_of(9), np.arange(9), np.zeros(9, int)),
+        draw_starts(3, 4, 0.5, Streams(key_of(9), np.arange(9), np.zeros(9, int))),
         starts[:9] / 4.0,
         rtol=1e-15,
     )
@@ -244,15 +245,15 @@ def test_starts_are_uniform_in_the_cube():
 @pytest.mark.parametrize("n", [1, 2, 5, 32])
 def test_a_restart_does_not_depend_on_how_many_there_are(n):
     few, many = (
-        draw_starts(n, r, 2.0, key_of(20), np.arange(20), np.ones(20, int)) for r in (3, 8)
+        draw_starts(n, r, 2.0, Streams(key_of(20), np.arange(20), np.ones(20, int))) for r in (3, 8)
     )
     np.testing.assert_array_equal(few, many[:, :3])
 
 
 def test_starts_and_couplings_are_unrelated():
-    starts = draw_starts(3, 5, 2.0, key_of(COUNT), np.arange(COUNT), np.zeros(COUNT, int)).reshape(
-        COUNT, 15
-    )
+    starts = draw_starts(
+        3, 5, 2.0, Streams(key_of(COUNT), np.arange(COUNT), np.zeros(COUNT, int))
+    ).reshape(COUNT, 15)
     draws = flux_draws(3)
     p = draws.potential
     couplings = np.column_stack(

@@ -33,6 +33,7 @@ from vacuagym.theories.toy.classification import critical_point_labels, hessian_
 from vacuagym.theories.toy.ensemble import draw_starts
 from vacuagym.theories.toy.hybrid import search
 from vacuagym.theories.toy.potential import ToyPotential
+from vacuagym.theories.toy.random_streams import Streams
 
 ALL_METHODS = ("root", "descent", "hybrid")
 
@@ -40,9 +41,9 @@ ALL_METHODS = ("root", "descent", "hybrid")
 def toy_trials(n: int, count: int):
     """``count`` trials of the ensemble, each of another draw, with their starts."""
     ids = np.arange(count)
-    return toy_systems(n, count), draw_starts(n, 1, 2.0, key_of(count), ids, np.zeros(count, int))[
-        :, 0
-    ]
+    return toy_systems(n, count), draw_starts(
+        n, 1, 2.0, Streams(key_of(count), ids, np.zeros(count, int))
+    )[:, 0]
 
 
 def indices(potential, phi):

@@ -17,7 +17,7 @@ from vacuagym.tables.parquet import file_metadata, open_parquet, read_batches
 from vacuagym.theories.toy.ensemble import draw_fluxes
 from vacuagym.theories.toy.labelling import Physics
 from vacuagym.theories.toy.potential import ToyPotential
-from vacuagym.theories.toy.random_streams import stream_key
+from vacuagym.theories.toy.random_streams import Streams, stream_key
 
 _COLUMNS = ("key", "dataset", "namespace", "geometry_id", "n_moduli", "sample_idx")
 
@@ -78,7 +78,7 @@ def potentials(
         draws = np.array([row["sample_idx"] if draw is None else draw for row in own])
         stacks[n] = (
             [row["key"] for row in own],
-            draw_fluxes(physics.ensemble, n, stream, ids, draws).potential,
+            draw_fluxes(physics.ensemble, n, Streams(stream, ids, draws)).potential,
         )
     return stacks
 

@@ -30,7 +30,7 @@ from vacuagym.theories.toy.batched_linalg import Floats
 from vacuagym.theories.toy.ensemble import draw_fluxes
 from vacuagym.theories.toy.labelling import Physics
 from vacuagym.theories.toy.potential import ToyPotential
-from vacuagym.theories.toy.random_streams import stream_key
+from vacuagym.theories.toy.random_streams import Streams, stream_key
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,12 @@ class Geometry:
         if draw < 0:
             raise ValueError(f"draw: {draw}; draws are numbered from 0; give 0 or larger")
         physics = Physics.from_mapping(self.sections)
-        streams = (
+        streams = Streams(
             stream_key(physics.seed, self.dataset, self.namespace)[None],
             np.array([self.geometry_id]),
             np.array([draw]),
         )
-        return RebuiltPotential(draw_fluxes(physics.ensemble, self.n, *streams).potential)
+        return RebuiltPotential(draw_fluxes(physics.ensemble, self.n, streams).potential)
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def coupling_columns(physics: Mapping[str, Any], rows: pa.Table) -> dict[str, pa
     # Imported here, because only a data set with couplings needs SciPy.
     from vacuagym.theories.toy.ensemble import draw_fluxes
     from vacuagym.theories.toy.labelling import Physics
-    from vacuagym.theories.toy.random_streams import stream_key
+    from vacuagym.theories.toy.random_streams import Streams, stream_key
 
     settings = Physics.from_mapping(physics)
     names = list(
@@ -76,7 +76,7 @@ def coupling_columns(physics: Mapping[str, Any], rows: pa.Table) -> dict[str, pa
     for n in np.unique(sizes):
         own = np.flatnonzero(sizes == n)
         potential = draw_fluxes(
-            settings.ensemble, int(n), keys[own], ids[own], draws[own]
+            settings.ensemble, int(n), Streams(keys[own], ids[own], draws[own])
         ).potential
         upper = np.triu_indices(n)
         for name, values in (("K", potential.K[:, upper[0], upper[1]]), ("b", potential.b)):

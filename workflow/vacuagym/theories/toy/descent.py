@@ -41,7 +41,8 @@ _FIRST_DAMPING = 15.0
 _LEAST_DAMPING = 1e-12
 # Factors of the damping after a step. A good step multiplies it by the ratio of the gradient norms,
 # and by _EASED at most. _POOR applies to a poor step, _REFUSED to a refused one. _CLIMBED applies
-# to an accepted reverse step: H + μ is not positive definite there. All are tuned on the ensemble.
+# to an accepted reverse step: H + μ is not positive definite there. The values are the
+# project's own.
 _EASED = 0.6
 _POOR = 2.0
 _REFUSED = 2.5

@@ -17,7 +17,7 @@ from scipy.special import ndtri
 from vacuagym.theories.toy.batched_linalg import Bools, Codes, Floats
 from vacuagym.theories.toy.classes import REGIMES
 from vacuagym.theories.toy.potential import ToyPotential
-from vacuagym.theories.toy.random_streams import Purpose, Words, uniforms
+from vacuagym.theories.toy.random_streams import Purpose, Streams, uniforms
 
 _SCALARS = 7  # numbers of a draw's stream before the vectors: regime, m, γ, A, a, D, p
 _LOG_SCALE = 5.0  # of the moduli map log_cap: n = 5 log(1 + count)
@@ -108,7 +108,7 @@ def _in_range(uniform: Floats, bounds: tuple[float, float]) -> Floats:
     return bounds[0] + (bounds[1] - bounds[0]) * uniform
 
 
-def draw_fluxes(ensemble: Ensemble, n: int, keys: Words, ids: Codes, draws: Codes) -> FluxDraws:
+def draw_fluxes(ensemble: Ensemble, n: int, streams: Streams) -> FluxDraws:
     """Draw the couplings of B systems.
 
     Λ = σ(G+Gᵀ)/2 with standard normal G has independent entries: variance σ² on the diagonal, σ²/2
@@ -120,16 +120,12 @@ def draw_fluxes(ensemble: Ensemble, n: int, keys: Words, ids: Codes, draws: Code
         Distributions of the couplings.
     n : int
         Number of moduli.
-    keys : array, shape (B, 2)
-        Stream keys of the geometries.
-    ids : array, shape (B,)
-        Their ``geometry_id``.
-    draws : array, shape (B,)
-        Numbers of the flux draws, 0 or larger.
+    streams : Streams
+        The streams of the B systems.
     """
     pairs = n * (n + 1) // 2
     count = _SCALARS + 2 * n + pairs
-    u = uniforms(keys, ids, draws, purpose=Purpose.FLUX, count=count)
+    u = uniforms(streams.keys, streams.ids, streams.draws, purpose=Purpose.FLUX, count=count)
     regime_u, shift_u, gamma_u, A_u, a_u, D_u, p_u = np.ascontiguousarray(u[:, :_SCALARS].T)
     flux_u, tilt_u, coupling_u = np.split(u[:, _SCALARS:], [n, 2 * n], axis=1)
 
@@ -165,14 +161,7 @@ def draw_fluxes(ensemble: Ensemble, n: int, keys: Words, ids: Codes, draws: Code
     return FluxDraws(potential, regime, mass_shift)
 
 
-def draw_starts(
-    n: int,
-    n_restarts: int,
-    start_range: float,
-    keys: Words,
-    ids: Codes,
-    draws: Codes,
-) -> Floats:
+def draw_starts(n: int, n_restarts: int, start_range: float, streams: Streams) -> Floats:
     """Draw the starts of the search, uniform in [−start_range, start_range]ⁿ.
 
     Parameters
@@ -181,13 +170,15 @@ def draw_starts(
         Number of moduli, and of starts in a draw.
     start_range : float
         In field units.
-    keys, ids, draws : array
-        As for :func:`draw_fluxes`.
+    streams : Streams
+        The streams of B flux draws.
 
     Returns
     -------
     array, shape (B, n_restarts, n)
         Points in field units.
     """
-    u = uniforms(keys, ids, draws, purpose=Purpose.START, count=n_restarts * n)
+    u = uniforms(
+        streams.keys, streams.ids, streams.draws, purpose=Purpose.START, count=n_restarts * n
+    )
     return ((2.0 * u - 1.0) * start_range).reshape(len(u), n_restarts, n)

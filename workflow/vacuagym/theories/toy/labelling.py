@@ -26,7 +26,7 @@ from vacuagym.theories.toy.classification import (
 )
 from vacuagym.theories.toy.ensemble import Ensemble, FluxDraws, ModuliMap, draw_fluxes, draw_starts
 from vacuagym.theories.toy.hybrid import search
-from vacuagym.theories.toy.random_streams import Words
+from vacuagym.theories.toy.random_streams import Streams, Words
 
 Column = npt.NDArray[Any]  # integer, floating or bool
 
@@ -106,9 +106,11 @@ def search_geometries(physics: Physics, n: int, keys: Words, ids: Codes) -> Sear
     settings = physics.search
     shape = len(ids), settings.n_samples, settings.n_restarts
     draws = np.tile(np.arange(settings.n_samples), len(ids))
-    streams = np.repeat(keys, settings.n_samples, axis=0), np.repeat(ids, settings.n_samples), draws
-    fluxes = draw_fluxes(physics.ensemble, n, *streams)
-    starts = draw_starts(n, settings.n_restarts, settings.start_range, *streams).reshape(-1, n)
+    streams = Streams(
+        np.repeat(keys, settings.n_samples, axis=0), np.repeat(ids, settings.n_samples), draws
+    )
+    fluxes = draw_fluxes(physics.ensemble, n, streams)
+    starts = draw_starts(n, settings.n_restarts, settings.start_range, streams).reshape(-1, n)
     trials = search(
         fluxes.potential.take(np.repeat(np.arange(len(draws)), settings.n_restarts)),
         starts,

@@ -40,7 +40,7 @@ from vacuagym.theories.toy.batched_linalg import (
 from vacuagym.theories.toy.potential import Potential
 
 # Trust radius, in field units. It begins at √n. It grows threefold at most, and a poor step halves
-# it; [2] doubles it and takes a quarter. The factors are tuned on the ensemble.
+# it; [2] doubles it and takes a quarter. The factors are the project's own.
 _LARGEST_RADIUS = 1e8
 _RADIUS_GROWTH = 3.0
 _RADIUS_SHRINK = 0.5

@@ -17,6 +17,7 @@ References
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from enum import IntEnum
 from numbers import Integral
 from typing import Any
@@ -40,6 +41,25 @@ class Purpose(IntEnum):
     FLUX = 0
     START = 1
     FOLD = 2
+
+
+@dataclass(frozen=True)
+class Streams:
+    """The random streams of B flux draws.
+
+    Attributes
+    ----------
+    keys : array, shape (B, 2)
+        Keys from :func:`stream_key`.
+    ids : array, shape (B,)
+        The ``geometry_id`` of each geometry.
+    draws : array, shape (B,)
+        Numbers of the flux draws, 0 or larger.
+    """
+
+    keys: Words
+    ids: Integers
+    draws: Integers
 
 
 def stream_key(*identity: str | int | None) -> Words:
