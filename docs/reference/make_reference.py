@@ -226,11 +226,6 @@ def memory() -> str:
     """What each job declares, and what the configuration makes of it for a label job."""
     jobs = [
         ["label", "as below", "moduli.max, search.n_samples, search.n_restarts, memory.batch_mb"],
-        [
-            "merge",
-            str(table_memory_mb()),
-            "the same: a label file that is damaged is made again by a child process",
-        ],
         ["geometry", str(geometry_table_memory_mb()), "nothing"],
         ["all others", str(table_memory_mb()), "nothing"],
     ]

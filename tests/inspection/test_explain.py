@@ -4,6 +4,7 @@ the table lies.
 
 import ast
 import json
+import shutil
 import warnings
 from pathlib import Path
 
@@ -184,3 +185,24 @@ def test_the_second_opinion_agrees_for_every_valid_physics(run, physics):
     assert json.loads(Path("validation.json").read_text())["verified"] == len(
         pq.read_table("other.parquet")
     )
+
+
+def test_a_key_beyond_the_limit_of_the_last_run_is_told_why_it_has_no_label(two_sources):
+    two_sources.snakemake("--config", "n_limit=45", target="results/labels.parquet")
+    said = two_sources.vacuagym("explain", "t:w5.ip.gz:90", "--config=mine.yaml")
+    assert said.returncode == 0, said.stdout
+    assert "t:w5.ip.gz:90 has no label yet; the last run had n_limit 45" in said.stdout
+
+
+def test_a_downloaded_data_set_is_explained_and_rebuilt_alone(
+    finished, tmp_path_factory, monkeypatch, capsys
+):
+    folder = tmp_path_factory.mktemp("downloaded") / "vacua"
+    shutil.copytree(finished.folder / "results/dataset", folder)
+    monkeypatch.chdir(folder)
+    key = pq.read_table(next(folder.glob("data/iid/test-*.parquet")))["key"][0].as_py()
+    vacuagym.explain(key)
+    assert "the table agrees" in capsys.readouterr().out
+    row = vacuagym.load(".", columns=["key", "gamma", "sample_idx"]).set_index("key").loc[key]
+    potential = vacuagym.rebuild(key, draw=int(row["sample_idx"]))
+    assert potential.stack.gamma[0] == row["gamma"]
