@@ -9,7 +9,21 @@ from pydantic import AfterValidator, Field
 from vacuagym.config.types import Distinct, Names, PlainName, Section, Text, Whole, broken
 
 ToricColumn = Literal[
-    "num_nodes", "T", "h11", "h21", "self_intersections", "rays", "ord_f", "ord_g", "num_f", "num_g"
+    "num_nodes",
+    "T",
+    "h11",
+    "h21",
+    "self_intersections",
+    "rays",
+    "ord_f",
+    "ord_g",
+    "num_f",
+    "num_g",
+    "euler",
+    "k2",
+    "smooth_weierstrass",
+    "extra_blow_ups",
+    "gauge_algebras",
 ]
 TORIC_COLUMNS: tuple[str, ...] = get_args(ToricColumn)
 

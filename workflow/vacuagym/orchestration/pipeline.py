@@ -17,7 +17,7 @@ from vacuagym import paths
 from vacuagym.config import canonical_json, checked_config, digest, physics_sections
 from vacuagym.errors import VacuagymError
 from vacuagym.geometry import SMOOTH_TORIC_BASES
-from vacuagym.orchestration.code_fingerprint import code_fingerprint
+from vacuagym.orchestration.code_fingerprint import code_fingerprint, rows_code
 from vacuagym.orchestration.planning import (
     command_options,
     computed_plan,
@@ -83,7 +83,7 @@ class Pipeline:
         if dataset in self.given:
             return plan_dataset(dataset, self._planned_table(dataset), size, limit)
         rows = SMOOTH_TORIC_BASES if limit is None else min(limit, SMOOTH_TORIC_BASES)
-        origin = ["toric_bases", self.geometry_code]
+        origin = ["toric_bases", rows_code(self.geometry_code)]
         return computed_plan(dataset, self._table(dataset), origin, rows=rows, shard_size=size)
 
     def known_plan(self, dataset: str) -> Plan | None:

@@ -11,8 +11,14 @@ import pyarrow as pa
 
 from vacuagym.errors import VacuagymError
 from vacuagym.geometry import SMOOTH_TORIC_BASES
-from vacuagym.geometry.non_higgsable import hodge_numbers
+from vacuagym.geometry.non_higgsable import (
+    euler_numbers,
+    extra_blow_ups,
+    gauge_algebras,
+    hodge_numbers,
+)
 from vacuagym.geometry.toric_bases import ToricBases, enumerate_bases
+from vacuagym.geometry.weierstrass import canonical_square, has_smooth_weierstrass
 from vacuagym.runtime.memory import geometry_table_memory_mb, hold_to_memory, peak_memory_mb
 from vacuagym.tables.parquet import write_table
 from vacuagym.tables.toric_schema import SCHEMA
@@ -71,6 +77,11 @@ def _rows(bases: ToricBases, first_id: int) -> pa.Table:
         "ord_g": _lists(bases.ord_g, pa.int8()),
         "num_f": bases.num_f,
         "num_g": bases.num_g,
+        "euler": euler_numbers(bases.self_intersections),
+        "k2": canonical_square(bases.self_intersections),
+        "smooth_weierstrass": has_smooth_weierstrass(bases.self_intersections),
+        "extra_blow_ups": extra_blow_ups(bases.self_intersections),
+        "gauge_algebras": pa.array(gauge_algebras(bases.self_intersections).tolist()),
     }
     return pa.Table.from_arrays(
         [

@@ -40,5 +40,20 @@ COLUMNS = (
     ),
     Column("num_f", pa.int16(), "monomials of f"),
     Column("num_g", pa.int16(), "monomials of g"),
+    Column("euler", pa.int16(), "Euler number of the generic threefold, 2 (h11 − h21)"),
+    Column("k2", pa.int16(), "K² of the base: 12 − num_nodes"),
+    Column(
+        "smooth_weierstrass", pa.bool_(), "whether the Weierstrass model is smooth: no curve < −2"
+    ),
+    Column(
+        "extra_blow_ups",
+        pa.int16(),
+        "points to blow up on curves of −9, −10, −11: T − num_nodes + 3",
+    ),
+    Column(
+        "gauge_algebras",
+        pa.list_(pa.string()),
+        "non-Higgsable gauge algebra on each curve (Morrison and Taylor, arXiv:1201.1943)",
+    ),
 )
 SCHEMA = schema_of(COLUMNS)
