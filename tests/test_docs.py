@@ -16,6 +16,7 @@ from fnmatch import fnmatchcase
 from io import StringIO
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
@@ -275,6 +276,10 @@ class TestCommands:
             assert example.startswith(f"vacuagym {name}")
 
     def test_the_examples_work_as_typed_after_a_run(self, reader):
+        Path("threefolds").mkdir()
+        pq.write_table(pa.table({"id": [0], "weights": ["5 1 1 1 1 1"]}), "weights.parquet")
+        table = "--dataset=w --table=weights.parquet --id=id --content=weights --origin=here"
+        reader.type(f"vacuagym plan {table} --output=threefolds/plan.json")
         for example in EXAMPLES.values():
             assert example in (REFERENCE / "commands.md").read_text(encoding="utf-8")
             reader.type(example)

@@ -29,9 +29,9 @@ def folder(labelled_run, tmp_path_factory) -> Path:
             Path("results/labels.parquet"),
             [Path(f"results/splits/{name}.parquet") for name in SPLITS],
             [Path(f"results/features/{name}.parquet") for name in ("a", "b")],
-            Path("results/validation.json"),
-            Path("results/configuration.json"),
-            Path("results/dataset"),
+            validation=Path("results/validation.json"),
+            configuration=Path("results/configuration.json"),
+            output=Path("results/dataset"),
             potential=True,
         )
     return copy

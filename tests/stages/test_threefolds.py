@@ -9,7 +9,8 @@ import pytest
 
 import vacuagym
 from vacuagym.cli.main import main
-from vacuagym.errors import InputError
+from vacuagym.config import checked_config
+from vacuagym.errors import ConfigError, InputError
 from vacuagym.stages.plan import plan
 from vacuagym.stages.threefolds import ThreefoldColumns, threefolds
 from vacuagym.tables.feature_table import FeatureTable
@@ -254,3 +255,55 @@ def test_by_hand(tmp_path, monkeypatch, capsys):
     assert main(["threefold-table", "--plan=p.json", "--shards=.", "--output=all.parquet"]) == 0
     assert pq.read_table("all.parquet")["h21"].to_pylist() == [101]
     assert json.loads((tmp_path / "p.json").read_text())["computed"]
+
+
+@pytest.mark.parametrize("given", [[[5.7]], [["5"]], [[None]], [[5], [1, 1]]])
+def test_a_matrix_that_is_not_of_integers_is_refused(given):
+    with pytest.raises((ValueError, TypeError)):
+        vacuagym.threefold(matrix=given)
+
+
+def test_cicys_name_the_row_by_its_key_and_take_whole_numbers_of_any_type(tmp_path):
+    columns = ThreefoldColumns("cicy", ["m"], hodge=["h11", "h21"])
+    rows = computed(tmp_path, columns, m=[QUINTIC, BICUBIC], h11=[1.0, 2.0], h21=[101.0, 83.0])
+    assert [row["h21"] for row in rows] == [101, 83]
+    with pytest.raises(InputError, match=r"t\.parquet: row 1, column m: "):
+        computed(tmp_path, columns, m=[QUINTIC, [[6]]], h11=[1, 1], h21=[101, 1])
+    with pytest.raises(InputError, match=r"row 1, column m: null"):
+        computed(tmp_path, columns, m=[QUINTIC, BICUBIC], h11=[1, None], h21=[101, 83])
+
+
+def test_data_are_written_in_pieces_of_bounded_size(tmp_path, monkeypatch):
+    columns = ThreefoldColumns("weight_systems", ["w"], full=64)
+    whole = computed(tmp_path, columns, w=[*PUBLISHED] * 3)
+    monkeypatch.setattr("vacuagym.stages.threefolds._BATCH_BYTES", 1)
+    monkeypatch.setattr("vacuagym.stages.threefolds._KEPT_BYTES", 1)
+    assert computed(tmp_path, columns, w=[*PUBLISHED] * 3) == whole
+    assert pq.ParquetFile(tmp_path / "0.parquet").num_row_groups == 15
+
+
+def test_other_values_of_a_copied_column_are_noticed_and_remake_no_label(workspace):
+    entry = {"source": "weight_systems", "path": "w.parquet", "id": "id", "weights": "weights"}
+    workspace.configure({"w": {**entry, "columns": ["h11", "note"]}})
+    times = set()
+    for note in ("old", "new"):
+        workspace.table("w.parquet", range(2), weights=["5 1 1 1 1 1"] * 2, note=[note] * 2)
+        workspace.snakemake(target="results/features/w.parquet")
+        features = pq.read_table(workspace.folder / "results/features/w.parquet")
+        assert set(features["note"].to_pylist()) == {note}
+        times.add((workspace.folder / "results/labels/w/0-9999.parquet").stat().st_mtime_ns)
+    assert len(times) == 1
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        ({"source": "weight_systems", "weights": "w", "moduli": "h12"}, "moduli"),
+        ({"source": "weight_systems", "weights": "w", "moduli": "favourable"}, "moduli"),
+        ({"source": "cicy", "matrix": "m"}, "needs the columns of the Hodge numbers"),
+        ({"source": "cicy", "matrix": "m", "moduli": None, "columns": ["geometry_id"]}, "labels"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(entry, told):
+    with pytest.raises(ConfigError, match=told):
+        checked_config({"datasets": {"x": {"path": "t.parquet", "id": "id", **entry}}})

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from vacuagym.config.types import Distinct, Names, PlainName, Section, Text, Whole, broken
 
@@ -25,6 +25,11 @@ ToricColumn = Literal[
     "extra_blow_ups",
     "gauge_algebras",
 ]
+PolytopeCount = Literal[
+    "h11", "h21", "num_points_m", "num_vertices_m", "num_points_n", "num_vertices_n", None
+]
+_COUNTS = "computed column that counts the moduli; null gives every geometry the least n"
+_TAKEN = ("key", "dataset", "namespace", "geometry_id", "moduli", "n_moduli", "stability")
 TORIC_COLUMNS: tuple[str, ...] = get_args(ToricColumn)
 
 
@@ -76,6 +81,13 @@ class Table(Section):
     )
 
 
+def _require_free_names(names: list[str]) -> list[str]:
+    taken = [name for name in names if name in _TAKEN or name.startswith("_")]
+    if taken:
+        raise broken(f"found {taken[0]!r}, a column of the labels; leave it out")
+    return names
+
+
 class Depth(Section):
     """Largest h11 up to which each level of geometry is computed; 0 switches a level off.
 
@@ -101,10 +113,7 @@ class Threefolds(Section):
     namespace: Text | None = Field(
         default=None, description="optional: column that, with the id, makes a row unique"
     )
-    moduli: Text | None = Field(
-        default="h11", description="computed column that counts the moduli, such as h11 or h21"
-    )
-    columns: Names = Field(
+    columns: Annotated[Names, AfterValidator(_require_free_names)] = Field(
         default=["geometry_hash", "h11", "h21", "euler", "favourable"],
         description="columns, computed or of the table, that go into results/dataset",
     )
@@ -120,6 +129,7 @@ class WeightSystems(Threefolds):
     """Weight systems as a data set: the threefold of the Newton polytope, or its mirror."""
 
     source: Literal["weight_systems"] = Field(description="weight systems in a Parquet table")
+    moduli: PolytopeCount = Field(default="h11", description=_COUNTS)
     weights: Text | Annotated[Names, Field(min_length=2)] = Field(
         description='text column of blocks "d w1 … wn", or the integer columns of the weights'
     )
@@ -135,6 +145,7 @@ class Polytopes(Threefolds):
     """Reflexive polytopes as a data set, given by the vertices of the Newton polytope M."""
 
     source: Literal["polytopes"] = Field(description="reflexive polytopes in a Parquet table")
+    moduli: PolytopeCount = Field(default="h11", description=_COUNTS)
     vertices: Text = Field(description="column of vertices: a list of lists of 4 integers")
     side: Literal["weights", "mirror"] = Field(
         default="weights",
@@ -147,10 +158,20 @@ class Cicys(Threefolds):
     """Complete intersections in products of projective spaces as a data set."""
 
     source: Literal["cicy"] = Field(description="configuration matrices in a Parquet table")
+    moduli: Literal["h11", "h21", "num_divisors", None] = Field(default="h11", description=_COUNTS)
     matrix: Text = Field(description="column of configuration matrices: a list of lists")
     hodge: Annotated[Names, Field(min_length=2, max_length=2)] | None = Field(
         default=None, description="optional: columns of the Hodge numbers h11 and h21"
     )
+
+    @model_validator(mode="after")
+    def _require_hodge(self) -> Self:
+        if self.moduli in ("h11", "h21") and self.hodge is None:
+            raise broken(
+                f"moduli {self.moduli} needs the columns of the Hodge numbers; name them as hodge, "
+                "or set moduli to num_divisors"
+            )
+        return self
 
 
 DataSet = Annotated[

@@ -221,7 +221,7 @@ def _unlabelled(key: str, settings: Mapping[str, Any]) -> Geometry:
     if entry["source"] != "table":
         computed = {"path": GEOMETRY.format(dataset=dataset), "moduli": entry["moduli"]}
         identity = "base_id" if entry["source"] == "toric_bases" else "geometry_id"
-        entry = {**computed, "id": identity, "namespace": namespace and "namespace"}
+        entry = {**computed, "id": identity, "namespace": entry.get("namespace") and "namespace"}
     table = FeatureTable(entry["path"], entry["id"], entry.get("namespace"), entry.get("moduli"))
     for chunk in table.ordered(geometry_id, geometry_id):
         for row in chunk.to_pylist():

@@ -195,7 +195,10 @@ class Pipeline:
 
     def threefolds_fingerprint(self, dataset: str) -> str:
         """Return the fingerprint of what the geometry of a shard depends on besides its rows."""
-        return digest(self.threefolds_code, self.threefold_options(dataset))
+        # The digest of a shard does not cover columns that are only copied.
+        copied = "--column=" in self.threefold_options(dataset)
+        state = self.plan(dataset).state if copied else None
+        return digest(self.threefolds_code, self.threefold_options(dataset), state)
 
     def has_current_geometry(self, dataset: str, shard: Shard) -> bool:
         """Return whether the geometry of a shard is of the planned rows, settings and code."""

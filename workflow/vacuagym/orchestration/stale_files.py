@@ -16,6 +16,7 @@ from pathlib import Path
 from vacuagym import paths
 from vacuagym.orchestration.pipeline import Pipeline
 from vacuagym.runtime.atomic_files import read_json, remove_abandoned
+from vacuagym.tables.footers import footer_metadata
 
 ASIDE = ".{}.aside"  # name of a stale label file
 _SHARD_NAME = re.compile(r"\.?(-?\d+)-(-?\d+)\.parquet(\.aside|\.between)?")
@@ -48,7 +49,13 @@ def settle(pipeline: Pipeline) -> None:
 
 
 def _remove_other_geometry(pipeline: Pipeline, dataset: str) -> None:
-    """Remove the geometry of threefolds that is of other rows, settings or code."""
+    """Remove computed geometry that is of another source, or of other rows, settings or code."""
+    table = Path(paths.GEOMETRY.format(dataset=dataset))
+    if dataset in pipeline.computed and footer_metadata(table).get("source") != "toric_bases":
+        table.unlink(missing_ok=True)
+    found = footer_metadata(table).get("content")
+    if dataset in pipeline.derived and found != pipeline.plan(dataset).content:
+        table.unlink(missing_ok=True)
     for shard in pipeline.plan(dataset).shards if dataset in pipeline.derived else ():
         if not pipeline.has_current_geometry(dataset, shard):
             pattern = paths.GEOMETRY_SHARD

@@ -33,7 +33,9 @@ from vacuagym.tables.threefold_schema import (
 
 Source = Literal["weight_systems", "polytopes", "cicy"]
 _BATCH_ROWS = 256
-_MOST_KEPT = 4096  # distinct polytopes whose data are kept for the rows to come
+_BATCH_BYTES = 8 * 2**20  # of computed data that wait to be written
+_KEPT_BYTES = 32 * 2**20  # of data of distinct polytopes, kept for the rows to come
+_MOST_HODGE = 10_000
 _FAR = {column.name: None for column in (*DIVISORS, *FULL)}
 
 
@@ -112,41 +114,76 @@ def threefolds(
         for chunk in table.ordered(planned.first, planned.last):
             rows = within.select(chunk)
             for start in range(0, len(rows), _BATCH_ROWS):
-                batch = rows.slice(start, _BATCH_ROWS)
-                writer.write(_computed(batch, columns, compute, schema, table.path))
-                done, peak = writer.rows, peak_memory_mb()
-                print(f"{done} of {planned.rows} rows, peak {peak:.0f} MB", flush=True)
+                batch, done = rows.slice(start, _BATCH_ROWS), 0
+                for records in _pieces(_records(batch, columns, compute, table.path)):
+                    piece = batch.slice(done, len(records))
+                    writer.write(_table(piece, records, columns, schema))
+                    done += len(records)
+                print(
+                    f"{writer.rows} of {planned.rows} rows, peak {peak_memory_mb():.0f} MB",
+                    flush=True,
+                )
         metadata |= {"rows": writer.rows}
         if writer.rows != planned.rows:
             raise table.changed()
 
 
-Records = Callable[[list[tuple[Any, ...]], list[str]], list[dict[str, Any]]]
+Compute = Callable[[list[tuple[Any, ...]], list[str]], Iterator[dict[str, Any]]]
 
 
-def _computed(
-    rows: pa.Table, columns: ThreefoldColumns, compute: Records, schema: pa.Schema, path: Path
-) -> pa.Table:
-    """Return rows of the geometry table for rows of the given one."""
+def _records(
+    rows: pa.Table, columns: ThreefoldColumns, compute: Compute, path: Path
+) -> Iterator[dict[str, Any]]:
+    """Yield what is computed for each row."""
     count = len(columns.content) + len(columns.hodge)
-    names = [FeatureColumns.carried_name(place) for place in range(count + len(columns.copied))]
-    inputs = list(zip(*(rows[name].to_pylist() for name in names[:count]), strict=True))
+    names = [FeatureColumns.carried_name(place) for place in range(count)]
+    inputs = list(zip(*(rows[name].to_pylist() for name in names), strict=True))
     places = [
         f"{path}: row {_key(row)}, column {', '.join(columns.content)}"
         for row in rows.select(["namespace", "geometry_id"]).to_pylist()
     ]
-    records = compute(inputs, places)
-    beat()
-    own = [name for name in schema.names if name not in columns.copied]
+    return compute(inputs, places)
+
+
+def _pieces(records: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Yield records in lists of a bounded size in bytes."""
+    waiting: list[dict[str, Any]] = []
+    size = 0
+    for record in records:
+        beat()
+        waiting.append(record)
+        size += _bytes(record)
+        if size > _BATCH_BYTES:
+            yield waiting
+            waiting, size = [], 0
+    if waiting:
+        yield waiting
+
+
+def _bytes(record: dict[str, Any]) -> int:
+    return sum(value.nbytes for value in record.values() if isinstance(value, np.ndarray))
+
+
+def _table(
+    rows: pa.Table, records: list[dict[str, Any]], columns: ThreefoldColumns, schema: pa.Schema
+) -> pa.Table:
+    """Return rows of the geometry table for rows of the given one."""
+    count = len(columns.content) + len(columns.hodge)
     identity = [column.name for column in IDENTITY]
     arrays = [
         rows[name].combine_chunks()
         if name in identity
-        else pa.array([record[name] for record in records], schema.field(name).type)
-        for name in own
+        else pa.array([_plain(record[name]) for record in records], schema.field(name).type)
+        for name in schema.names[: len(schema) - len(columns.copied)]
     ]
-    arrays += [rows[name].combine_chunks() for name in names[count:]]
+    carried = (FeatureColumns.carried_name(count + i) for i in range(len(columns.copied)))
+    arrays += [rows[name].combine_chunks() for name in carried]
     return pa.table(arrays, schema=schema)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as Arrow takes it: a matrix as a list of its rows."""
+    return list(value) if isinstance(value, np.ndarray) and value.ndim > 1 else value
 
 
 def _key(row: dict[str, Any]) -> str:
@@ -154,7 +191,7 @@ def _key(row: dict[str, Any]) -> str:
     return str(number) if namespace is None else f"{namespace}:{number}"
 
 
-def _polytopes(columns: ThreefoldColumns) -> Records:
+def _polytopes(columns: ThreefoldColumns) -> Compute:
     """Return the function that computes rows of polytopes; it keeps data of distinct ones."""
     kept: dict[str, dict[str, Any]] = {}
 
@@ -165,16 +202,14 @@ def _polytopes(columns: ThreefoldColumns) -> Records:
             known = kept.get(threefold.geometry_hash)
             if known is None:
                 known = _divisors_and_full(threefold, columns)
-                if len(kept) == _MOST_KEPT:
-                    kept.pop(next(iter(kept)))
-                kept[threefold.geometry_hash] = known
-        except ValueError as error:
+        except (ValueError, TypeError, OverflowError) as error:
             raise InputError(f"{place}: {error}") from error
+        kept[threefold.geometry_hash] = known
+        while len(kept) > 1 and sum(map(_bytes, kept.values())) > _KEPT_BYTES:
+            kept.pop(next(iter(kept)))
         return light | known
 
-    return lambda inputs, places: [
-        record(values, place) for values, place in zip(inputs, places, strict=True)
-    ]
+    return lambda inputs, places: map(record, inputs, places)
 
 
 def _threefold(values: tuple[Any, ...], columns: ThreefoldColumns) -> Threefold:
@@ -198,24 +233,37 @@ def _divisors_and_full(threefold: Threefold, columns: ThreefoldColumns) -> dict[
     names: tuple[str, ...]
     if threefold.h11 <= max(columns.divisors, columns.full):
         names = ("points", "copies", "divisor_h1", "divisor_h2")
-        data |= {name: getattr(threefold, name).tolist() for name in names}
+        data |= {name: getattr(threefold, name) for name in names}
         data["rigid_span"] = threefold.rigid_span
     if threefold.h11 <= columns.full:
         full = ("basis", "charges", "c2", "mori", "kaehler_point", "diagonal_dp")
-        data |= {name: getattr(threefold, name).tolist() for name in full}
-        data["kappa_index"] = threefold.kappa.index.tolist()
-        data["kappa_value"] = threefold.kappa.value.tolist()
+        data |= {name: np.asarray(getattr(threefold, name)) for name in full}
+        data["kappa_index"] = threefold.kappa.index
+        data["kappa_value"] = threefold.kappa.value
     return data
 
 
-def _cicys(inputs: list[tuple[Any, ...]], places: list[str]) -> list[dict[str, Any]]:
-    matrices = [np.array(values[0], dtype=np.int64) for values in inputs]
-    hodge = [np.array(numbers) for numbers in zip(*(values[1:] for values in inputs), strict=True)]
+def _cicys(inputs: list[tuple[Any, ...]], places: list[str]) -> Iterator[dict[str, Any]]:
     try:
-        found = cicy_topologies(matrices, *hodge)
-    except ValueError as error:
-        raise InputError(f"{places[0]} and the rows after it: {error}") from error
-    return list(_cicy_records(found, hodge))
+        yield from _cicy_batch(inputs)
+    except (ValueError, TypeError, OverflowError):
+        for values, place in zip(inputs, places, strict=True):  # to name the row
+            try:
+                list(_cicy_batch([values]))
+            except (ValueError, TypeError, OverflowError) as error:
+                raise InputError(f"{place}: {error}") from error
+        raise
+
+
+def _cicy_batch(inputs: list[tuple[Any, ...]]) -> Iterator[dict[str, Any]]:
+    if any(value is None for values in inputs for value in values):
+        raise ValueError("null; a matrix and both Hodge numbers are needed: drop the row")
+    hodge = [np.array(numbers) for numbers in zip(*(values[1:] for values in inputs), strict=True)]
+    whole = [numbers.astype(np.int64) for numbers in hodge]
+    for numbers, as_given in zip(whole, hodge, strict=True):
+        if not np.array_equal(numbers, as_given) or np.abs(numbers).max() > _MOST_HODGE:
+            raise ValueError(f"h11, h21: whole numbers up to {_MOST_HODGE} are needed")
+    yield from list(_cicy_records(cicy_topologies([values[0] for values in inputs], *whole), whole))
 
 
 def _cicy_records(found: Any, hodge: list[Any]) -> Iterator[dict[str, Any]]:

@@ -43,7 +43,7 @@ class Cicy:
     @classmethod
     def from_matrix(cls, matrix: npt.ArrayLike) -> Self:
         """Return the threefold of a configuration matrix (m, K): rows are projective spaces."""
-        found = cicy_topologies([np.asarray(matrix, dtype=np.int64)])
+        found = cicy_topologies([np.asarray(matrix)])
         return cls(
             euler=int(found.euler[0]),
             product=bool(found.product[0]),
