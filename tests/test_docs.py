@@ -425,3 +425,19 @@ def test_the_index_names_every_page():
         for page in PAGES[1:]
         if page.name != "README.md" and f"({page.relative_to(ROOT / 'docs')})" not in index
     ] == []
+
+
+def test_the_site_has_every_page_once():
+    def pages(entry) -> list[str]:
+        if isinstance(entry, str):
+            return [entry]
+        return [
+            page
+            for part in (entry.values() if isinstance(entry, dict) else entry)
+            for page in pages(part)
+        ]
+
+    nav = pages(yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"])
+    assert sorted(nav) == sorted(
+        str(path.relative_to(ROOT / "docs")) for path in ROOT.glob("docs/**/*.md")
+    )
