@@ -238,6 +238,7 @@ class TestRun:
         assert run.returncode == 1
         assert "w.parquet: row 3, column weights" in run.stdout
         assert workspace.files("labels/w/*.parquet") == ["labels/w/0-1.parquet"]
+        assert "logs/threefolds/w/2-3.log" in workspace.vacuagym("status").stdout
 
 
 def test_by_hand(tmp_path, monkeypatch, capsys):

@@ -84,7 +84,7 @@ def dataset_status(pipeline: Pipeline, name: str, since: float | None) -> Datase
     for shard in plan.shards:
         status.rows += shard.rows
         path = Path(LABELS.format(dataset=name, first=shard.first, last=shard.last))
-        log = Path(f"logs/label/{name}/{path.stem}.log")
+        log = _log(pipeline, name, path.stem, since)
         about = _label_metadata(path)
         if about.get("digest") == shard.digest and about.get("fingerprint") == pipeline.fingerprint:
             status.done += 1
@@ -102,6 +102,15 @@ def dataset_status(pipeline: Pipeline, name: str, since: float | None) -> Datase
         else:
             status.waiting += 1
     return status
+
+
+def _log(pipeline: Pipeline, dataset: str, shard: str, since: float | None) -> Path:
+    """Return the log of the last job of a shard: of its labels, or before them of its geometry."""
+    log = Path(f"logs/label/{dataset}/{shard}.log")
+    labelling = log.exists() and (since is None or _written_since(log, since))
+    if dataset in pipeline.derived and not labelling:
+        return Path(f"logs/threefolds/{dataset}/{shard}.log")
+    return log
 
 
 def print_status() -> None:
