@@ -4,7 +4,7 @@
 rule shard:
     """Copy the id, namespace and moduli columns of one range of ids."""
     input:
-        table=lambda wildcards: run.geometry_of_shard(**wildcards),
+        table=lambda wildcards: run.table_of_shard(**wildcards),
         plan=ancient(lambda wildcards: run.plan_file(wildcards.dataset)),
     output:
         paths.SHARD,

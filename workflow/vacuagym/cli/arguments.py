@@ -76,6 +76,23 @@ def add_setting(
     parser.add_argument(f"--{name}", type=kind, default=default_of(key), help=text)
 
 
+def add_plan_file(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names the plan of a data set."""
+    parser.add_argument(
+        "--plan", type=Path, required=True, help="plan of the data set (vacuagym plan)"
+    )
+
+
+def add_label_table(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names the label table."""
+    parser.add_argument(
+        "--labels",
+        type=Path,
+        default=Path("results/labels.parquet"),
+        help="label table (default: %(default)s)",
+    )
+
+
 def add_feature_columns(parser: argparse.ArgumentParser) -> None:
     """Add the options that name columns of a feature table for splits and data set."""
     parser.add_argument("--h11", help="column of the Hodge number h11; may hold nulls")

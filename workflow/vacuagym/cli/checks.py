@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vacuagym.cli.arguments import add_setting, stage
+from vacuagym.cli.arguments import add_label_table, add_setting, stage
 from vacuagym.runtime.memory import hold_to_memory, table_memory_mb
 
 if TYPE_CHECKING:
@@ -26,12 +26,7 @@ def add_verify(stages: Stages) -> None:
     parser = stage(
         stages, "verify", run, "derive a random sample of the labels a second time, by other code"
     )
-    parser.add_argument(
-        "--labels",
-        type=Path,
-        default=Path("results/labels.parquet"),
-        help="label table (default: %(default)s)",
-    )
+    add_label_table(parser)
     add_setting(parser, "verify.share", float)
     add_setting(parser, "verify.least", int)
     add_setting(parser, "verify.per_label", int)
@@ -70,12 +65,7 @@ def add_validate(stages: Stages) -> None:
         run,
         "check every row of the labels and splits, and measure what predicting from n alone scores",
     )
-    parser.add_argument(
-        "--labels",
-        type=Path,
-        default=Path("results/labels.parquet"),
-        help="label table (default: %(default)s)",
-    )
+    add_label_table(parser)
     parser.add_argument(
         "--plans",
         type=Path,
@@ -123,12 +113,7 @@ def add_report(stages: Stages) -> None:
     parser = stage(
         stages, "report", run, "write the page that shows a run: verdict, figures, checks, settings"
     )
-    parser.add_argument(
-        "--labels",
-        type=Path,
-        default=Path("results/labels.parquet"),
-        help="label table (default: %(default)s)",
-    )
+    add_label_table(parser)
     parser.add_argument(
         "--validation",
         type=Path,

@@ -6,7 +6,14 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vacuagym.cli.arguments import add_feature_columns, add_setting, hodge_columns, stage
+from vacuagym.cli.arguments import (
+    add_feature_columns,
+    add_label_table,
+    add_plan_file,
+    add_setting,
+    hodge_columns,
+    stage,
+)
 from vacuagym.runtime.memory import hold_to_memory, table_memory_mb
 
 if TYPE_CHECKING:
@@ -34,15 +41,8 @@ def add_features(stages: Stages) -> None:
         run,
         "bring what splits and the data set need of a feature table into the order of the labels",
     )
-    parser.add_argument(
-        "--plan", type=Path, required=True, help="plan of the data set (vacuagym plan)"
-    )
-    parser.add_argument(
-        "--labels",
-        type=Path,
-        default=Path("results/labels.parquet"),
-        help="label table (default: %(default)s)",
-    )
+    add_plan_file(parser)
+    add_label_table(parser)
     parser.add_argument(
         "--table", type=Path, help="computed geometry of the data set (vacuagym threefold-table)"
     )
@@ -79,12 +79,7 @@ def add_split(stages: Stages) -> None:
         )
 
     parser = stage(stages, "split", run, "assign every usable geometry to a fold of one split")
-    parser.add_argument(
-        "--labels",
-        type=Path,
-        default=Path("results/labels.parquet"),
-        help="label table (default: %(default)s)",
-    )
+    add_label_table(parser)
     parser.add_argument(
         "--name", required=True, help="iid, ood_complexity, ood_hodge, or ood_dataset_NAME"
     )
@@ -132,12 +127,7 @@ def add_dataset(stages: Stages) -> None:
         run,
         "write labels, splits and features as a data set that other libraries load in one line",
     )
-    parser.add_argument(
-        "--labels",
-        type=Path,
-        default=Path("results/labels.parquet"),
-        help="label table (default: %(default)s)",
-    )
+    add_label_table(parser)
     parser.add_argument(
         "--splits",
         type=Path,

@@ -7,7 +7,14 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vacuagym.cli.arguments import add_feature_columns, add_setting, hodge_columns, positive, stage
+from vacuagym.cli.arguments import (
+    add_feature_columns,
+    add_plan_file,
+    add_setting,
+    hodge_columns,
+    positive,
+    stage,
+)
 from vacuagym.config.defaults import default_of
 from vacuagym.runtime.memory import hold_to_memory, table_memory_mb
 
@@ -143,9 +150,7 @@ def add_columns(stages: Stages) -> None:
         "read every value of the named columns of a feature table, and refuse those that cannot "
         "be used",
     )
-    parser.add_argument(
-        "--plan", type=Path, required=True, help="plan of the data set (vacuagym plan)"
-    )
+    add_plan_file(parser)
     parser.add_argument("--first", type=int, required=True, help="first row group to read")
     parser.add_argument("--last", type=int, required=True, help="last row group to read")
     add_feature_columns(parser)
@@ -170,9 +175,7 @@ def add_shard(stages: Stages) -> None:
         shard(Plan.read(options.plan), options.first, options.output, computed)
 
     parser = stage(stages, "shard", run, "cut the rows of one range of ids out of a feature table")
-    parser.add_argument(
-        "--plan", type=Path, required=True, help="plan of the data set (vacuagym plan)"
-    )
+    add_plan_file(parser)
     parser.add_argument("--first", type=int, required=True, help="first id of the shard")
     parser.add_argument(
         "--table", type=Path, help="computed geometry of the shard (vacuagym threefolds)"
@@ -204,9 +207,7 @@ def add_threefolds(stages: Stages) -> None:
     parser = stage(
         stages, "threefolds", run, "compute the geometry of the threefolds of one range of ids"
     )
-    parser.add_argument(
-        "--plan", type=Path, required=True, help="plan of the data set (vacuagym plan)"
-    )
+    add_plan_file(parser)
     parser.add_argument("--first", type=int, required=True, help="first id of the shard")
     sources = ("weight_systems", "polytopes", "cicy")
     parser.add_argument("--source", choices=sources, required=True, help="what the rows are")
@@ -237,8 +238,6 @@ def add_threefold_table(stages: Stages) -> None:
 
     text = "put the geometry of all shards of a data set into one table"
     parser = stage(stages, "threefold-table", run, text)
-    parser.add_argument(
-        "--plan", type=Path, required=True, help="plan of the data set (vacuagym plan)"
-    )
+    add_plan_file(parser)
     parser.add_argument("--shards", type=Path, required=True, help="folder of the shards' files")
     parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")

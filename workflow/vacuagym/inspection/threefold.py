@@ -12,12 +12,12 @@ from vacuagym.errors import ConfigError, InputError
 from vacuagym.geometry.cicy.threefold import Cicy
 from vacuagym.geometry.polytopes.threefold import Threefold
 from vacuagym.inspection.rebuild import parse_key
+from vacuagym.orchestration.threefolds import THREEFOLDS, content_columns
 from vacuagym.runtime.atomic_files import read_json
 from vacuagym.tables.feature_schema import FeatureColumns
 from vacuagym.tables.feature_table import FeatureTable
 
 Side = Literal["weights", "mirror"]
-_CONTENT = {"weight_systems": "weights", "polytopes": "vertices", "cicy": "matrix"}
 
 
 def threefold(
@@ -89,8 +89,8 @@ def _of_key(key: str, folder: Path) -> Threefold | Cicy:
     dataset, namespace, geometry_id = parse_key(key)
     entries = read_json(folder / "results/configuration.json")["datasets"]
     entry = entries.get(dataset)
-    if entry is None or entry["source"] not in _CONTENT:
-        known = [name for name, other in entries.items() if other["source"] in _CONTENT]
+    if entry is None or entry["source"] not in THREEFOLDS:
+        known = [name for name, other in entries.items() if other["source"] in THREEFOLDS]
         raise ConfigError(
             f"{key}: {dataset!r} is no data set of threefolds; there are "
             f"{', '.join(known) or 'none'}"
@@ -107,8 +107,7 @@ def _content(
     key: str, entry: Mapping[str, Any], folder: Path, namespace: str | None, geometry_id: int
 ) -> Any:
     """Return the weight system, the vertices or the matrix of a row."""
-    named = entry[_CONTENT[entry["source"]]]
-    columns = [named] if isinstance(named, str) else named
+    columns = content_columns(entry)
     path = folder / entry["path"]
     table = FeatureTable(path, entry["id"], entry["namespace"], carried=columns)
     for chunk in table.ordered(geometry_id, geometry_id):

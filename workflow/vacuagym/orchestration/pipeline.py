@@ -104,7 +104,11 @@ class Pipeline:
         entry = self.datasets[dataset]
         origin = [entry["source"], entry.get("side"), entry["moduli"], self.threefolds_code]
         given = {key: entry[key] for key in ("path", "id", "namespace")}
-        return {**given, "content": content_columns(entry), "origin": canonical_json(origin)}
+        return {
+            **given,
+            "content": [*content_columns(entry), *(entry.get("hodge") or [])],
+            "origin": canonical_json(origin),
+        }
 
     def _table(self, dataset: str) -> dict[str, Any]:
         entry = self.datasets[dataset]
@@ -159,20 +163,15 @@ class Pipeline:
         return [paths.GEOMETRY.format(dataset=dataset)] if made else []
 
     def table_of_shard(self, dataset: str, first: str, last: str) -> list[str]:
-        """Return the computed table as input of a shard, or no path if the shard is current.
+        """Return the computed geometry as input of a shard, or no path if the shard is current.
 
         So a recomputed table with more rows recomputes only the shards that it changes.
         """
-        current = self.has_current_shard(dataset, self._shard(dataset, first, last))
-        return [] if current else self.computed_table(dataset)
-
-    def geometry_of_shard(self, dataset: str, first: str, last: str) -> list[str]:
-        """Return the geometry that a shard is cut from, or no path if the shard is current."""
-        if dataset not in self.derived:
-            return self.table_of_shard(dataset, first, last)
-        current = self.has_current_shard(dataset, self._shard(dataset, first, last))
-        path = paths.GEOMETRY_SHARD.format(dataset=dataset, first=first, last=last)
-        return [] if current else [path]
+        if self.has_current_shard(dataset, self._shard(dataset, first, last)):
+            return []
+        if dataset in self.derived:
+            return [paths.GEOMETRY_SHARD.format(dataset=dataset, first=first, last=last)]
+        return self.computed_table(dataset)
 
     def geometry_shards(self, dataset: str) -> list[str]:
         """Return the files of geometry of a data set of threefolds, one a shard."""

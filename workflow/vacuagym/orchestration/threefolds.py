@@ -7,15 +7,14 @@ from typing import Any
 
 from vacuagym.tables.threefold_names import CICY_NAMES, POLYTOPE_NAMES
 
-THREEFOLDS = ("weight_systems", "polytopes", "cicy")
 _CONTENT = {"weight_systems": "weights", "polytopes": "vertices", "cicy": "matrix"}
+THREEFOLDS = tuple(_CONTENT)
 
 
 def content_columns(entry: Mapping[str, Any]) -> list[str]:
     """Return the columns from which the geometry of a data set is computed."""
     named = entry[_CONTENT[entry["source"]]]
-    columns = [named] if isinstance(named, str) else list(named)
-    return [*columns, *(entry.get("hodge") or [])]
+    return [named] if isinstance(named, str) else list(named)
 
 
 def no_hodge_numbers(entry: Mapping[str, Any]) -> bool:
@@ -38,7 +37,7 @@ def threefold_options(entry: Mapping[str, Any], columns: Sequence[str]) -> dict[
     depth = entry.get("geometry") or {"divisors": None, "full": None}
     return {
         "source": entry["source"],
-        "content": content_columns({**entry, "hodge": None}),
+        "content": content_columns(entry),
         "side": entry.get("side"),
         "divisors": depth["divisors"],
         "full": depth["full"],

@@ -194,19 +194,22 @@ def _key(row: dict[str, Any]) -> str:
 def _polytopes(columns: ThreefoldColumns) -> Compute:
     """Return the function that computes rows of polytopes; it keeps data of distinct ones."""
     kept: dict[str, dict[str, Any]] = {}
+    size = 0
 
     def record(values: tuple[Any, ...], place: str) -> dict[str, Any]:
+        nonlocal size
         try:
             threefold = _threefold(values, columns)
             light = _light(threefold, columns.side)
             known = kept.get(threefold.geometry_hash)
             if known is None:
                 known = _divisors_and_full(threefold, columns)
+                kept[threefold.geometry_hash] = known
+                size += _bytes(known)
         except (ValueError, TypeError, OverflowError) as error:
             raise InputError(f"{place}: {error}") from error
-        kept[threefold.geometry_hash] = known
-        while len(kept) > 1 and sum(map(_bytes, kept.values())) > _KEPT_BYTES:
-            kept.pop(next(iter(kept)))
+        while len(kept) > 1 and size > _KEPT_BYTES:
+            size -= _bytes(kept.pop(next(iter(kept))))
         return light | known
 
     return lambda inputs, places: map(record, inputs, places)
@@ -230,7 +233,6 @@ def _light(threefold: Threefold, side: str) -> dict[str, Any]:
 def _divisors_and_full(threefold: Threefold, columns: ThreefoldColumns) -> dict[str, Any]:
     """Return the data beyond the light ones, as far as the limits on h11 allow."""
     data: dict[str, Any] = dict(_FAR)
-    names: tuple[str, ...]
     if threefold.h11 <= max(columns.divisors, columns.full):
         names = ("points", "copies", "divisor_h1", "divisor_h2")
         data |= {name: getattr(threefold, name) for name in names}
