@@ -210,8 +210,8 @@ def results(folder: Path) -> dict[str, bytes]:
 
 
 def leftovers(folder: Path) -> list[Path]:
-    """Return temporary files under the results. Labels that are set aside are none: the next start
-    brings them back or removes them.
+    """Return temporary files under the results. Labels that are set aside do not
+    count: the next start brings them back or removes them.
     """
     return [
         path
@@ -320,7 +320,7 @@ def main() -> None:
     """Do rounds until there have been enough kills, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--kills", type=int, default=60, help="at least so many kills (default: %(default)s)"
+        "--kills", type=int, default=60, help="minimum number of kills (default: %(default)s)"
     )
     parser.add_argument(
         "--seed", type=int, default=1, help="of the kinds and moments (default: %(default)s)"

@@ -823,7 +823,7 @@ BAD_FILES = {
     ),
     "an empty integer": (b"seed: !!int ''\n", "'' is no int"),
     "an empty float": (b"seed: !!float ''\n", "'' is no float"),
-    "a boolean that is none": (b"seed: !!bool maybe\n", "'maybe' is no bool"),
+    "a text as a boolean": (b"seed: !!bool maybe\n", "'maybe' is no bool"),
     "a mapping that is a text": (b"seed: !!map x\n", "expected a mapping node"),
     "base 8": (b"seed: 017\n", "017 is a number in base 8"),
     "an anchor that holds itself": (b"datasets: &a\n  t: *a\n", "datasets: more than"),
