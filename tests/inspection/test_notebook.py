@@ -135,7 +135,7 @@ class TestQuickstart:
         )
         assert ignored.returncode == 0
 
-    def test_it_is_committed_without_outputs_and_traces_of_a_machine(self):
+    def test_it_is_committed_with_outputs_and_without_traces_of_a_machine(self):
         shown = subprocess.run(
             ["git", "show", f":{NOTEBOOK.relative_to(ROOT)}"],
             cwd=ROOT,
@@ -146,7 +146,10 @@ class TestQuickstart:
         notebook = nbformat.reads(text, as_version=4)
         nbformat.validate(notebook)
         code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-        assert [cell.id for cell in code if cell.outputs or cell.execution_count is not None] == []
+        assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+        assert [cell.id for cell in code if not cell.outputs and cell.id != "settings"] == []
+        kinds = {output.output_type for cell in code for output in cell.outputs}
+        assert "error" not in kinds
         assert [cell.id for cell in notebook.cells if cell.metadata] == []
         assert notebook.metadata == {
             "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
