@@ -581,6 +581,7 @@ def test_another_look_of_the_page_makes_the_report_again_and_a_comment_does_not(
 ):
     shutil.copytree(ROOT / "workflow/vacuagym", tmp_path / "vacuagym")
     monkeypatch.setattr(fingerprint, "_ROOT", tmp_path)
+    monkeypatch.setattr(fingerprint, "_read", fingerprint._read.__wrapped__)  # files change here
     before = fingerprint.code_fingerprint.__wrapped__("report")
     with open(tmp_path / "vacuagym/report/page.py", "a") as module:
         module.write("# a comment\n")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -19,6 +18,7 @@ _PLUMBING = (
     *("vacuagym.config", "vacuagym.errors", "vacuagym.paths", "vacuagym.runtime"),
     *("vacuagym.tables.footers", "vacuagym.tables.parquet", "vacuagym.tables.plan"),
 )
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 # Code that was moved and reworded, with the fingerprint of the code before: both label all rows of
 # the default run, of ks and of cicy3 the same, digest by digest, so labels of the older code stay
@@ -68,15 +68,29 @@ def stage_files(stage: str) -> list[Path]:
     return files + [page for file in files if (page := file.with_suffix(".html")).exists()]
 
 
-def imported_modules(file: Path) -> Iterator[str]:
-    """Yield the modules of this package that a file imports, at its top or inside functions."""
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+def imported_modules(file: Path) -> tuple[str, ...]:
+    """Return the modules of this package that a file imports, at its top or inside functions."""
+    return _read(file, False)[0]
+
+
+@cache
+def _read(file: Path, wording: bool) -> tuple[tuple[str, ...], str]:
+    """Return the imported modules of this package, and the part of a file that counts.
+
+    That part is the syntax tree without words. Every start of a run reads these files, and parsing
+    takes most of its time, so each is parsed once.
+    """
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    imported: list[str] = []
+    for node in ast.walk(tree):
+        _strip_words(node, wording)
         if isinstance(node, ast.ImportFrom) and _is_ours(node.module):
-            for name in node.names:
-                module = f"{node.module}.{name.name}"
-                yield module if _file(module).exists() else str(node.module)
+            modules = [f"{node.module}.{name.name}" for name in node.names]
+            imported += [m if _file(m).exists() else str(node.module) for m in modules]
+            node.module = ""
         elif isinstance(node, ast.Import):
-            yield from (name.name for name in node.names if _is_ours(name.name))
+            imported += [name.name for name in node.names if _is_ours(name.name)]
+    return tuple(imported), ast.dump(tree)
 
 
 def _is_ours(module: str | None) -> bool:
@@ -90,23 +104,14 @@ def _file(module: str) -> Path:
 
 def _meaning(path: Path, wording: bool) -> str:
     """Return the part of a file that counts: its syntax tree without words, or its text."""
-    text = path.read_text(encoding="utf-8")
-    if path.suffix != ".py":
-        return text
-    tree = ast.parse(text)
-    for node in ast.walk(tree):
-        _strip_words(node, wording)
-        if isinstance(node, ast.ImportFrom) and _is_ours(node.module):
-            node.module = ""
-    return ast.dump(tree)
+    return _read(path, wording)[1] if path.suffix == ".py" else path.read_text(encoding="utf-8")
 
 
 def _strip_words(node: ast.AST, wording: bool) -> None:
     """Remove the docstring of a definition, and the meaning of a column unless wording counts."""
-    documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-    if isinstance(node, documented) and ast.get_docstring(node) is not None:
-        node.body = node.body[1:] or [ast.Pass()]
-    is_column = isinstance(node, ast.Call) and getattr(node.func, "id", None) == "Column"
-    if isinstance(node, ast.Call) and is_column and not wording:
+    if isinstance(node, _DOCUMENTED):
+        if ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    elif isinstance(node, ast.Call) and not wording and getattr(node.func, "id", None) == "Column":
         node.args = [*node.args[:2], *node.args[3:]]  # name, type, meaning, categories
         node.keywords = [word for word in node.keywords if word.arg not in ("meaning", "null")]
