@@ -101,20 +101,104 @@ def test_cicys_have_their_published_topology(tmp_path):
     assert (schoen["euler"], schoen["favourable"], bicubic["favourable"]) == (0, False, True)
 
 
+MATRICES = [QUINTIC, None, [[4]], [[5], [5, 1]], [[-5]], [[2, 0], [0, 4]], [[1 << 40]]]
+PROBLEMS = [
+    # source, content, problem of each row
+    (
+        "weight_systems",
+        ["5 1 1 1 1 1", "7 1 1 1 1 1", None, "quintic", "6 1 1 1 1 2", "9 1 1 1 1 5"],
+        [None, "no weight system", "null", "no weight system", None, "not reflexive"],
+    ),
+    (
+        "polytopes",
+        [
+            [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1], [-1, -1, -1, -1]],
+            [[1, 0, 0, 0], [0, 1, 0, 0]],
+            [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [-1, -1, -1, 0], [0, 0, 0, 0]],
+            [[2, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1], [-1, -1, -1, -1]],
+            [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1], [-1, -1, -1]],
+            [[1, 0, 0, None], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1], [-1, -1, -1, -1]],
+            None,
+        ],
+        [
+            None,
+            "no list of vertices",
+            "not four-dimensional",
+            "not reflexive",
+            "no list of vertices",
+            "no list of vertices",
+            "null",
+        ],
+    ),
+    (
+        "cicy",
+        MATRICES,
+        [
+            None,
+            "null",
+            "no threefold",
+            "no matrix of degrees",
+            "no matrix of degrees",
+            "no threefold",
+            "too large",
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("source", "content", "problems"), PROBLEMS)
+def test_a_row_that_is_no_threefold_is_flagged_and_stays(
+    tmp_path, capsys, source, content, problems
+):
+    rows = computed(tmp_path, ThreefoldColumns(source, ["c"]), c=content)
+    assert [row["problem"] for row in rows] == problems
+    for row in rows:
+        values = [row[name] for name in row if name not in ("namespace", "geometry_id", "problem")]
+        assert row["problem"] is None or set(values) == {None}
+    assert rows[0]["euler"] is not None
+    log = capsys.readouterr().out
+    assert log.count("t.parquet: row ") == min(5, len(problems) - problems.count(None))
+    (alone,) = computed(tmp_path, ThreefoldColumns(source, ["c"]), c=content[:1])
+    assert alone == rows[0]
+
+
 @pytest.mark.parametrize(
-    ("source", "content", "told"),
+    ("source", "values", "needed"),
     [
-        ("weight_systems", ["5 1 1 1 1 1", "7 1 1 1 1 1"], "row 1, column c"),
-        ("weight_systems", ["5 1 1 1 1 1", None], "row 1, column c: null"),
-        ("weight_systems", ["5 1 1 1 1 1", "quintic"], "row 1, column c"),
-        ("polytopes", [[[1, 0, 0, 0], [0, 1, 0, 0]]], "row 0, column c"),
-        ("cicy", [[[5]], [[4]]], "row"),
+        ("weight_systems", {"c": [5]}, "'c' has the type int64; weight_systems needs text"),
+        ("weight_systems", {"c": [1], "d": ["2"]}, "'d' has the type string"),
+        ("polytopes", {"c": [[1, 0, 0, 0]]}, "'c' has the type list.*; polytopes needs lists of"),
+        ("cicy", {"c": ["[[5]]"]}, "'c' has the type string; cicy needs lists of lists"),
+        ("cicy", {"c": [[[5]]], "d": ["2"], "e": [1]}, "'d' has the type string"),
     ],
 )
-def test_a_row_that_is_no_threefold_is_named(tmp_path, source, content, told):
-    with pytest.raises(InputError, match=told) as refused:
-        computed(tmp_path, ThreefoldColumns(source, ["c"]), c=content)
-    assert "t.parquet" in str(refused.value)
+def test_a_column_of_a_wrong_type_is_refused_before_work_starts(tmp_path, source, values, needed):
+    pq.write_table(pa.table({"id": [0], **values}), tmp_path / "t.parquet")
+    table = FeatureTable(tmp_path / "t.parquet", "id", carried=list(values))
+    settings = {"shard_size": 10, "n_limit": None, "origin": "x", "source": source}
+    with pytest.raises(InputError, match=needed):
+        plan("t", table, **settings, output=tmp_path / "plan.json")
+    assert not (tmp_path / "plan.json").exists()
+
+
+def test_a_broken_identity_is_an_error_of_its_row(tmp_path, monkeypatch):
+    columns = ThreefoldColumns("cicy", ["c"], hodge=["h11", "h21"])
+    with pytest.raises(InputError, match=r"row 1, column c: .* Euler number -162"):
+        computed(tmp_path, columns, c=[QUINTIC, BICUBIC], h11=[1, 2], h21=[101, 84])
+    monkeypatch.setattr("vacuagym.geometry.polytopes.threefold.Threefold.euler", 7)
+    with pytest.raises(InputError, match="row 0, column c: intersection numbers: c_3 is -200"):
+        computed(tmp_path, ThreefoldColumns("weight_systems", ["c"]), c=["5 1 1 1 1 1"])
+
+
+def test_hodge_numbers_may_be_null(tmp_path):
+    columns = ThreefoldColumns("cicy", ["c"], hodge=["h11", "h21"])
+    rows = computed(tmp_path, columns, c=[QUINTIC, BICUBIC], h11=[None, 2], h21=[101, 83])
+    assert [(row["h11"], row["favourable"], row["euler"]) for row in rows] == [
+        (None, None, -200),
+        (2, True, -162),
+    ]
+    with pytest.raises(InputError, match="row 1, column c: h11, h21: whole numbers"):
+        computed(tmp_path, columns, c=[QUINTIC, BICUBIC], h11=[1, 2.5], h21=[101, 83.5])
 
 
 def test_the_digest_of_a_shard_covers_the_weights_and_what_else_decides(tmp_path):
@@ -230,15 +314,35 @@ class TestRun:
         assert (found.h11, found.h21) == PUBLISHED["18 1 1 1 6 9"]
         assert vacuagym.threefold("m:1", folder=finished.folder).euler == -162
 
-    def test_a_row_that_is_no_threefold_fails_its_shard_alone(self, finished, workspace):
-        workspace.table("w.parquet", range(4), weights=["5 1 1 1 1 1"] * 3 + ["6 1 1 1 1 1"])
+    def test_a_row_that_is_no_threefold_gets_a_label_and_the_run_goes_on(self, workspace):
+        weights = ["5 1 1 1 1 1", "18 1 1 1 6 9", None, "6 1 1 1 1 1"]
+        workspace.table("w.parquet", range(4), weights=weights)
         entry = {"source": "weight_systems", "path": "w.parquet", "id": "id", "weights": "weights"}
         workspace.configure({"w": {**entry, "shard_size": 2}})
+        workspace.snakemake()
+        labels = workspace.labels()
+        assert labels["moduli"].to_pylist() == [1, 2, None, None]
+        features = pq.read_table(workspace.folder / "results/features/w.parquet")
+        assert features["h11"].to_pylist() == [1, 2, None, None]
+
+    def test_a_column_of_a_wrong_type_starts_nothing(self, workspace):
+        workspace.table("w.parquet", range(2), weights=[5, 6])
+        entry = {"source": "weight_systems", "path": "w.parquet", "id": "id", "weights": "weights"}
+        workspace.configure({"w": entry})
+        run = workspace.snakemake(check=False)
+        assert "w.parquet: column 'weights' has the type int64" in run.stdout
+        assert workspace.files("geometry/w/*") == []
+
+    def test_a_broken_identity_fails_its_shard_alone(self, workspace):
+        matrices, hodge = [QUINTIC, BICUBIC, SCHOEN], {"h11": [1, 2, 19], "h21": [101, 83, 18]}
+        workspace.table("m.parquet", range(3), matrix=matrices, **hodge)
+        entry = {"source": "cicy", "path": "m.parquet", "id": "id", "matrix": "matrix"}
+        workspace.configure({"m": {**entry, "hodge": ["h11", "h21"], "shard_size": 2}})
         run = workspace.snakemake(check=False)
         assert run.returncode == 1
-        assert "w.parquet: row 3, column weights" in run.stdout
-        assert workspace.files("labels/w/*.parquet") == ["labels/w/0-1.parquet"]
-        assert "logs/threefolds/w/2-3.log" in workspace.vacuagym("status").stdout
+        assert "m.parquet: row 2, column matrix" in run.stdout
+        assert workspace.files("labels/m/*.parquet") == ["labels/m/0-1.parquet"]
+        assert "logs/threefolds/m/2-3.log" in workspace.vacuagym("status").stdout
 
 
 def test_by_hand(tmp_path, monkeypatch, capsys):
@@ -269,9 +373,7 @@ def test_cicys_name_the_row_by_its_key_and_take_whole_numbers_of_any_type(tmp_pa
     rows = computed(tmp_path, columns, m=[QUINTIC, BICUBIC], h11=[1.0, 2.0], h21=[101.0, 83.0])
     assert [row["h21"] for row in rows] == [101, 83]
     with pytest.raises(InputError, match=r"t\.parquet: row 1, column m: "):
-        computed(tmp_path, columns, m=[QUINTIC, [[6]]], h11=[1, 1], h21=[101, 1])
-    with pytest.raises(InputError, match=r"row 1, column m: null"):
-        computed(tmp_path, columns, m=[QUINTIC, BICUBIC], h11=[1, None], h21=[101, 83])
+        computed(tmp_path, columns, m=[QUINTIC, BICUBIC], h11=[1, 1], h21=[101, 83])
 
 
 def test_data_are_written_in_pieces_of_bounded_size(tmp_path, monkeypatch):

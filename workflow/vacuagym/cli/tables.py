@@ -21,6 +21,7 @@ from vacuagym.runtime.memory import hold_to_memory, table_memory_mb
 if TYPE_CHECKING:
     from vacuagym.cli.arguments import Stages
 
+_SOURCES = ("weight_systems", "polytopes", "cicy")
 _SIDE = "weights: divisors are points of the dual polytope; mirror: of the Newton polytope"
 _BESIDE = '["DATASET", "TABLE", "COLUMN"] or, of the toric bases, ["DATASET", null, "COLUMN"]'
 
@@ -73,6 +74,7 @@ def add_plan(stages: Stages) -> None:
             groups=options.group,
             beside=options.beside,
             origin=options.origin,
+            source=options.source,
         )
 
     parser = stage(
@@ -93,6 +95,7 @@ def add_plan(stages: Stages) -> None:
         help="column from which the geometry is computed; may be repeated",
     )
     parser.add_argument("--origin", help="what the computed geometry depends on besides")
+    parser.add_argument("--source", choices=_SOURCES, help="what the columns --content hold")
     add_setting(parser, "shard_size", positive)
     parser.add_argument(
         "--n-limit",
@@ -209,8 +212,7 @@ def add_threefolds(stages: Stages) -> None:
     )
     add_plan_file(parser)
     parser.add_argument("--first", type=int, required=True, help="first id of the shard")
-    sources = ("weight_systems", "polytopes", "cicy")
-    parser.add_argument("--source", choices=sources, required=True, help="what the rows are")
+    parser.add_argument("--source", choices=_SOURCES, required=True, help="what the rows are")
     parser.add_argument(
         "--content",
         metavar="COLUMN",

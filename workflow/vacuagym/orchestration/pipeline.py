@@ -108,6 +108,7 @@ class Pipeline:
             **given,
             "content": [*content_columns(entry), *(entry.get("hodge") or [])],
             "origin": canonical_json(origin),
+            "source": entry["source"],
         }
 
     def _table(self, dataset: str) -> dict[str, Any]:

@@ -191,8 +191,8 @@ def feature_columns(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 def _planned_columns(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return the columns that are planned: features, and those that geometry is computed from."""
-    content = {key: entry[key] for key in ("content", "origin") if key in entry}
-    return {**feature_columns(entry), **content}
+    names = ("content", "origin", "source") if "origin" in entry else ()
+    return {**feature_columns(entry), **{name: entry[name] for name in names}}
 
 
 def _make(

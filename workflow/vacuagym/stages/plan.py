@@ -19,6 +19,7 @@ from vacuagym.tables.feature_schema import ColumnBeside, FeatureColumns
 from vacuagym.tables.feature_table import FeatureTable
 from vacuagym.tables.plan import MOST_SHARDS
 from vacuagym.tables.shard_digest import ShardDigest
+from vacuagym.tables.threefold_content import require_content
 
 MODULI_ABSENT = (
     "{path} has no column {column!r}: every geometry gets the least number of moduli; "
@@ -37,6 +38,7 @@ def plan(
     groups: Sequence[str] = (),
     beside: Sequence[ColumnBeside] = (),
     origin: str | None = None,
+    source: str | None = None,
 ) -> None:
     """Check every row of ``table`` and write the plan of the data set.
 
@@ -57,6 +59,8 @@ def plan(
     origin : str, optional
         What geometry that is computed from the carried columns depends on besides. The digest of
         a shard then covers the values of these columns and ``origin``.
+    source : str, optional
+        What the carried columns hold: "weight_systems", "polytopes" or "cicy".
 
     Raises
     ------
@@ -66,6 +70,8 @@ def plan(
         The table cannot be used.
     """
     table.require_columns(columns, groups)
+    if source is not None:
+        require_content(table.path, source, table.fields(table.carried))
     if columns:
         # Imported here, because the import takes time and only some plans need it.
         from vacuagym.publish.shared_types import published_types

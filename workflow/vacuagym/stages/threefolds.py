@@ -1,10 +1,12 @@
 """Threefolds: compute the geometry of the rows of one shard of a table of threefolds.
 
-Equal polytopes of a shard are computed once: the canonical form is found first.
+Equal polytopes of a shard are computed once: the canonical form is found first. An input that is no
+threefold gets a row that names the problem. A number that breaks an identity is an error.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +16,9 @@ import numpy as np
 import pyarrow as pa
 
 from vacuagym.errors import InputError
+from vacuagym.geometry.cicy.configurations import ConfigurationError
 from vacuagym.geometry.cicy.topologies import cicy_topologies
+from vacuagym.geometry.polytopes.errors import PolytopeError
 from vacuagym.geometry.polytopes.threefold import Threefold
 from vacuagym.runtime.memory import peak_memory_mb
 from vacuagym.runtime.stall import beat
@@ -36,6 +40,7 @@ _BATCH_ROWS = 256
 _BATCH_BYTES = 8 * 2**20  # of computed data that wait to be written
 _KEPT_BYTES = 32 * 2**20  # of data of distinct polytopes, kept for the rows to come
 _MOST_HODGE = 10_000
+_MOST_TOLD = 5  # rows that are no threefolds, in the log of a shard
 _FAR = {column.name: None for column in (*DIVISORS, *FULL)}
 
 
@@ -87,7 +92,8 @@ def threefolds(
     Raises
     ------
     InputError
-        If a row is no threefold; it is named.
+        If a computed number breaks an identity, or a given Hodge number is wrong. The row is
+        named.
     """
     planned = plan.shard(first)
     carried = [*columns.content, *columns.hodge, *columns.copied]
@@ -110,12 +116,14 @@ def threefolds(
         "fingerprint": fingerprint,
     }
     within = Window(until=plan.until)
+    problems: Counter[str] = Counter()
     with write_table(output, schema, metadata) as writer:
         for chunk in table.ordered(planned.first, planned.last):
             rows = within.select(chunk)
             for start in range(0, len(rows), _BATCH_ROWS):
                 batch, done = rows.slice(start, _BATCH_ROWS), 0
                 for records in _pieces(_records(batch, columns, compute, table.path)):
+                    _tell_problems(records, problems)
                     piece = batch.slice(done, len(records))
                     writer.write(_table(piece, records, columns, schema))
                     done += len(records)
@@ -124,6 +132,8 @@ def threefolds(
                     flush=True,
                 )
         metadata |= {"rows": writer.rows}
+        if problems:
+            print(f"rows that are no threefolds: {dict(problems)}", flush=True)
         if writer.rows != planned.rows:
             raise table.changed()
 
@@ -143,6 +153,15 @@ def _records(
         for row in rows.select(["namespace", "geometry_id"]).to_pylist()
     ]
     return compute(inputs, places)
+
+
+def _tell_problems(records: list[dict[str, Any]], problems: Counter[str]) -> None:
+    """Count the rows that are no threefolds, and print the first ones of the shard."""
+    for record in records:
+        if "problem" in record:
+            if problems.total() < _MOST_TOLD:
+                print(record["told"], flush=True)
+            problems[record["problem"]] += 1
 
 
 def _pieces(records: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
@@ -173,7 +192,7 @@ def _table(
     arrays = [
         rows[name].combine_chunks()
         if name in identity
-        else pa.array([_plain(record[name]) for record in records], schema.field(name).type)
+        else pa.array([_plain(record.get(name)) for record in records], schema.field(name).type)
         for name in schema.names[: len(schema) - len(columns.copied)]
     ]
     carried = (FeatureColumns.carried_name(count + i) for i in range(len(columns.copied)))
@@ -200,13 +219,16 @@ def _polytopes(columns: ThreefoldColumns) -> Compute:
         nonlocal size
         try:
             threefold = _threefold(values, columns)
+        except (_Null, PolytopeError) as error:
+            return _no_threefold(error.problem, place, error)
+        try:
             light = _light(threefold, columns.side)
             known = kept.get(threefold.geometry_hash)
             if known is None:
                 known = _divisors_and_full(threefold, columns)
                 kept[threefold.geometry_hash] = known
                 size += _bytes(known)
-        except (ValueError, TypeError, OverflowError) as error:
+        except (ValueError, OverflowError) as error:
             raise InputError(f"{place}: {error}") from error
         while len(kept) > 1 and size > _KEPT_BYTES:
             size -= _bytes(kept.pop(next(iter(kept))))
@@ -215,9 +237,20 @@ def _polytopes(columns: ThreefoldColumns) -> Compute:
     return lambda inputs, places: map(record, inputs, places)
 
 
+class _Null(Exception):
+    """A row has no input."""
+
+    problem = "null"
+
+
+def _no_threefold(problem: str, place: str, error: Exception) -> dict[str, Any]:
+    """Return the row of an input that is no threefold, with what the log tells about it."""
+    return {"problem": problem, "told": f"{place}: {error}"}
+
+
 def _threefold(values: tuple[Any, ...], columns: ThreefoldColumns) -> Threefold:
     if any(value is None for value in values):
-        raise ValueError("null; a geometry is needed: drop the row")
+        raise _Null("a geometry is needed")
     if columns.source == "polytopes":
         return Threefold.from_vertices(values[0], columns.side)
     weights = values[0] if len(columns.content) == 1 else [sum(values), *values]
@@ -248,24 +281,30 @@ def _divisors_and_full(threefold: Threefold, columns: ThreefoldColumns) -> dict[
 def _cicys(inputs: list[tuple[Any, ...]], places: list[str]) -> Iterator[dict[str, Any]]:
     try:
         yield from _cicy_batch(inputs)
-    except (ValueError, TypeError, OverflowError):
-        for values, place in zip(inputs, places, strict=True):  # to name the row
-            try:
-                list(_cicy_batch([values]))
-            except (ValueError, TypeError, OverflowError) as error:
-                raise InputError(f"{place}: {error}") from error
-        raise
+    except (_Null, ValueError, OverflowError):  # before the first row
+        yield from map(_cicy, inputs, places)
 
 
-def _cicy_batch(inputs: list[tuple[Any, ...]]) -> Iterator[dict[str, Any]]:
+def _cicy(values: tuple[Any, ...], place: str) -> dict[str, Any]:
+    """Return one row, without Hodge numbers if one of them is null."""
+    matrix, *hodge = values
+    try:
+        return _cicy_batch([(matrix,) if None in hodge else values])[0]
+    except (_Null, ConfigurationError) as error:
+        return _no_threefold(error.problem, place, error)
+    except (ValueError, OverflowError) as error:
+        raise InputError(f"{place}: {error}") from error
+
+
+def _cicy_batch(inputs: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
     if any(value is None for values in inputs for value in values):
-        raise ValueError("null; a matrix and both Hodge numbers are needed: drop the row")
+        raise _Null("a matrix is needed")
     hodge = [np.array(numbers) for numbers in zip(*(values[1:] for values in inputs), strict=True)]
-    whole = [numbers.astype(np.int64) for numbers in hodge]
-    for numbers, as_given in zip(whole, hodge, strict=True):
-        if not np.array_equal(numbers, as_given) or np.abs(numbers).max() > _MOST_HODGE:
+    for numbers in hodge:
+        if not (np.abs(numbers) <= _MOST_HODGE).all() or (numbers % 1).any():
             raise ValueError(f"h11, h21: whole numbers up to {_MOST_HODGE} are needed")
-    yield from list(_cicy_records(cicy_topologies([values[0] for values in inputs], *whole), whole))
+    whole = [numbers.astype(np.int64) for numbers in hodge]
+    return list(_cicy_records(cicy_topologies([values[0] for values in inputs], *whole), whole))
 
 
 def _cicy_records(found: Any, hodge: list[Any]) -> Iterator[dict[str, Any]]:

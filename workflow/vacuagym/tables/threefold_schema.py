@@ -8,23 +8,47 @@ from vacuagym.tables.columns import Column, schema_of
 
 _INTEGERS, _BYTES = pa.list_(pa.int32()), pa.list_(pa.int8())
 _TRIPLES = pa.list_(pa.list_(pa.int16(), 3))
-_BEYOND = "h11 beyond the limit of this level"
+_BEYOND = "h11 beyond the limit of this level; or see problem"
+_PROBLEM = "see problem"
 
 IDENTITY = (
     Column("namespace", pa.string(), "namespace of the row", null="the data set has no namespaces"),
     Column("geometry_id", pa.int64(), "id of the row"),
 )
+PROBLEM = Column(
+    "problem",
+    pa.string(),
+    "why the input is no threefold: then all columns below are null",
+    null="it is a threefold",
+)
 LIGHT = (
-    Column("geometry_hash", pa.string(), "identity of the geometry: equal where N is isomorphic"),
-    Column("side", pa.string(), "whose divisors are taken: weights (points of N), or mirror"),
-    Column("h11", pa.int16(), "Hodge number h11 of X (Batyrev)"),
-    Column("h21", pa.int16(), "Hodge number h21 of X"),
-    Column("euler", pa.int16(), "Euler number of X, 2 (h11 − h21)"),
-    Column("num_points_m", pa.int32(), "lattice points of M, before sides are swapped"),
-    Column("num_vertices_m", pa.int16(), "vertices of M"),
-    Column("num_points_n", pa.int32(), "lattice points of N"),
-    Column("num_vertices_n", pa.int16(), "vertices of N"),
-    Column("favourable", pa.bool_(), "whether toric divisors span H²: no point has copies"),
+    Column(
+        "geometry_hash",
+        pa.string(),
+        "identity of the geometry: equal where N is isomorphic",
+        null=_PROBLEM,
+    ),
+    Column(
+        "side",
+        pa.string(),
+        "whose divisors are taken: weights (points of N), or mirror",
+        null=_PROBLEM,
+    ),
+    Column("h11", pa.int16(), "Hodge number h11 of X (Batyrev)", null=_PROBLEM),
+    Column("h21", pa.int16(), "Hodge number h21 of X", null=_PROBLEM),
+    Column("euler", pa.int16(), "Euler number of X, 2 (h11 − h21)", null=_PROBLEM),
+    Column(
+        "num_points_m", pa.int32(), "lattice points of M, before sides are swapped", null=_PROBLEM
+    ),
+    Column("num_vertices_m", pa.int16(), "vertices of M", null=_PROBLEM),
+    Column("num_points_n", pa.int32(), "lattice points of N", null=_PROBLEM),
+    Column("num_vertices_n", pa.int16(), "vertices of N", null=_PROBLEM),
+    Column(
+        "favourable",
+        pa.bool_(),
+        "whether toric divisors span H²: no point has copies",
+        null=_PROBLEM,
+    ),
 )
 DIVISORS = (
     Column(
@@ -73,20 +97,35 @@ FULL = (
         null=_BEYOND,
     ),
 )
-POLYTOPE_COLUMNS = (*IDENTITY, *LIGHT, *DIVISORS, *FULL)
+POLYTOPE_COLUMNS = (*IDENTITY, PROBLEM, *LIGHT, *DIVISORS, *FULL)
 POLYTOPE_SCHEMA = schema_of(POLYTOPE_COLUMNS)
 
 CICY_COLUMNS = (
     *IDENTITY,
-    Column("geometry_hash", pa.string(), "hash of invariants of (h, χ, c₂, κ) under permutations"),
-    Column("h11", pa.int16(), "Hodge number h11, as given", null="not given"),
-    Column("h21", pa.int16(), "Hodge number h21, as given", null="not given"),
-    Column("euler", pa.int16(), "Euler number, from c₃"),
-    Column("num_divisors", pa.int16(), "ambient divisors J: rows of the matrix"),
-    Column("favourable", pa.bool_(), "whether the J span H²", null="Hodge numbers not given"),
-    Column("product", pa.bool_(), "whether it is a product, of T² and K3 or of three T²"),
-    Column("c2", _INTEGERS, "c₂·J of each ambient divisor"),
-    Column("kappa_index", _TRIPLES, "ambient divisors i ≤ j ≤ k that intersect, from 0"),
-    Column("kappa_value", _INTEGERS, "their triple intersection numbers"),
+    PROBLEM,
+    Column(
+        "geometry_hash",
+        pa.string(),
+        "hash of invariants of (h, χ, c₂, κ) under permutations",
+        null=_PROBLEM,
+    ),
+    Column("h11", pa.int16(), "Hodge number h11, as given", null="not given; or see problem"),
+    Column("h21", pa.int16(), "Hodge number h21, as given", null="not given; or see problem"),
+    Column("euler", pa.int16(), "Euler number, from c₃", null=_PROBLEM),
+    Column("num_divisors", pa.int16(), "ambient divisors J: rows of the matrix", null=_PROBLEM),
+    Column(
+        "favourable",
+        pa.bool_(),
+        "whether the J span H²",
+        null="Hodge numbers not given; or see problem",
+    ),
+    Column(
+        "product", pa.bool_(), "whether it is a product, of T² and K3 or of three T²", null=_PROBLEM
+    ),
+    Column("c2", _INTEGERS, "c₂·J of each ambient divisor", null=_PROBLEM),
+    Column(
+        "kappa_index", _TRIPLES, "ambient divisors i ≤ j ≤ k that intersect, from 0", null=_PROBLEM
+    ),
+    Column("kappa_value", _INTEGERS, "their triple intersection numbers", null=_PROBLEM),
 )
 CICY_SCHEMA = schema_of(CICY_COLUMNS)

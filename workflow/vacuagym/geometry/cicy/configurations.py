@@ -20,6 +20,16 @@ _MOST_TERMS = 1 << 26
 # A bound on all sums must stay below this, which leaves one bit of int64 unused. No matrix
 # reaches it: its column sums, each less 1, sum to m + 3, and m is small by `_MOST_TERMS`.
 _MOST_SUM = 1 << 62
+_NO_MATRIX = "no matrix of degrees"
+_TOO_LARGE = "too large"
+
+
+class ConfigurationError(ValueError):
+    """A matrix is no CICY threefold; `problem` says why in a few words."""
+
+    def __init__(self, message: str, problem: str) -> None:
+        super().__init__(message)
+        self.problem = problem
 
 
 def checked_matrix(row: int, matrix: ArrayLike) -> Ints:
@@ -37,7 +47,7 @@ def checked_matrix(row: int, matrix: ArrayLike) -> Ints:
 
     Raises
     ------
-    ValueError
+    ConfigurationError
         If the matrix is no CICY threefold, needs too much memory or could overflow int64.
     """
     try:
@@ -46,13 +56,14 @@ def checked_matrix(row: int, matrix: ArrayLike) -> Ints:
         q = np.zeros(0)
     if q.ndim != 2 or not q.size:
         found = "the configuration matrix is no rectangle of integers"
-        _refuse(row, found, "give (m, K) integers")
+        _refuse(row, found, "give (m, K) integers", _NO_MATRIX)
     if q.dtype.kind not in "iu":
-        _refuse(row, f"the degrees are of type {q.dtype}", "give 64-bit integers")
+        _refuse(row, f"the degrees are of type {q.dtype}", "give 64-bit integers", _NO_MATRIX)
     least, most = int(q.min()), int(q.max())
     if least < 0 or most > _MOST_TERMS:
         found = f"one degree is {least if least < 0 else most}"
-        _refuse(row, found, f"each must be at least 0 and at most {_MOST_TERMS}")
+        problem = _NO_MATRIX if least < 0 else _TOO_LARGE
+        _refuse(row, found, f"each must be at least 0 and at most {_MOST_TERMS}", problem)
     q = q.astype(np.int64)
     sizes, degrees = q.sum(axis=1).tolist(), q.sum(axis=0).tolist()
     if min(sizes) < 2:
@@ -67,11 +78,13 @@ def checked_matrix(row: int, matrix: ArrayLike) -> Ints:
     terms = math.prod(sizes) * len(degrees)
     if terms > _MOST_TERMS:
         found = f"the matrix needs {terms} terms of polynomials"
-        _refuse(row, found, f"at most {_MOST_TERMS} are possible; use an equivalent matrix")
+        remedy = f"at most {_MOST_TERMS} are possible; use an equivalent matrix"
+        _refuse(row, found, remedy, _TOO_LARGE)
     # Each kappa is at most prod_a sum_r q_ra, and |3 c3^rst| sums to at most `chern`.
     chern = sum(degree**3 for degree in degrees) + sum(sizes)
     if math.prod(degrees) * chern > _MOST_SUM:
-        _refuse(row, "the intersection numbers may not fit 64 bits", "use smaller degrees")
+        found = "the intersection numbers may not fit 64 bits"
+        _refuse(row, found, "use smaller degrees", _TOO_LARGE)
     return q
 
 
@@ -109,7 +122,8 @@ def check_euler(euler: Ints, hodge: Ints) -> None:
     for row in np.flatnonzero(wrong)[:1].tolist():
         h11, h21 = hodge[row].tolist()
         found = f"h11 = {h11} and h21 = {h21}, but the matrix has Euler number {euler[row]}"
-        _refuse(row, found, "it must be 2 (h11 - h21) with h11, h21 >= 0; correct the table")
+        remedy = "it must be 2 (h11 - h21) with h11, h21 >= 0; correct the table"
+        raise ValueError(f"row {row}: {found}; {remedy}")
 
 
 def are_products(rows: Ints, q: Ints) -> Bools:
@@ -130,7 +144,7 @@ def are_products(rows: Ints, q: Ints) -> Bools:
 
     Raises
     ------
-    ValueError
+    ConfigurationError
         If a block has dimension 0 or less. The message names the row.
 
     Notes
@@ -154,5 +168,5 @@ def are_products(rows: Ints, q: Ints) -> Bools:
     return np.logical_not(joined[:, 0].all(axis=1))
 
 
-def _refuse(row: int, found: str, remedy: str) -> NoReturn:
-    raise ValueError(f"row {row}: {found}; {remedy}")
+def _refuse(row: int, found: str, remedy: str, problem: str = "no threefold") -> NoReturn:
+    raise ConfigurationError(f"row {row}: {found}; {remedy}", problem)

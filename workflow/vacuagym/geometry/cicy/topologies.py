@@ -118,9 +118,11 @@ def cicy_topologies(
 
     Raises
     ------
-    ValueError
+    ConfigurationError
         If a matrix describes no CICY threefold, needs too much memory or could overflow int64.
-        Also if the Euler number is not 2 (h11 - h21). The message names the row.
+        The message names the row.
+    ValueError
+        If the Euler number is not 2 (h11 - h21). The message names the row.
 
     Notes
     -----

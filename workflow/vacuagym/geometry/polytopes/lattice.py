@@ -14,7 +14,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import ConvexHull, QhullError
 
-from vacuagym.geometry.polytopes.errors import CoordinateRangeError, PolytopeError
+from vacuagym.geometry.polytopes.errors import (
+    CoordinateRangeError,
+    DimensionError,
+    PolytopeError,
+    VertexError,
+)
 from vacuagym.geometry.polytopes.integers import (
     BoolArray,
     IntArray,
@@ -116,12 +121,17 @@ def pair_from_vertices(vertices: npt.ArrayLike) -> ReflexivePair:
 
     Raises
     ------
+    VertexError
+        If the array has another shape or holds no integers.
     PolytopeError
-        If the array has another shape, holds no integers, or M is no reflexive polytope.
+        If M is no reflexive polytope.
     """
-    array = np.asarray(vertices)
+    try:
+        array = np.asarray(vertices)
+    except ValueError:  # NumPy: inhomogeneous shape
+        array = np.zeros(0)
     if array.ndim != 2 or array.shape[1] != 4 or len(array) < 5:
-        raise PolytopeError(
+        raise VertexError(
             f"vertices: an array of shape {array.shape}; at least 5 rows of 4 integers are "
             "required; give one vertex a row"
         )
@@ -133,7 +143,7 @@ def _lattice_coordinate(value: object) -> int:
     """Return a coordinate as a Python integer, or raise `PolytopeError`."""
     if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
         return int(value)
-    raise PolytopeError(
+    raise VertexError(
         f"vertices: the coordinate {value!r}; all coordinates must be integers; "
         "give lattice points in a basis of their lattice"
     )
@@ -166,7 +176,7 @@ def _form(points: npt.NDArray[Any]) -> IntRows:
     previous = 1
     for k in range(4):
         if rows[k][k] <= 0:
-            raise PolytopeError(
+            raise DimensionError(
                 "polytope: the points lie in a subspace of dimension below 4; a polytope around "
                 "the origin in four dimensions is required; check the input"
             )
@@ -200,7 +210,7 @@ def facet_normals(points: IntArray) -> IntArray:
     try:
         equations = ConvexHull(points.astype(float)).equations
     except QhullError:
-        raise PolytopeError(
+        raise DimensionError(
             "polytope: the points span no four-dimensional polytope; the origin must lie inside; "
             "check the input"
         ) from None

@@ -12,7 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vacuagym.geometry.polytopes.errors import PolytopeError, WeightSystemError
+from vacuagym.geometry.polytopes.errors import (
+    CoordinateRangeError,
+    DimensionError,
+    WeightSystemError,
+)
 from vacuagym.geometry.polytopes.integers import IntArray, hermite_transform, largest, to_int64
 
 DIMENSION = 4
@@ -126,7 +130,7 @@ def monomials(system: WeightSystem) -> IntArray:
         carried = weight > 0
         most = (remaining[:, carried] // weight[carried]).min(axis=1)
         if int((most + 1).sum()) > _MOST_PARTIAL_MONOMIALS:
-            raise WeightSystemError(
+            raise CoordinateRangeError(
                 f"weight system of degrees {system.degrees.tolist()}: more than "
                 f"{_MOST_PARTIAL_MONOMIALS} partial monomials; a reflexive polytope has at most "
                 "680 points; check the weights"
@@ -168,12 +172,14 @@ def newton_points(system: WeightSystem) -> IntArray:
 
     Raises
     ------
-    PolytopeError
+    DimensionError
         If the monomials are too few for a polytope in four dimensions.
+    CoordinateRangeError
+        If the computation might not be exact.
     """
     shifted = monomials(system) - 1
     if len(shifted) <= DIMENSION:
-        raise PolytopeError(
+        raise DimensionError(
             f"weight system of degrees {system.degrees.tolist()}: {len(shifted)} monomials; "
             "a polytope around the origin needs at least 6; check the weights"
         )
@@ -182,7 +188,7 @@ def newton_points(system: WeightSystem) -> IntArray:
     points: IntArray = np.rint(solution).astype(np.int64).T
     # Below these bounds the rounding errors and the products are harmless; the check is exact.
     if largest(points) * largest(basis) > 1 << 50 or (points @ basis != shifted).any():
-        raise WeightSystemError(
+        raise CoordinateRangeError(
             f"weight system of degrees {system.degrees.tolist()}: its lattice coordinates "
             "are not exact in double precision; smaller weights are required; check the weights"
         )
