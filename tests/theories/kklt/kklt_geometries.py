@@ -23,6 +23,20 @@ def _geometry(points, normals, rigid, basis, euler) -> Geometry:
     return Geometry(points, normals, rigid, np.array(basis), charges, start, euler)
 
 
+def row_of(geometry: Geometry) -> dict:
+    """Return the row of a geometry in a table of threefolds."""
+    return {
+        "favourable": True,
+        "points": geometry.points.tolist(),
+        "divisor_h1": [0] * len(geometry.points),
+        "divisor_h2": [int(not rigid) for rigid in geometry.rigid],
+        "basis": geometry.basis.tolist(),
+        "charges": geometry.charges.T.tolist(),
+        "kaehler_point": geometry.kaehler_point.tolist(),
+        "euler": geometry.euler,
+    }
+
+
 GEOMETRIES = {
     # flip: mirror of "84 12 13 15 19 25"
     "flip": _geometry(

@@ -11,7 +11,7 @@ import vacuagym
 PACKAGE = Path(vacuagym.__file__).parent
 ALLOWED = {
     "theories/kklt": {"numpy", "scipy", "vacuagym.theories.kklt"},
-    "checks/kklt": {"numpy", "scipy", "mpmath"},
+    "checks/kklt": {"numpy", "scipy", "mpmath", "vacuagym.checks.kklt"},
 }
 
 

@@ -40,7 +40,11 @@ def label(points: ArrayLike, rigid: ArrayLike, coxeter: ArrayLike | None = None)
     coxeter : (p,) integers, optional
         Dual Coxeter numbers, 1 by default.
     """
-    found = candidates(points, rigid, coxeter)
+    return label_of(candidates(points, rigid, coxeter))
+
+
+def label_of(found: Sequence[Vector] | None) -> str:
+    """Return the label that the candidates of a geometry give; None if no span."""
     if found is None:
         return "no_span"
     if not found:
@@ -85,10 +89,19 @@ def disagreements(
         The columns `stability` (the name of the class), `num_candidates`, `num_positive`, `tight`,
         `v` (p integers or None) and `v_scale` of the geometry.
     """
-    found = candidates(points, rigid, coxeter)
+    return differences_of(candidates(points, rigid, coxeter), rigid, row, coxeter)
+
+
+def differences_of(
+    found: Sequence[Vector] | None,
+    rigid: ArrayLike,
+    row: Mapping[str, object],
+    coxeter: ArrayLike | None = None,
+) -> list[str]:
+    """Return what `disagreements` returns, from the candidates of a geometry."""
     positive = sorted(v for v in found or () if min(v) > 0)
     expected: dict[str, object] = {
-        "stability": label(points, rigid, coxeter),
+        "stability": label_of(found),
         "num_candidates": len(found or ()),
         "num_positive": len(positive),
     }

@@ -18,6 +18,7 @@ DIGITS = 50
 # Steps of numerical derivatives leave half of the digits.
 _STEP = mp.mpf(10) ** -25
 _NEWTON_STEPS = 6
+_CONVERGED = mp.mpf(10) ** -45
 
 
 @dataclass(frozen=True)
@@ -89,14 +90,41 @@ class Model:
             point = mp.matrix([mp.mpf(float(x)) for x in np.asarray(t)])
             for _ in range(_NEWTON_STEPS):
                 here = mp.matrix(self.conditions(list(point)))
-                columns = []
-                for i in range(len(point)):
-                    moved = point.copy()
-                    moved[i] += _STEP
-                    columns.append((mp.matrix(self.conditions(list(moved))) - here) / _STEP)
-                jacobian = mp.matrix([[column[i] for column in columns] for i in range(len(point))])
-                point = point - mp.lu_solve(jacobian, here)
+                step = mp.lu_solve(self._jacobian(list(point)), here)
+                point = point - step
+                if max(abs(x) for x in step) < _CONVERGED * max(abs(x) for x in point):
+                    break
             return list(point)
+
+    def _jacobian(self, t: Sequence[Any]) -> Any:
+        """Return the derivatives of `conditions` by t, numerically."""
+        here, columns = mp.matrix(self.conditions(t)), []
+        for i in range(len(t)):
+            moved = list(t)
+            moved[i] += _STEP
+            columns.append((mp.matrix(self.conditions(moved)) - here) / _STEP)
+        return mp.matrix([[column[i] for column in columns] for i in range(len(t))])
+
+    def mass_eigenvalues(self, t: Sequence[Any]) -> list[float]:
+        """Return the eigenvalues of D_i D_j W / W in units of K_ij, at a supersymmetric point.
+
+        There d(D_j W) / dtau_i = D_i D_j W + K_ij W, where both sides are numerical derivatives.
+        """
+        with mp.workdps(DIGITS):
+            point = [mp.mpf(x) for x in t]
+            ratio = self.superpotential(self.volumes(point)[0])[0] / mp.mpf(self.w0)
+            metric = self._metric(point)
+            by_tau = self._jacobian(point) * mp.inverse(self._contracted(point))
+            matrix = mp.inverse(metric) * by_tau / ratio - mp.eye(len(point))
+            dense = np.array(matrix.tolist(), dtype=float)
+        return sorted(np.linalg.eigvals(dense).real.tolist())
+
+    def _contracted(self, t: Sequence[Any]) -> Any:
+        """Return kappa_ijk t_k."""
+        contracted = mp.matrix(len(t), len(t))
+        for i, j, k, value in self.kappa:
+            contracted[i, j] += value * t[k]
+        return contracted
 
     def potential(self, t: Sequence[Any]) -> Any:
         """Return V = exp(K) (K^ij D_i W D_j W - 3 W^2) at any t, with numerical K_i and K_ij."""
@@ -112,13 +140,10 @@ class Model:
 
     def _moved(self, t: Sequence[Any], direction: int, step: Any) -> list[Any]:
         """Return the t whose tau differs by `step` in one entry, up to order step^2."""
-        size = len(t)
-        contracted = mp.matrix(size, size)
-        for i, j, k, value in self.kappa:
-            contracted[i, j] += value * t[k]
-        right = mp.matrix(size, 1)
+        right = mp.matrix(len(t), 1)
         right[direction] = step
-        return [x + y for x, y in zip(t, mp.lu_solve(contracted, right), strict=True)]
+        change = mp.lu_solve(self._contracted(t), right)
+        return [x + y for x, y in zip(t, change, strict=True)]
 
     def _slope(self, t: Sequence[Any], direction: int) -> Any:
         """Return K_i = d(-2 ln Vol) / dT_i = (1 / 2) d / dtau_i, numerically."""
@@ -131,8 +156,8 @@ class Model:
         metric = mp.matrix(size, size)
         for j in range(size):
             up, down = (self._moved(t, j, sign * _STEP) for sign in (1, -1))
+            twice = [2 * self.volumes(one)[1] for one in (up, down)]
             for i in range(size):
                 # K_i = -t_i / (2 Vol) by Euler's theorem.
-                values = [-one[i] / (2 * self.volumes(one)[1]) for one in (up, down)]
-                metric[i, j] = (values[0] - values[1]) / (4 * _STEP)
+                metric[i, j] = (down[i] / twice[1] - up[i] / twice[0]) / (4 * _STEP)
         return metric

@@ -1,0 +1,87 @@
+"""KKLT columns from rows of a table of threefolds."""
+
+import numpy as np
+import pytest
+from kklt_geometries import GEOMETRIES, row_of
+
+from vacuagym.geometry.polytopes.threefold import Threefold
+from vacuagym.theories.kklt.points import find_kklt_points
+from vacuagym.theories.kklt.rows import facet_normals, geometry_of, panel_column, point_columns
+
+
+def threefold_row(weights: str) -> dict:
+    """Return the row of a mirror as the stage of threefolds writes it, read back from Arrow."""
+    mirror = Threefold.from_weights(weights, "mirror")
+    lists = ("points", "divisor_h1", "divisor_h2", "basis", "charges", "kaehler_point")
+    row = {name: np.asarray(getattr(mirror, name)).tolist() for name in lists}
+    return row | {"favourable": mirror.favourable, "euler": mirror.euler}
+
+
+def test_digits_of_a_weight_system() -> None:
+    """The mirror of "84 11 12 17 21 23", computed with 60 digits from D_i W = 0."""
+    found = point_columns(threefold_row("84 11 12 17 21 23"))
+    assert (found["toric"], found["num_points"], found["flips"]) == ("inside", 1, 0)
+    assert found["volume"] == pytest.approx(8.156458921211616, rel=1e-12)
+    assert found["min_curve"] == pytest.approx(0.1132249142548688, rel=1e-10)
+    assert found["log10_v_ads"] == pytest.approx(np.log10(3.9505059974069e-18), rel=1e-12)
+    mass = 1e-8 * 0.9359817667961785 / 8.156458921211616
+    assert found["log10_m32"] == pytest.approx(np.log10(mass), rel=1e-12)
+    # xi = -chi zeta(3) / (2 (2 pi)^3) with chi = -180, at g_s = 0.1.
+    assert found["alpha_ratio"] == pytest.approx(
+        180 * 1.2020569031595942 / (2 * (2 * np.pi) ** 3) * 0.1**-1.5 / (2 * 8.156458921211616)
+    )
+    assert sorted(found["signs"].tolist()) == [-1, -1, -1, 1]
+    assert [found[name] for name in ("vacuum", "vacuum_1e2", "vacuum_1e40")] == [
+        "vacuum",
+        "lost",
+        "vacuum",
+    ]
+
+
+@pytest.mark.parametrize("name", ["flip", "boundary", "several"])
+def test_the_facets_are_those_of_the_polytope(name: str) -> None:
+    geometry = GEOMETRIES[name]
+    found = facet_normals(geometry.points)
+    assert sorted(found.tolist()) == sorted(geometry.normals.tolist())
+
+
+def test_points_of_no_reflexive_polytope_are_refused() -> None:
+    points = GEOMETRIES["flip"].points.copy()
+    points[0] *= 3
+    with pytest.raises(ValueError, match="points"):
+        facet_normals(points)
+
+
+def test_the_columns_are_those_of_the_points() -> None:
+    geometry = GEOMETRIES["several"]
+    columns, found = point_columns(row_of(geometry)), find_kklt_points(geometry)
+    for name in ("toric", "num_points", "margin", "uplift", "lambda_min", "volume"):
+        assert columns[name] == getattr(found, name)
+    np.testing.assert_array_equal(geometry_of(row_of(geometry)).charges, geometry.charges)
+
+
+def test_each_further_w0_has_its_column() -> None:
+    row = row_of(GEOMETRIES["four_terms"])
+    found = point_columns(row, 1e-40, (1e-2, 2.5e-3))
+    assert [found[name] for name in ("vacuum", "vacuum_1e2", "vacuum_2.5e3")] == [
+        "vacuum",
+        "lost",
+        "lost",
+    ]
+    assert found["log10_m32"] < -40
+    assert panel_column(1e-40) == "vacuum_1e40"
+
+
+@pytest.mark.parametrize("change", [{"favourable": False}, {"kaehler_point": None}])
+def test_without_full_data_all_is_null(change: dict) -> None:
+    row = row_of(GEOMETRIES["four_terms"])
+    found = point_columns(row | change)
+    assert list(found) == list(point_columns(row))
+    assert set(found.values()) == {None}
+
+
+def test_without_a_positive_candidate_there_are_no_points() -> None:
+    row = row_of(GEOMETRIES["four_terms"])
+    found = point_columns(row | {"divisor_h2": [1] * 7})
+    assert found.pop("num_points") == 0
+    assert set(found.values()) == {None}
