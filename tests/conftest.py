@@ -33,6 +33,7 @@ from vacuagym.tables.parquet import METADATA_KEY
 from vacuagym.tables.plan import Plan, label_file
 
 ROWS = 60  # of the labelled run
+PATIENCE = 300  # seconds that a run may take on a busy machine
 SLOW = (
     "--config",
     "search={n_restarts: 1000}",
@@ -126,12 +127,12 @@ class Workspace:
         """Run the workflow to its end, with these environment variables besides; stdout and stderr
         together in ``stdout``.
 
-        With variables of its own, the run is a process from its start. Others are forks of a
-        process that has imported Snakemake.
+        A run with such variables is a new process. Any other run is a fork of a process that has
+        imported Snakemake.
         """
         command = self.command(*arguments, cores=cores, target=target)
         if environment is None:
-            done = run_forked(command, self.folder, 100)
+            done = run_forked(command, self.folder, PATIENCE)
         else:
             done = subprocess.run(
                 command,
@@ -140,7 +141,7 @@ class Workspace:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
-                timeout=100,
+                timeout=PATIENCE,
             )
         assert not check or done.returncode == 0, done.stdout
         return done

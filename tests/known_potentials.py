@@ -235,7 +235,7 @@ class Several(Potential):
 
 @dataclass(frozen=True)
 class Constant(Potential):
-    """One system of a constant V, ∇V and ∇²V, whatever these are: zero, NaN, infinite or
+    """One system of a constant V, ∇V and ∇²V, with any values: zero, NaN, infinite or
     contradictory.
     """
 

@@ -9,6 +9,8 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from conftest import Workspace
+from vacuagym.config import checked_config, physics_sections
+from vacuagym.stages.geometry import geometry
+from vacuagym.stages.label import label
+from vacuagym.stages.merge import merge
+from vacuagym.stages.plan import plan
+from vacuagym.stages.shard import shard
+from vacuagym.tables.feature_table import FeatureTable
+from vacuagym.tables.plan import Plan, label_file
 
 LABELS = "results/labels.parquet"
 IDS = np.arange(-15, 45)
@@ -55,21 +65,70 @@ def rows_of(path: Path) -> pa.Table:
     ).replace_schema_metadata()
 
 
+def fresh(folder: Path, name: str, table: FeatureTable, limit: int | None, seed: int) -> pa.Table:
+    """Return the labels of a data set, made by the stages one after another, without a run."""
+    sections = physics_sections(checked_config({"seed": seed}))
+    plan(name, table, shard_size=1000, n_limit=limit, output=folder / "plan.json")
+    its = Plan.read(folder / "plan.json")
+    for part in its.shards:
+        shard(its, part.first, folder / "shard.parquet")
+        output = label_file(folder / "labels", name, part)
+        label(folder / "shard.parquet", sections, "f", 16, None, output)
+    merge([its], folder / "labels", "f", folder / "labels.parquet")
+    return rows_of(folder / "labels.parquet")
+
+
 @pytest.fixture(scope="module")
 def fresh_labels(tmp_path_factory) -> dict[tuple[int, str], pa.Table]:
-    """All labels of fresh runs, by seed and version of table a; every other state has some of
+    """All labels of fresh folders, by seed and version of table a; every other state has some of
     their rows.
     """
+    bases = tmp_path_factory.mktemp("bases") / "bases.parquet"
+    limit = max(len(IDS), *LIMITS)
+    geometry(limit, None, bases)
     found = {}
     for seed in (42, 7):
         for version in ("long", "other"):
-            workspace = Workspace(tmp_path_factory.mktemp(f"fresh-{seed}-{version}"))
-            put_table(workspace.folder, "a.parquet", version)
-            put_table(workspace.folder, "b.parquet", "long")
-            workspace.configure(ENTRIES, n_limit=max(len(IDS), *LIMITS), seed=seed)
-            workspace.snakemake(target=LABELS)
-            found[seed, version] = rows_of(workspace.folder / LABELS)
+            folder = tmp_path_factory.mktemp(f"fresh-{seed}-{version}")
+            put_table(folder, "a.parquet", version)
+            put_table(folder, "b.parquet", "long")
+            tables = {
+                name: FeatureTable(folder / f"{name}.parquet", "id", None, "moduli")
+                for name in ("a", "b")
+            } | {"bases": FeatureTable(bases, "base_id", None, "T")}
+            found[seed, version] = pa.concat_tables(
+                fresh(folder / name, name, table, limit, seed) for name, table in tables.items()
+            )
     return found
+
+
+@pytest.fixture(scope="module")
+def labels_by_size(tmp_path_factory) -> Callable[[int], Workspace]:
+    """Return a run of table a to its labels, by shard size; to be read only."""
+
+    @cache
+    def of_size(size: int) -> Workspace:
+        workspace = Workspace(tmp_path_factory.mktemp(f"size-{size}"))
+        put_table(workspace.folder, "a.parquet", "long")
+        workspace.configure({"a": ENTRIES["a"]}, shard_size=size)
+        workspace.snakemake(target=LABELS)
+        return workspace
+
+    return of_size
+
+
+@pytest.fixture
+def labelled(labels_by_size, workspace) -> Workspace:
+    """A folder whose table a is labelled, in one shard for each sign of the ids."""
+    shutil.copytree(labels_by_size(10_000).folder, workspace.folder, dirs_exist_ok=True)
+    return workspace
+
+
+@pytest.fixture
+def labelled_by_20(labels_by_size, workspace) -> Workspace:
+    """A folder whose table a is labelled, in shards of 20 ids."""
+    shutil.copytree(labels_by_size(20).folder, workspace.folder, dirs_exist_ok=True)
+    return workspace
 
 
 class Walk(RuleBasedStateMachine):
@@ -216,82 +275,64 @@ def test_a_single_shard_is_made_in_a_fresh_folder(workspace):
     assert workspace.files("labels/**/*.parquet") == ["labels/bases/0-9999.parquet"]
 
 
-def test_label_files_that_no_plan_names_are_removed(workspace):
-    put_table(workspace.folder, "a.parquet", "long")
-    workspace.configure({"a": ENTRIES["a"]})
-    workspace.snakemake(target=LABELS)
-    stray = workspace.folder / "results/labels/a/0-99.parquet"
-    shutil.copy(workspace.folder / "results/labels/a/0-9999.parquet", stray)
+def test_label_files_that_no_plan_names_are_removed(labelled):
+    stray = labelled.folder / "results/labels/a/0-99.parquet"
+    shutil.copy(labelled.folder / "results/labels/a/0-9999.parquet", stray)
     notes = stray.with_name("notes.txt")
     notes.write_text("mine")
-    workspace.snakemake(target=LABELS)
+    labelled.snakemake(target=LABELS)
     assert not stray.exists()
     assert notes.exists()
 
 
-def test_temporary_files_that_no_plan_names_and_no_process_holds_are_removed(workspace):
-    put_table(workspace.folder, "a.parquet", "long")
-    workspace.configure({"a": ENTRIES["a"]})
-    workspace.snakemake(target=LABELS)
-    folders = [workspace.folder / "results" / kind / "a" for kind in ("shards", "labels")]
+def test_temporary_files_that_no_plan_names_and_no_process_holds_are_removed(labelled):
+    folders = [labelled.folder / "results" / kind / "a" for kind in ("shards", "labels")]
     abandoned = [folder / ".0-99.parquet.123.tmp" for folder in folders]
     held, other = folders[1] / ".0-99.parquet.124.tmp", folders[1] / ".notes.parquet.123.tmp"
     for path in (*abandoned, held, other):
         path.write_bytes(b"PAR1")
     with open(held, "rb") as writer:
         fcntl.flock(writer, fcntl.LOCK_EX)
-        workspace.snakemake(target=LABELS)
+        labelled.snakemake(target=LABELS)
         assert not any(path.exists() for path in abandoned)
         assert held.exists(), "its writer lives"
         assert other.exists(), "not the name of a shard"
-    workspace.snakemake(target=LABELS)
+    labelled.snakemake(target=LABELS)
     assert not held.exists()
 
 
-def test_label_files_beyond_a_limit_are_kept_for_the_whole_table(workspace):
-    put_table(workspace.folder, "a.parquet", "long")
-    workspace.configure({"a": ENTRIES["a"]}, shard_size=20)
-    workspace.snakemake(target=LABELS)
-    kept = workspace.folder / "results/labels/a/20-39.parquet"
+def test_label_files_beyond_a_limit_are_kept_for_the_whole_table(labelled_by_20):
+    kept = labelled_by_20.folder / "results/labels/a/20-39.parquet"
     before = kept.stat().st_mtime_ns
-    workspace.snakemake("--config", "n_limit=3", target=LABELS)
-    done = workspace.snakemake(target=LABELS).stdout
+    labelled_by_20.snakemake("--config", "n_limit=3", target=LABELS)
+    done = labelled_by_20.snakemake(target=LABELS).stdout
     assert kept.stat().st_mtime_ns == before
     assert "label 1" in done, "the shard of the limit only"
 
 
-def test_labels_of_other_settings_come_back_with_their_settings(workspace):
-    put_table(workspace.folder, "a.parquet", "long")
-    workspace.configure({"a": ENTRIES["a"]}, shard_size=20)
-    workspace.snakemake(target=LABELS)
-    whole = (workspace.folder / LABELS).read_bytes()
-    workspace.snakemake("--config", "seed=7", target="results/labels/a/0-19.parquet")
-    done = workspace.snakemake(target=LABELS).stdout
-    assert (workspace.folder / LABELS).read_bytes() == whole
+def test_labels_of_other_settings_come_back_with_their_settings(labelled_by_20):
+    whole = (labelled_by_20.folder / LABELS).read_bytes()
+    labelled_by_20.snakemake("--config", "seed=7", target="results/labels/a/0-19.parquet")
+    done = labelled_by_20.snakemake(target=LABELS).stdout
+    assert (labelled_by_20.folder / LABELS).read_bytes() == whole
     assert "label 1" in done, "the one that was computed with the other seed"
-    workspace.snakemake(target=LABELS)
-    assert not workspace.files("labels/a/.*"), "what was set aside is back, or replaced"
+    labelled_by_20.snakemake(target=LABELS)
+    assert not labelled_by_20.files("labels/a/.*"), "what was set aside is back, or replaced"
 
 
-def test_touch_is_refused(workspace):
-    put_table(workspace.folder, "a.parquet", "long")
-    workspace.configure({"a": ENTRIES["a"]})
-    workspace.snakemake(target=LABELS)
-    refused = workspace.snakemake("--config", "seed=7", "--touch", check=False)
+def test_touch_is_refused(labelled):
+    refused = labelled.snakemake("--config", "seed=7", "--touch", check=False)
     assert refused.returncode != 0
     assert "--touch" in refused.stdout
-    done = workspace.snakemake("--config", "seed=7", target=LABELS).stdout
+    done = labelled.snakemake("--config", "seed=7", target=LABELS).stdout
     assert "jobs: 3 (label 2, merge 1)" in done
 
 
 @pytest.mark.parametrize(
     "what", ["a.parquet", "results/labels/a/0-9999.parquet", "results/settings/table.json"]
 )
-def test_files_from_the_future_stop_no_run(workspace, what):
-    put_table(workspace.folder, "a.parquet", "long")
-    workspace.configure({"a": ENTRIES["a"]})
-    workspace.snakemake(target=LABELS)
+def test_files_from_the_future_stop_no_run(labelled, what):
     soon = time.time() + 1e6
-    os.utime(workspace.folder / what, (soon, soon))
-    (workspace.folder / LABELS).unlink()
-    workspace.snakemake()
+    os.utime(labelled.folder / what, (soon, soon))
+    (labelled.folder / LABELS).unlink()
+    labelled.snakemake(target=LABELS)
