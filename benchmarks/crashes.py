@@ -1,14 +1,14 @@
-"""Runs that are killed again and again, each finished by the same command and compared with one
-that nobody disturbed (Linux).
+"""Kill runs again and again, finish each with the same command, and compare it with an undisturbed
+run (Linux).
 
     python benchmarks/crashes.py --kills 200 --seed 1
 
-A round has one way to die, or a mixture of them: it starts the pipeline in a folder (empty, or
-with the results of another seed), stops it at random moments of a run, and at last lets the same
-command end undisturbed. Then the label table, the splits and what the checks found must have the
-bytes of the undisturbed run, no temporary file may be left, and no geometry table, shard or label
-file that was finished before a kill may have been made again. The exit code is 0 if all of that
-held. 200 kills take about 40 minutes; Ctrl-C ends with the table so far.
+A round has one way to kill, or a mixture. It starts the pipeline in a folder that is empty or has
+the results of another seed. It kills the run at random moments, and then lets the same command end.
+The label table, the splits and the results of the checks must have the bytes of the undisturbed
+run. No temporary file may be left. No geometry table, shard or label file that was finished before
+a kill may be recomputed. The exit code is 0 if all of that held. 200 kills take about 40 minutes.
+Ctrl-C ends the benchmark and prints the table so far.
 """
 
 import argparse
@@ -62,8 +62,8 @@ COLUMNS = (
 
 
 def prepare(folder: Path) -> None:
-    """A shuffled table of 240 rows in two namespaces, and a configuration with it and the first
-    160 toric bases, in 4 shards each.
+    """Write a shuffled table of 240 rows in two namespaces, and a configuration with this table and
+    the first 160 toric bases, in 4 shards each.
     """
     rng = np.random.default_rng(7)
     order = rng.permutation(240)
@@ -82,9 +82,7 @@ def prepare(folder: Path) -> None:
 
 
 class Run:
-    """One start of the pipeline in a folder, as a process group of its own; its console goes to a
-    file.
-    """
+    """One start of the pipeline in a folder, as a new process group. Its console goes to a file."""
 
     def __init__(self, folder: Path, *arguments: str):
         self.folder = folder
@@ -104,7 +102,7 @@ class Run:
             )
 
     def wait(self, seconds: float | None = None) -> int | None:
-        """The exit code, or None if the run is not over after so many seconds."""
+        """Return the exit code, or None if the run takes longer than ``seconds``."""
         try:
             return self.process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -133,8 +131,9 @@ def processes_in(folder: Path) -> list[int]:
 
 
 def end_processes_below(base: Path) -> None:
-    """End every process that works in a folder of this harness; again, until no new one has been
-    started by those that were dying.
+    """End every process that works in a folder of this harness.
+
+    Repeat this until the dying processes have started no new one.
     """
     while found := [pid for folder in base.iterdir() for pid in processes_in(folder)]:
         for pid in found:

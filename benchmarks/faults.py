@@ -1,13 +1,13 @@
-"""Runs in which one call of the system fails, each finished by the same command and compared with
-one that nobody disturbed (Linux, gcc).
+"""Let one system call of a run fail, finish the run with the same command, and compare it with an
+undisturbed run (Linux, gcc).
 
     python benchmarks/faults.py --most 40 --step 3
 
 For each kind of call (write, fsync, rename, open, read below results/) and each k, step by step,
-one process meets an error at its k-th such call: EIO, ENOSPC or EMFILE by turns. The run may fail
-then, with a message. The same command without the fault must end well; the label table, splits,
-features and the published files must have the bytes of an undisturbed run, and no label file that
-was finished before the fault may be gone or be made anew. The exit code is 0 if all of that held.
+one process meets an error at its k-th such call. The errors EIO, ENOSPC and EMFILE alternate. The
+run may then fail with a message. The same command without the fault must end well. The label table,
+splits, features and published files must have the bytes of an undisturbed run. No label file that
+was finished before the fault may be missing or recomputed. The exit code is 0 if all of that held.
 """
 
 import argparse
@@ -44,7 +44,7 @@ def build(folder: Path) -> Path:
 
 
 def run(folder: Path, **environment: str) -> tuple[int | None, str]:
-    """Run the pipeline; the exit code, None where it did not end, and what it printed."""
+    """Run the pipeline. Return the exit code, or None if it did not end, and the output."""
     command = [
         sys.executable,
         "-m",

@@ -1,4 +1,4 @@
-"""CPU time of the geometry of threefolds, by side and size, from a table of weight systems.
+"""Measure the CPU time of the geometry of threefolds by side and size, for weight systems.
 
     python benchmarks/geometry.py data/ks_features.parquet --weights raw_line --rows 500
     python benchmarks/geometry.py … --judge data/palp.parquet --keys source_file polytope_id
@@ -30,7 +30,10 @@ STEPS: dict[str, Callable[[Threefold], object]] = {
 
 
 def measure(texts: list[str], side: str, largest: int) -> dict[tuple[int, int], list[list[float]]]:
-    """Milliseconds of CPU of each step, by range of h11; the last two only up to ``largest``."""
+    """Return the CPU time of each step in ms, by range of h11.
+
+    The last two steps run only up to ``largest``.
+    """
     found: dict[tuple[int, int], list[list[float]]] = {size: [] for size in SIZES}
     for text in texts:
         times: list[float] = []

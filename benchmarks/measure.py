@@ -1,4 +1,4 @@
-"""Wall time, CPU time and peak memory of a command with all of its child processes (Linux).
+"""Measure wall time, CPU time and peak memory of a command and its child processes (Linux).
 
     python benchmarks/measure.py make run
     python benchmarks/measure.py snakemake --cores 2 --resources mem_mb=12000 --configfile mine.yaml

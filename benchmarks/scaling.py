@@ -1,13 +1,13 @@
-"""How a run grows: with rows, and with shards. Linear in rows and flat in memory is what it should
-be.
+"""Measure how a run grows with rows and with shards. Time should be linear in rows, and memory
+constant.
 
     python benchmarks/scaling.py rows 1000 10000 100000 1000000
     python benchmarks/scaling.py shards 30 300 3000
 
-`rows`: synthetic tables with 2 to 6 moduli and default settings; time and memory of the whole
-process tree, all stages included, and the processor time of Snakemake's own process. `shards`: one
-row a shard, so that nothing but starting jobs and Snakemake's own work is left; also the time of a
-dry run.
+`rows` takes synthetic tables with 2 to 6 moduli and default settings. It prints time and memory of
+the whole process tree with all stages, and the processor time of Snakemake's own process. `shards`
+has one row in each shard, so only the starts of jobs and Snakemake's own work take time. It also
+prints the time of a dry run.
 """
 
 import os
@@ -31,8 +31,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass
 class Taken:
-    """What a run took: wall time and processor time in s, that of Snakemake's own process, peak
-    resident memory of the tree in MB.
+    """Wall time and processor time of a run in s, processor time of Snakemake's own process in s,
+    and peak resident memory of the tree in MB.
     """
 
     wall: float

@@ -1,14 +1,13 @@
-"""The search, side by side with what one would pick instead: a SciPy loop over trials; and with
-the floor of its linear algebra.
+"""Compare the search with a SciPy loop over trials, and with the time of its linear algebra alone.
 
     python benchmarks/search.py            # a table, medians of three rounds
     python benchmarks/search.py 2 8 32     # for these numbers of moduli only
 
-All three run in this process on one thread, on the same geometries, in turn, and the times are CPU
-times: a busy machine does not change the ratios much. *SciPy*: for each trial `root(hybr)`, then
+All three run in turn in this process, on one thread and on the same geometries. The times are CPU
+times, so a busy machine changes the ratios little. *SciPy*: each trial tries `root(hybr)`, then
 `root(lm)`, then `minimize(trust-exact)`, with analytic derivatives in plain NumPy on single
-vectors. *Floor*: for the stacks that our search works on, one batched solve for each step that it
-took, and one `eigvalsh` for each critical point: what NumPy's linear algebra alone would cost.
+vectors. *Floor*: the same batches have one batched solve for each step of the search, and one
+`eigvalsh` for each critical point. This is the time of NumPy's linear algebra alone.
 """
 
 import statistics
@@ -35,9 +34,7 @@ ROUNDS = 3
 
 
 class ScalarPotential:
-    """One toy potential for the SciPy loop: plain NumPy on vectors (n,), nothing computed twice
-    that need not be.
-    """
+    """One toy potential for the SciPy loop: plain NumPy on vectors (n,), without repeated work."""
 
     def __init__(self, stack, row):
         self.K2, self.b = 2.0 * stack.K[row], stack.b[row]

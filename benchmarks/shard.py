@@ -1,11 +1,10 @@
-"""Where the time of one label job goes: the search, and everything around it.
+"""Measure where the time of one label job goes: the search, and everything around it.
 
     python benchmarks/shard.py results/shards/fth6d/30000-39999.parquet
 
-Labels a shard of a finished run in a process of its own, as the pipeline does, and sums up the
-processor time of its parts. *Search* is the Newton steps with their spectra; around it and the
-barriers are the start of the process with its imports, random streams and couplings, reading,
-labels, and writing.
+A new process labels a shard of a finished run, as in the pipeline, and sums up the processor time
+of its parts. *Search* is the Newton steps with their spectra. Other parts are barriers, the start
+of the process with its imports, random streams and couplings, reading, labels, and writing.
 """
 
 import json

@@ -1,11 +1,13 @@
-"""A feature table with giant object columns, of which the pipeline must read none: written here,
-then run under `measure.py`.
+"""Write a feature table with giant object columns, and run the pipeline on it under `measure.py`.
+
+The pipeline must not read these columns.
 
     python benchmarks/wide_table.py /tmp/wide                  # 300,000 rows, 4 GB uncompressed,
     then the pipeline on it python benchmarks/wide_table.py /tmp/wide --rows 20000     # a smaller
     one
 
-Ids are shuffled over the whole table, so every shard has rows in every row group: the worst order.
+Ids are shuffled over the whole table. So every shard has rows in every row group: the worst
+order.
 """
 
 import argparse

@@ -1,5 +1,5 @@
-"""The configuration: one model for names, types and defaults; whatever is wrong is refused with
-the key, the value and what may stand.
+"""The configuration: one model for names, types and defaults. A wrong setting is refused with its
+key, its value and the allowed values.
 """
 
 import copy

@@ -440,7 +440,7 @@ def test_a_plan_is_made_once_and_again_when_the_table_has_changed(folder, monkey
     stamp = first.path.stat().st_mtime_ns
     with monkeypatch.context() as patch:
         patch.setattr(
-            "subprocess.run", lambda *arguments, **options: pytest.fail("a plan was made anew")
+            "subprocess.run", lambda *arguments, **options: pytest.fail("a table was planned again")
         )
         again = plan_dataset("ks", entry, 10, None)
     assert again == first
@@ -458,7 +458,7 @@ def test_a_plan_is_made_once_and_again_when_the_table_has_changed(folder, monkey
     assert changed.shards[0] == first.shards[0]
 
 
-def test_a_table_of_the_same_size_and_another_time_is_planned_anew(folder, monkeypatch):
+def test_a_table_of_the_same_size_and_another_time_is_planned_again(folder, monkeypatch):
     path = stored(folder, [(1, None, 3)])
     made = []
 
@@ -527,7 +527,7 @@ def test_keys_of_geometries():
         max_size=40,
     )
 )
-def test_keys_are_unique_whatever_the_namespaces(rows):
+def test_keys_are_unique_for_any_namespaces(rows):
     named = [row for row in rows if row[0] is not None]
     keys = geometry_keys("ks", [name for name, _ in named], [number for _, number in named])
     assert len(set(keys)) == len(named)

@@ -1,5 +1,5 @@
-"""The published data set: every usable row once in each configuration, with the columns of its own
-geometry, whole or not at all.
+"""The published data set: each configuration has every usable row once, with the columns of its
+geometry. The data set is whole or absent.
 """
 
 import hashlib

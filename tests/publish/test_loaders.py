@@ -1,5 +1,5 @@
-"""The libraries of the field load what is published: the examples of the dataset card run as they
-stand there, and give its rows.
+"""The libraries of the field load the published data set. The examples of the dataset card run
+unchanged and give its rows.
 
 A library that is not installed is skipped: the pipeline needs none of them. Nothing here reaches a
 network.
@@ -76,7 +76,7 @@ def _require(*libraries: str) -> None:
 
 
 def python(folder: Path, code: str, cache: Path) -> str:
-    """What code prints that runs in a folder, offline, with caches of its own."""
+    """Return what code prints in a folder, offline, with caches in that folder."""
     environment = {
         **{
             name: value

@@ -1,6 +1,4 @@
-"""Splits: a row's fold is a matter of its own key, so that nothing that is added, dropped or
-reordered moves it.
-"""
+"""Splits: the key of a row decides its fold. Other rows may be added, dropped or reordered."""
 
 import contextlib
 import io

@@ -1,5 +1,5 @@
-"""Features come in the order of the labels, whatever the order and width of their table, and
-groups are equal for equal values.
+"""Features come in the order of the labels, for any order and width of their table. Groups are
+equal for equal values.
 """
 
 import itertools

@@ -1,5 +1,5 @@
-"""Equal values have equal texts whatever their spelling, and what is written has types that other
-libraries read.
+"""Equal values have equal texts in any Arrow type. Written columns have types that other libraries
+read.
 """
 
 import datetime

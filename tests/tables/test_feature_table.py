@@ -1,5 +1,5 @@
-"""Feature tables: whatever a Parquet table looks like, its rows come checked, in order and each
-once, or it is refused with a remedy.
+"""Feature tables: the rows of any Parquet table come checked, in order and once, or the table is
+refused with a remedy.
 """
 
 import base64

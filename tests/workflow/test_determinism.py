@@ -1,5 +1,5 @@
-"""Labels depend on seed, data set, namespace and id alone: the same bytes however the rows were
-cut, stacked, ordered or run.
+"""Labels depend on seed, data set, namespace and id alone. Shards, batches, order and processes
+change no byte.
 """
 
 import contextlib

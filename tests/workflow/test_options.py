@@ -1,5 +1,5 @@
-"""Every key of the sections `moduli`, `ensemble` and `search` changes what it says it changes,
-nothing else, and refuses nonsense.
+"""Every key of the sections `moduli`, `ensemble` and `search` changes what its description says and
+nothing else. Wrong values are refused.
 """
 
 import math

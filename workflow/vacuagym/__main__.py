@@ -1,4 +1,4 @@
-"""``python -m vacuagym`` and the command ``vacuagym``: one stage in a process of its own."""
+"""``python -m vacuagym`` and the command ``vacuagym``: one stage in one process."""
 
 import sys
 from importlib.abc import MetaPathFinder

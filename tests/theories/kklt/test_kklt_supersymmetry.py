@@ -164,7 +164,7 @@ def test_the_jacobian_is_the_derivative(seed: int, weight: float) -> None:
 
 
 def test_the_logarithmic_form_is_the_plain_one() -> None:
-    """F = 0 gives D W = 0 with more terms than moduli, whatever the basis."""
+    """F = 0 gives D W = 0 with more terms than moduli, in any basis."""
     charges = np.vstack([np.eye(3), [[1, 1, 0]]])
     kappa = symmetric(3, ONE_TERM_EACH["82 12 13 17 19 21"][0])
     found = []

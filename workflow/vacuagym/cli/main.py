@@ -1,5 +1,4 @@
-"""The command ``vacuagym``: each rule's work as a subcommand of its own, to run by hand or from
-the workflow.
+"""The command ``vacuagym``: one subcommand for each rule, to run by hand or from the workflow.
 
 Dispatch only: the subcommands are in :mod:`vacuagym.cli.arguments`.
 """

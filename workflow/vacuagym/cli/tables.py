@@ -43,7 +43,7 @@ def add_geometry(stages: Stages) -> None:
     parser.add_argument(
         "--limit",
         type=positive,
-        help="stop after so many bases, those with the fewest rays (default: all 61,539)",
+        help="number of bases, those with the fewest rays first (default: all 61,539)",
     )
     parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
 

@@ -213,7 +213,7 @@ def _plot(axes: Axes, x_range: Range, y_range: Range, grid: Literal["x", "y"]) -
 def _svg(plot: plots.Axes, axes: Axes, legend: Mapping[str, Artist]) -> str:
     """Return the picture with its legend, as part of a page.
 
-    It has no ids, style sheet or fonts of its own.
+    It brings no ids, style sheet or fonts.
     """
     figure = plot.get_figure(root=True)
     assert figure is not None

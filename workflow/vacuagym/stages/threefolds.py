@@ -1,4 +1,4 @@
-"""Threefolds: compute the geometry of the rows of one shard of a table of threefolds.
+"""Compute the geometry of the rows of one shard of a table of threefolds.
 
 Equal polytopes of a shard are computed once: the canonical form is found first. An input that is no
 threefold gets a row that names the problem. A number that breaks an identity is an error.
@@ -55,11 +55,11 @@ class ThreefoldColumns:
         The column of weight systems, vertices or matrices; or the columns of the single weights.
     side : "weights" or "mirror"
     divisors, full : int
-        The largest h11 with data of divisors, and with full data. 0: none.
+        The largest h11 with data of divisors, and with full data. 0 means no rows.
     hodge : sequence of str
-        For CICYs, the columns of h11 and h21, or none.
+        For CICYs, the columns of h11 and h21. Empty without them.
     copied : sequence of str
-        Columns of the table that pass unchanged.
+        Columns of the table that are copied unchanged.
     """
 
     source: Source
@@ -79,7 +79,7 @@ def threefolds(
     Parameters
     ----------
     plan : Plan
-        The plan of the data set. Its table is the one that was given.
+        The plan of the data set, of the table of the user.
     first : int
         The first id of the shard.
     columns : ThreefoldColumns
@@ -211,7 +211,7 @@ def _key(row: dict[str, Any]) -> str:
 
 
 def _polytopes(columns: ThreefoldColumns) -> Compute:
-    """Return the function that computes rows of polytopes; it keeps data of distinct ones."""
+    """Return the function that computes rows of polytopes. It computes equal polytopes once."""
     kept: dict[str, dict[str, Any]] = {}
     size = 0
 

@@ -1,6 +1,6 @@
-"""The KKLT label of one geometry once more, in rational numbers and from the definition.
+"""Derive the KKLT label of one geometry a second time, in rational numbers from the definition.
 
-For checks of `vacuagym.theories.kklt`, of which nothing is imported. It is slow on purpose. A
+This checks `vacuagym.theories.kklt` and imports nothing from it. Speed does not matter here. A
 candidate is a vertex w of the polyhedron {w : Q_b w >= c_b for every rigid divisor b}, where Q are
 the classes of the toric divisors in a basis of the divisor classes; v = Q w are the volumes.
 
@@ -79,7 +79,7 @@ def disagreements(
     row: Mapping[str, object],
     coxeter: ArrayLike | None = None,
 ) -> list[str]:
-    """Return what is wrong with the label of one favourable geometry, in words; empty if nothing.
+    """Return the differences from the label of one favourable geometry as texts, or no text.
 
     Parameters
     ----------

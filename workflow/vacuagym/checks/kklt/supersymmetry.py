@@ -1,6 +1,6 @@
-"""Supersymmetric points once more, from the plain conditions D_i W = 0 and in many digits.
+"""Derive supersymmetric points a second time, from D_i W = 0 and in many digits.
 
-For checks of `vacuagym.theories.kklt`, of which nothing is imported. K = -2 ln Vol is
+This checks `vacuagym.theories.kklt` and imports nothing from it. K = -2 ln Vol is
 differentiated numerically, and W = W0 + sum_b sigma_b exp(-a tau_b) is used without logarithms.
 """
 

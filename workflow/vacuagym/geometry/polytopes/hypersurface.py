@@ -38,7 +38,7 @@ Side = Literal["weights", "mirror"]
 class Hypersurface:
     """The generic hypersurface X whose toric divisors are lattice points of the polytope N.
 
-    Two hypersurfaces of equal `geometry_hash` have equal data, whatever input they came from. All
+    Two hypersurfaces of equal `geometry_hash` have equal data, also from different inputs. All
     points are in canonical coordinates of N, in lexicographic order. P counts the points that are
     divisors of X, D their components ('divisors'), and h^{1,1} = D - 4.
 

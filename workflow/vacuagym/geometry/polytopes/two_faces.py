@@ -19,7 +19,7 @@ from vacuagym.geometry.polytopes.integers import IntArray, largest, require_int6
 # Heights are |p|^2 plus a hash of p, which is uniform in [0, 1/16) in steps of 2^-24.
 _UNIT_BITS = 24
 _HASH_BITS = 20
-# A tie between heights is broken by this many further bits of the hash, at most so many times.
+# A tie between heights is broken by this many further bits of the hash, `MOST_TIES` times at most.
 _TIE_BITS = 8
 MOST_TIES = 3
 # Qhull's facets with a normal below this are lower facets; the exact checks catch a wrong guess.

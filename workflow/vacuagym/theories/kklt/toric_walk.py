@@ -1,4 +1,4 @@
-"""Where a candidate's KKLT point lies: a walk through flops of the extended toric Kaehler cone.
+"""Find the KKLT point of a candidate: walk through flops of the extended toric Kaehler cone.
 
 At leading logarithm the point of a candidate w has tau(t) proportional to w. It is the minimum of
 
