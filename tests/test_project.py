@@ -13,7 +13,7 @@ import yaml
 from conftest import OF_A_POINT, ROOT
 from vacuagym.tables.label_schema import COLUMNS
 
-LOCKS = ("requirements.lock", "requirements-test.lock", "requirements-site.lock")
+LOCKS = tuple(f"requirements{name}.lock" for name in ("", "-test", "-site", "-slurm"))
 
 
 def _tracked() -> list[Path]:
@@ -41,6 +41,8 @@ def test_the_lock_pins_every_package_by_hash_and_names_no_address(name):
 def test_the_tests_run_with_the_versions_of_the_pipeline_and_without_cuda():
     tested = _pins("requirements-test.lock")
     assert _pins().items() <= tested.items()
+    assert _pins().items() <= _pins("requirements-slurm.lock").items()
+    assert "snakemake-executor-plugin-slurm" in _pins("requirements-slurm.lock")
     assert [name for name in tested if re.search("torch|cuda|nvidia", name)] == []
 
 

@@ -435,3 +435,59 @@ def test_the_table_of_many_rules_is_short():
 def test_snakemakes_handler_is_installed_instead(settings):
     assert not console.LogHandler(OutputSettings(**settings), None).writes_to_stream
     assert console.LogHandler(OutputSettings(quiet={Quietness.RULES}), None).writes_to_stream
+
+
+class TestJobsOfAScheduler:
+    """What the console tells of a job that failed on another host."""
+
+    HINT = (
+        "For further error details see the cluster/cloud log and the log files of the involved "
+        "rule(s)."
+    )
+
+    def fail(self, monkeypatch, logs, event=None, **fields) -> str:
+        stream = io.StringIO()
+        handler = a_handler(monkeypatch, stream)
+        job = {"rule_name": "label", "jobid": 7, "output": [], "shellcmd": "false", "log": logs}
+        started = os.stat(logs[-1]).st_mtime - 1000.0 if logs else 1.0
+        send(handler, LogEvent.JOB_INFO, started, wildcards={"first": "0"}, **job)
+        if event:
+            send(handler, event, started, level=logging.ERROR, job_error_info=[job], **fields)
+            fields = {}
+        send(handler, LogEvent.JOB_ERROR, started + 1, level=logging.ERROR, **job, **fields)
+        return stream.getvalue().partition("job failed: label  first=0\n")[2]
+
+    @pytest.fixture
+    def logs(self, tmp_path) -> list[str]:
+        """The log of the job, of an hour ago, and that of the scheduler, of now."""
+        paths = [tmp_path / "job.log", tmp_path / "scheduler.log"]
+        paths[0].write_text("# command: old\nerror: of an earlier run\n")
+        paths[1].write_text("slurmstepd: killed\n")
+        os.utime(paths[0], (0, os.stat(paths[1]).st_mtime - 3600))
+        return [str(path) for path in paths]
+
+    def test_the_state_of_the_job_is_told_and_the_log_of_an_earlier_run_is_not(
+        self, monkeypatch, logs
+    ):
+        told = "SLURM-job '12' failed, SLURM status is: 'OUT_OF_MEMORY'. Reason: Unknown."
+        shown = self.fail(monkeypatch, logs, rule_msg=told + self.HINT)
+        assert shown.startswith(f"  {told}\n  | slurmstepd: killed\n  log: {', '.join(logs)}\n")
+        assert shown.endswith("  run it again: false\n")
+
+    def test_the_log_of_the_job_comes_first(self, monkeypatch, logs):
+        os.utime(logs[0])
+        assert self.fail(monkeypatch, logs).startswith("  | error: of an earlier run\n  log: ")
+
+    def test_slurm_is_asked_for_the_state_of_a_group(self, monkeypatch, logs, tmp_path):
+        (tmp_path / "sacct").write_text(
+            '#!/bin/sh\n[ "$7" = 12 ] && echo "NODE_FAIL|1:0|n2"\n', encoding="utf-8"
+        )
+        (tmp_path / "sacct").chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+        group = {"external_jobid": "12", "aux_logs": logs[1:]}
+        shown = self.fail(monkeypatch, logs[:1], LogEvent.GROUP_ERROR, **group)
+        assert shown.startswith("  job 12 of the scheduler: NODE_FAIL, exit code 1:0, node n2\n")
+        assert f"  log: {', '.join(logs)}\n" in shown
+        monkeypatch.setenv("PATH", "/nowhere")
+        shown = self.fail(monkeypatch, logs[:1], LogEvent.GROUP_ERROR, **group)
+        assert shown.startswith("  job 12 of the scheduler\n")

@@ -7,9 +7,12 @@ import fcntl
 import gc
 import json
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,7 +20,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from vacuagym.errors import DamagedFileError, InputError, VacuagymError
-from vacuagym.runtime.atomic_files import write_text
+from vacuagym.runtime import atomic_files
+from vacuagym.runtime.atomic_files import remove_abandoned, whole_file, write_text
 from vacuagym.tables import parquet
 from vacuagym.tables.parquet import file_metadata, open_parquet, read_batches, write_table
 
@@ -226,8 +230,7 @@ def test_a_writer_that_is_killed_leaves_the_old_file_and_the_next_one_tidies_up(
     )
     with child:
         assert child.stdout.readline() == b"half\n"
-        temporary = tmp_path / f".t.parquet.{child.pid}.tmp"
-        assert temporary.exists()
+        (temporary,) = tmp_path.glob(f".t.parquet.*.{child.pid}.tmp")
         write_text(path, "another writer leaves a live one alone")
         path.write_bytes(before)
         assert temporary.exists()
@@ -341,3 +344,41 @@ def test_an_error_of_the_system_removes_no_result(tmp_path, monkeypatch, number,
     with pytest.raises(VacuagymError, match=os.strerror(number)) as caught:
         list(read_batches(open_parquet(path), path, ["x"]))
     assert not isinstance(caught.value, DamagedFileError), "only that removes a file"
+
+
+class TestAFileSystemWithoutLocks:
+    """The name of a temporary file says whose it is."""
+
+    @pytest.fixture(autouse=True)
+    def without_locks(self, monkeypatch):
+        def refused(*_):
+            raise OSError(errno.ENOLCK, "No locks available")
+
+        monkeypatch.setattr(fcntl, "flock", refused)
+
+    def test_files_of_dead_writers_of_this_host_are_removed(self, tmp_path):
+        host = atomic_files._host()
+        dead = tmp_path / f".t.parquet.{host}.99999999.tmp"
+        live = tmp_path / f".t.parquet.{host}.{os.getpid()}.tmp"
+        for path in (dead, live):
+            path.write_bytes(b"half")
+        remove_abandoned([dead, live])
+        assert files(tmp_path) == [live.name]
+
+    def test_files_of_other_hosts_are_removed_after_a_day(self, tmp_path):
+        new, old = (tmp_path / f".t.parquet.{host}.{os.getpid()}.tmp" for host in ("n1", "n2"))
+        for path in (new, old):
+            path.write_bytes(b"half")
+        yesterday = time.time() - 25 * 3600
+        os.utime(old, (yesterday, yesterday))
+        remove_abandoned([new, old])
+        assert files(tmp_path) == [new.name]
+
+
+@pytest.mark.parametrize("host", ["n1", "node-1.cluster.example", "a/b *"])
+def test_two_hosts_with_equal_pids_write_different_temporary_files(tmp_path, monkeypatch, host):
+    monkeypatch.setattr(socket, "gethostname", lambda: host)
+    with whole_file(tmp_path / "t.parquet"):
+        (name,) = files(tmp_path)
+    assert re.fullmatch(rf"\.t\.parquet\.[\w-]+\.{os.getpid()}\.tmp", name)
+    assert name.split(".")[3].startswith(re.match(r"\w+", host)[0])

@@ -65,6 +65,8 @@ rule gate:
         paths.VERDICT,
     log:
         "logs/gate/verdict.log",
+    # On a cluster, a job costs more than to read one file.
+    localrule: True
     resources:
         mem_mb=run.table_memory_mb(),
         stall_minutes=run.config["stall_minutes"],

@@ -9,14 +9,13 @@ Snakemake's own handler prints instead if the user wants more (a dry run, --verb
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import sys
 import textwrap
 import time
 from contextlib import suppress
 from logging import ERROR, INFO, WARNING, LogRecord
-from typing import TextIO, cast
+from typing import Any, TextIO, cast
 
 from snakemake import logging as default
 from snakemake.common import NOTHING_TO_BE_DONE_MSG
@@ -24,23 +23,25 @@ from snakemake.settings.enums import Quietness
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from vacuagym.errors import printable
+from snakemake_logger_plugin_vacuagym.failures import (
+    failure_block,
+    read_log,
+    scheduler_reason,
+    shorten,
+)
 from vacuagym.orchestration.before_snakefile import (
     refuse_unreadable_configurations,
     use_a_cache_that_works,
 )
 from vacuagym.paths import REPORT
-from vacuagym.runtime.log_tail import last_lines
 
 LINES = 1000  # After each 1000 lines, a line of progress stands for twice as many jobs.
 INTERVAL = 1.0  # least seconds between lines of jobs without a log
 BAR = 16  # width of the progress bar, in characters
 FULL_BLOCKS = 5  # failures shown with the end of their log
 SHORT_LINES = 50  # failures shown at all
-TAIL_LINES, TAIL_BYTES = 20, 16 * 1024  # end of the log of a job
-LINE_CHARS, COMMAND_CHARS = 400, 16 * 1024  # length of a line, and of a command
 NOTE_LINES = 100  # lines of warnings, and lines of errors
-COMMAND_MARK, WHOLE_LOG = "# command: ", "the whole log is under .snakemake/log"
+WHOLE_LOG = "the whole log is under .snakemake/log"
 # These sentences close a failed run. They are left out: the last line here says more.
 FINAL_ERRORS = (
     "Exiting because a job execution failed",
@@ -52,7 +53,6 @@ WANTED = (
     "Will exit after finishing",
 )
 SHARED_FS = "Assuming unrestricted shared filesystem usage."
-EXIT_STATUS = re.compile(r"(returned non-zero exit status \d+|died with .+?)\.?\s*$")
 # Without a separator at the end: it is also the prefix of the snakemake_* packages beside it.
 SNAKEMAKE = os.path.dirname(default.__file__)
 
@@ -68,6 +68,10 @@ class Event(LogRecord):
     rule_name: str
     log: list[str]
     shellcmd: str | None
+    rule_msg: str | None
+    external_jobid: str | None
+    aux_logs: list[str]
+    job_error_info: list[dict[str, Any]]
     done: int
     total: int
 
@@ -83,32 +87,6 @@ def clock(seconds: float) -> str:
         if minutes >= 60
         else f"{minutes}:{rest:02d}"
     )
-
-
-def shorten(line: str, width: int = LINE_CHARS) -> str:
-    """Make a text printable, and leave out the middle of a long one.
-
-    Both ends stay, because either may hold the message.
-    """
-    if len(line) > width:
-        line = f"{line[: width // 2]} [...] {line[-width // 2 :]}"
-    return printable(line)
-
-
-def read_log(path: str) -> tuple[str, list[str]]:
-    """Return the command in the first line of the log of a job, and its last lines.
-
-    The command is empty if the log has none. The log may have any size.
-    """
-    command = ""
-    lines: list[str] = []
-    # Only a regular file is opened: a named pipe would block for ever.
-    with suppress(OSError), open(path if os.path.isfile(path) else os.devnull, "rb") as log:
-        head = log.readline(COMMAND_CHARS).decode(errors="replace").rstrip("\r\n")
-        command = head.removeprefix(COMMAND_MARK) if head.startswith(COMMAND_MARK) else ""
-        start = log.tell() if command else 0  # The tail does not repeat the command.
-        lines = last_lines(log, TAIL_LINES, TAIL_BYTES, start)
-    return command, lines
 
 
 def job_table(stats: dict[str, int]) -> list[str]:
@@ -166,22 +144,6 @@ def job_line(name: str, logs: list[str]) -> tuple[str, bool]:
     )
 
 
-def failure_block(title: str, reason: str, logs: list[str], shellcmd: str | None) -> list[str]:
-    """Return the lines that are needed to understand and to repeat a failed job."""
-    exit_status = EXIT_STATUS.search(reason)  # The rest of the exception repeats the command.
-    reasons = [f"command {exit_status[1]}"] if exit_status else reason.splitlines()[:TAIL_LINES]
-    command, lines = read_log(logs[0]) if logs else ("", [])
-    block = [
-        title,
-        *(f"  {shorten(line)}" for line in reasons),
-        *(f"  | {shorten(line)}" for line in lines),
-    ]
-    if logs:
-        block.append(f"  log: {shorten(', '.join(logs))}{'' if lines else ' (nothing to be read)'}")
-    command = shorten(command or textwrap.dedent(shellcmd or "").strip(), COMMAND_CHARS)
-    return [*block, f"  run it again: {command}"] if command else block
-
-
 class LogHandler(LogHandlerBase):
     """Print the events of a run.
 
@@ -217,8 +179,11 @@ class LogHandler(LogHandlerBase):
         self.started = self.job_failed = self.ends_in_error = self.interrupted = False
         self.begin = 0.0  # time of the job table; 0 if no job runs
         self.done, self.total = 0, 0  # numbers of jobs
-        # Jobs that have started and not finished: names for progress and for a failure, logs.
-        self.jobs: dict[int, tuple[str, str, list[str]]] = {}
+        # Jobs that have started and not finished: names for progress and for a failure, logs,
+        # and when they started.
+        self.jobs: dict[int, tuple[str, str, list[str], float]] = {}
+        # What the scheduler says of the jobs of a failed group, and the log of the group.
+        self.of_group: dict[int, tuple[str, list[str]]] = {}
         self.broken = set[int]()  # failed jobs that did not finish at another attempt
         self.failures = 0  # failed attempts
         # Exceptions by thread, until it is known whether a JOB_ERROR follows.
@@ -273,6 +238,10 @@ class LogHandler(LogHandlerBase):
             self.note(held)
         if event == LogEvent.JOB_ERROR:
             self.job_error(record, held.getMessage() if held else "")
+        elif event == LogEvent.GROUP_ERROR:
+            reason = scheduler_reason(None, getattr(record, "external_jobid", None))
+            for job in record.job_error_info:
+                self.of_group[job["jobid"]] = (reason, record.aux_logs)
         elif event == LogEvent.ERROR:
             self.held[record.thread] = record
         elif event == LogEvent.RUN_INFO:
@@ -291,10 +260,11 @@ class LogHandler(LogHandlerBase):
                 " ".join((record.rule_name, *wildcards.values())),
                 f"{record.rule_name}  {shorten(named)}",
                 record.log or [],
+                record.created,
             )
         elif event == LogEvent.JOB_FINISHED:
             self.broken.discard(record.job_id)
-            name, _, logs = self.jobs.pop(record.job_id, ("job", "", []))
+            name, _, logs, _ = self.jobs.pop(record.job_id, ("job", "", [], 0.0))
             self.job = job_line(name, logs) if self.show_progress else self.job
         elif event == LogEvent.PROGRESS:
             self.progress(record)
@@ -334,10 +304,15 @@ class LogHandler(LogHandlerBase):
             return
         self.broken.add(record.jobid)
         self.failures += 1
-        named = self.jobs[record.jobid][1] if record.jobid in self.jobs else record.rule_name
+        _, named, _, since = self.jobs.get(record.jobid, ("", record.rule_name, [], 0.0))
         title = self.console.decorate(record, f"job failed: {named}")
+        told, logs = self.of_group.pop(
+            record.jobid, (scheduler_reason(getattr(record, "rule_msg", None), None), [])
+        )
         if self.failures <= FULL_BLOCKS:
-            self.write(*failure_block(title, reason, record.log, record.shellcmd))
+            self.write(
+                *failure_block(title, reason or told, [*record.log, *logs], record.shellcmd, since)
+            )
         elif self.failures <= SHORT_LINES:
             self.write(f"{title}  log: {shorten(', '.join(record.log)) or 'none'}")
         elif self.failures == SHORT_LINES + 1:

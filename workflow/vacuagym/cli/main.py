@@ -17,6 +17,7 @@ from vacuagym.cli import checks, inspection, labels, splits, tables
 from vacuagym.cli.examples import EXAMPLES
 from vacuagym.errors import DamagedFileError, VacuagymError, printable
 from vacuagym.runtime.atomic_files import remove_damaged
+from vacuagym.runtime.lease import require_lease, watch_lease
 from vacuagym.runtime.memory import out_of_memory
 from vacuagym.runtime.parent_death import die_with_snakemake
 from vacuagym.runtime.stall import watch
@@ -31,6 +32,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     options = command_line().parse_args(arguments)
     die_with_snakemake()
+    try:
+        require_lease()
+    except VacuagymError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    watch_lease()
     if options.log:
         _log_to(options.log, arguments)
     if options.stall_minutes:
@@ -63,7 +70,8 @@ def _log_to(path: Path, arguments: Sequence[str]) -> None:
     job in a terminal.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NONBLOCK, 0o666)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_NONBLOCK
+    log = os.open(path, flags, 0o666)
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)

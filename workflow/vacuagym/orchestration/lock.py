@@ -1,20 +1,26 @@
 """Allow one run at a time in a folder, by an operating-system lock.
 
 Snakemake's own lock is a file: it stays after a crash and refuses the next run. This lock ends
-with the process that holds it. Jobs do not inherit it.
+with the process that holds it. Jobs do not inherit it. They read the lease that its holder writes.
 """
 
 from __future__ import annotations
 
 import fcntl
+import json
 import os
+import secrets
+import shlex
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from vacuagym.errors import VacuagymError
+from vacuagym.runtime.atomic_files import write_text
+from vacuagym.runtime.lease import LEASE, RUN, read_lease
 
 _PATH = Path(".snakemake") / "vacuagym.lock"
 _START = Path(".snakemake") / "vacuagym.start"
@@ -22,7 +28,9 @@ _held: list[int] = []  # file descriptors kept open until the process ends
 
 
 def hold_run_lock() -> None:
-    """Take the lock of the working folder for the life of this process.
+    """Take the lock of the working folder for the life of this process, and write a new lease.
+
+    Jobs of an earlier run that are still at work end, on other hosts too.
 
     Raises
     ------
@@ -54,6 +62,26 @@ def hold_run_lock() -> None:
         0,
     )
     _held.append(descriptor)
+    forget_run()
+    run = secrets.token_hex(8)
+    write_text(LEASE, json.dumps({"run": run, "command": _command()}) + "\n")
+    os.environ[RUN] = run
+
+
+def forget_run() -> None:
+    """Take the run of another process out of the environment: this process is no job of it."""
+    os.environ.pop(RUN, None)
+
+
+def command() -> str | None:
+    """Return the command of the last run in the working folder, or None."""
+    found = read_lease().get("command")
+    return found if isinstance(found, str) else None
+
+
+def _command() -> str:
+    """Return the command of this process, as it is typed."""
+    return shlex.join(["snakemake", *sys.argv[1:]])
 
 
 @contextmanager

@@ -261,6 +261,21 @@ class Pipeline:
         )
         return (about.get("digest"), about.get("fingerprint")) == (shard.digest, self.fingerprint)
 
+    def is_current(self, rule: str, **wildcards: str) -> bool:
+        """Return whether the result of a job of a shard is of the planned rows, settings and code.
+
+        Return false for jobs of other rules.
+        """
+        if rule not in ("threefolds", "shard", "label"):
+            return False
+        dataset = wildcards["dataset"]
+        shard = self._shard(**wildcards)
+        return {
+            "threefolds": self.has_current_geometry,
+            "shard": self.has_current_shard,
+            "label": self.has_current_labels,
+        }[rule](dataset, shard)
+
     def geometry_limit(self, dataset: str) -> int:
         """Return how many rows to compute: those of the plan, or of a larger table on disk.
 

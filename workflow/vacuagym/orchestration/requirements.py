@@ -13,7 +13,7 @@ from vacuagym.orchestration.pipeline import Pipeline
 LEAST_DISK_MB = 1000
 
 
-def require_machine(pipeline: Pipeline, granted_mb: int | None) -> None:
+def require_machine(pipeline: Pipeline, granted_mb: int | None, here: bool = True) -> None:
     """Refuse a machine or a limit that is too small for the largest single job.
 
     Parameters
@@ -22,6 +22,8 @@ def require_machine(pipeline: Pipeline, granted_mb: int | None) -> None:
         The configuration.
     granted_mb : int or None
         The limit of ``--resources mem_mb``, if there is one.
+    here : bool
+        Whether jobs run on this machine.
 
     Raises
     ------
@@ -39,7 +41,7 @@ def require_machine(pipeline: Pipeline, granted_mb: int | None) -> None:
             f"{needed} MB; raise mem_mb"
         )
     installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
-    if installed < needed:
+    if here and installed < needed:
         raise ConfigError(
             f"memory: this machine has {installed} MB; a single job of this configuration "
             f"needs {needed} MB; lower memory.batch_mb or moduli.max, or use a larger machine"

@@ -20,7 +20,7 @@ from vacuagym.tables.footers import footer_metadata
 
 ASIDE = ".{}.aside"  # name of a stale label file
 _SHARD_NAME = re.compile(r"\.?(-?\d+)-(-?\d+)\.parquet(\.aside|\.between)?")
-_TEMPORARY_NAME = re.compile(r"\.(-?\d+)-(-?\d+)\.parquet\.\d+\.tmp")
+_TEMPORARY_NAME = re.compile(r"\.(-?\d+)-(-?\d+)\.parquet\.([^.]+\.)?\d+\.tmp")
 
 
 def settle(pipeline: Pipeline) -> None:

@@ -8,13 +8,19 @@ import sys
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from vacuagym.config.file import read_config
-from vacuagym.errors import VacuagymError, printable
-from vacuagym.orchestration.lock import hold_run_lock, holder, turn_to_start
+from vacuagym.errors import VacuagymError
+from vacuagym.orchestration.execution import (
+    end_process,
+    prepare_execution,
+    require_run,
+    system_message,
+)
+from vacuagym.orchestration.lock import forget_run, holder, turn_to_start
 from vacuagym.orchestration.pipeline import Pipeline
-from vacuagym.orchestration.requirements import require_folders, require_machine
+from vacuagym.orchestration.requirements import require_machine
 from vacuagym.orchestration.settings_files import record_settings, stamp_settings
 from vacuagym.orchestration.stale_files import remove_data_set, settle
 from vacuagym.orchestration.torn_files import discard_torn
@@ -29,37 +35,28 @@ def start(workflow: Any, config: Mapping[str, Any]) -> Pipeline:
     """
     try:
         _require_own_package(Path(workflow.basedir))
+        require_run(workflow)
         _prepare_jobs(workflow)
-        return _prepared(workflow, config)
+        pipeline = _prepared(workflow, config)
+        prepare_execution(workflow, pipeline)
     except VacuagymError as error:
-        _end(str(error), error.exit_code)
+        end_process(str(error), error.exit_code)
     except OSError as error:
-        _end(_system_message(error), 1)
+        end_process(system_message(error), 1)
+    return pipeline
 
 
 def begin(workflow: Any, pipeline: Pipeline) -> None:
-    """Begin a real run: take the lock of the folder and record the settings."""
+    """Begin a real run: record its settings."""
     try:
-        require_folders()
-        hold_run_lock()
         record_settings(pipeline)
-    except VacuagymError as error:
-        raise workflow_error(str(error)) from error
     except OSError as error:
-        raise workflow_error(_system_message(error)) from error
+        end_process(system_message(error), 1)
     # Snakemake limits new jobs to 100 a second. The limit sets a timer at every step, and each
     # timer makes a step. So after a thousand jobs Snakemake would look for new ones a thousand
     # times a second. Local jobs do not need the limit.
     if workflow.local_exec:
         workflow.scheduler.job_rate_limiter = None
-
-
-def workflow_error(message: str) -> Exception:
-    """Return the exception that Snakemake shows as a message."""
-    from snakemake.exceptions import WorkflowError
-
-    error: Exception = WorkflowError(message)
-    return error
 
 
 def _require_own_package(folder: Path) -> None:
@@ -84,6 +81,7 @@ def _prepare_jobs(workflow: Any) -> None:
         [os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)]
     )
     if workflow.is_main_process:
+        forget_run()
         os.environ[parent_death.PARENT] = str(os.getpid())
         os.environ[parent_death.HOST] = socket.gethostname()
 
@@ -97,7 +95,9 @@ def _prepared(workflow: Any, config: Mapping[str, Any]) -> Pipeline:
         alone = real and holder() is None
         if workflow.is_main_process:
             granted = workflow.global_resources.get("mem_mb")
-            require_machine(pipeline, granted and granted.value)
+            # Nodes are given if jobs go to other hosts. This host says nothing of theirs.
+            elsewhere = workflow.global_resources["_nodes"].value is not None
+            require_machine(pipeline, granted and granted.value, here=not elsewhere)
         if alone:
             discard_torn()
         for name in pipeline.datasets:  # A bad table stops the run here, before any job.
@@ -110,16 +110,3 @@ def _prepared(workflow: Any, config: Mapping[str, Any]) -> Pipeline:
         if workflow.is_main_process:
             stamp_settings(pipeline, change=alone)
     return pipeline
-
-
-def _system_message(error: OSError) -> str:
-    where = error.filename or Path.cwd()
-    return (
-        f"{where}: {error.strerror or error}; nothing was done; the path must be usable; correct "
-        "it, or run in another folder, and run the same command again"
-    )
-
-
-def _end(message: str, exit_code: int) -> NoReturn:
-    print(f"error: {printable(message)}", file=sys.stderr)
-    raise SystemExit(exit_code)

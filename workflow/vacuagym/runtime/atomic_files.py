@@ -8,15 +8,22 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
+import socket
 import stat
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, overload
 
 from vacuagym.errors import DamagedFileError, InputError
+from vacuagym.runtime.lease import require_lease
+from vacuagym.runtime.parent_death import is_alive
 
 T = TypeVar("T")
+# On a file system without locks, a temporary file of another host that is older is abandoned.
+_ABANDONED_SECONDS = 24 * 3600.0
 
 
 def require_regular(path: str | Path) -> None:
@@ -98,16 +105,17 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     """Write a file atomically.
 
     Yield a temporary file beside ``path``. It replaces ``path`` when the block ends without an
-    exception, and is removed otherwise.
+    exception, and is removed otherwise. A job of a dead run replaces nothing.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_abandoned(path.parent.glob(f".{_escaped(path.name)}.*.tmp"))
-    name = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    name = path.with_name(f".{path.name}.{_host()}.{os.getpid()}.tmp")
     with _open_locked(name) as temporary:
         try:
             yield temporary
             temporary.flush()
             os.fsync(temporary.fileno())
+            require_lease()
             os.replace(name, path)
         except BaseException:
             name.unlink(missing_ok=True)
@@ -137,11 +145,34 @@ def _open_locked(name: Path) -> BinaryIO:
 
 
 def remove_abandoned(temporaries: Iterable[Path]) -> None:
-    """Remove the temporary files that no living process has locked: their writers were killed."""
+    """Remove the temporary files whose writers were killed.
+
+    No living process has locked them. On a file system without locks, their writer is no process
+    of this host, or they are a day old.
+    """
     for leftover in temporaries:
         with suppress(OSError), open(leftover, "rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            except OSError:
+                if not _is_left_over(leftover):
+                    continue
             leftover.unlink()
+
+
+def _is_left_over(temporary: Path) -> bool:
+    """Return whether the writer of a temporary file is dead, without a lock that tells it."""
+    host, pid = temporary.name.split(".")[-3:-1]
+    if host == _host():
+        return not is_alive(int(pid))
+    return time.time() - temporary.stat().st_mtime > _ABANDONED_SECONDS
+
+
+def _host() -> str:
+    """Return the name of this host as a part of a file name that has no dot."""
+    return re.sub(r"[^A-Za-z0-9_-]", "_", socket.gethostname())
 
 
 def _escaped(name: str) -> str:

@@ -26,7 +26,7 @@ def die_with_snakemake() -> None:
     if parent is None:
         return
     if os.getppid() != int(parent):
-        if os.environ.get(HOST) == socket.gethostname() and not _is_alive(int(parent)):
+        if os.environ.get(HOST) == socket.gethostname() and not is_alive(int(parent)):
             os.kill(os.getpid(), signal.SIGKILL)  # It died before this job began.
         return
     die_with(int(parent))
@@ -42,7 +42,8 @@ def die_with(parent: int) -> None:
         threading.Thread(target=_watch, args=(parent,), daemon=True).start()
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Return whether a process of this host exists."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
