@@ -51,7 +51,8 @@ TABLES = (
         "Threefolds of polytopes",
         "`results/geometry/{dataset}.parquet` of weight systems and polytopes. M is the Newton "
         "polytope, N its dual (swapped with `side: mirror`), X the hypersurface whose divisors are "
-        "points of N. Divisors are the points in their order, each as often as it has copies.",
+        "points of N. Divisors are the points in their order, each as often as it has copies. "
+        'Enumerated weight systems also have the text `weights`: "d w1 … w5".',
         threefold_schema.POLYTOPE_COLUMNS,
     ),
     (

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, Field, model_validator
 
-from vacuagym.config.types import Distinct, Names, PlainName, Section, Text, Whole, broken
+from vacuagym.config.types import (
+    Distinct,
+    Names,
+    PlainName,
+    Section,
+    Text,
+    Whole,
+    broken,
+    broken_relations,
+)
 
 ToricColumn = Literal[
     "num_nodes",
@@ -106,10 +115,8 @@ class Depth(Section):
 
 
 class Threefolds(Section):
-    """A table of the user from which the pipeline computes Calabi–Yau threefolds."""
+    """Calabi–Yau threefolds whose geometry the pipeline computes."""
 
-    path: Text = Field(description="path of the Parquet file, relative to the folder of the run")
-    id: Text = Field(description="integer column that names a geometry")
     namespace: Text | None = Field(
         default=None, description="optional: column that, with the id, makes a row unique"
     )
@@ -125,13 +132,41 @@ class Threefolds(Section):
     )
 
 
-class WeightSystems(Threefolds):
-    """Weight systems as a data set: the threefold of the Newton polytope, or its mirror."""
+class TableOfThreefolds(Threefolds):
+    """A table of the user from which the pipeline computes Calabi–Yau threefolds."""
 
-    source: Literal["weight_systems"] = Field(description="weight systems in a Parquet table")
+    path: Text = Field(description="path of the Parquet file, relative to the folder of the run")
+    id: Text = Field(description="integer column that names a geometry")
+
+
+class WeightSystems(Threefolds):
+    """Weight systems as a data set: the threefold of the Newton polytope, or its mirror.
+
+    Without a path, the weight systems of five weights are enumerated up to a degree.
+    """
+
+    source: Literal["weight_systems"] = Field(
+        description="weight systems, of a Parquet table or enumerated by the pipeline"
+    )
+    path: Text | None = Field(
+        default=None,
+        description="path of the Parquet file, relative to the folder of the run; null enumerates "
+        "all weight systems of five weights with the interior-point property",
+    )
+    max_degree: Whole = Field(
+        default=84,
+        ge=5,
+        le=100,
+        description="without a path: largest degree of a weight system; 60 gives 7,930, 84 gives "
+        "18,712, 100 gives 27,090; the id is the rank by degree and weights",
+    )
+    id: Text | None = Field(
+        default=None, description="integer column of the table that names a geometry"
+    )
     moduli: PolytopeCount = Field(default="h11", description=_COUNTS)
-    weights: Text | Annotated[Names, Field(min_length=2)] = Field(
-        description='text column of blocks "d w1 … wn", or the integer columns of the weights'
+    weights: Text | Annotated[Names, Field(min_length=2)] | None = Field(
+        default=None,
+        description='text column of blocks "d w1 … wn", or the integer columns of the weights',
     )
     side: Literal["weights", "mirror"] = Field(
         default="weights",
@@ -140,8 +175,45 @@ class WeightSystems(Threefolds):
     )
     geometry: Depth = Depth()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _publish_weights(cls, entry: Any) -> Any:
+        """Publish the weights of enumerated weight systems, unless columns are named."""
+        if isinstance(entry, dict) and entry.get("path") is None and "columns" not in entry:
+            columns = Threefolds.model_fields["columns"].default
+            return {**entry, "columns": ["weights", *columns]}
+        return entry
 
-class Polytopes(Threefolds):
+    @model_validator(mode="after")
+    def _require_columns_of_the_path(self) -> Self:
+        of_table = ("id", "weights")
+        if self.path is None:
+            extra = [name for name in (*of_table, "namespace") if getattr(self, name) is not None]
+            found = [
+                (
+                    (name,),
+                    "names a column, but there is no path; give the path of the table, or "
+                    "leave both out to enumerate weight systems",
+                )
+                for name in extra
+            ]
+        else:
+            missing = [name for name in of_table if getattr(self, name) is None]
+            found = [((name,), f"missing; name the column of {self.path}") for name in missing]
+            if "max_degree" in self.model_fields_set:
+                found.append(
+                    (
+                        ("max_degree",),
+                        "is for enumerated weight systems; a table has its "
+                        "own degrees; leave it out",
+                    )
+                )
+        if found:
+            raise broken_relations(found)
+        return self
+
+
+class Polytopes(TableOfThreefolds):
     """Reflexive polytopes as a data set, given by the vertices of the Newton polytope M."""
 
     source: Literal["polytopes"] = Field(description="reflexive polytopes in a Parquet table")
@@ -154,7 +226,7 @@ class Polytopes(Threefolds):
     geometry: Depth = Depth()
 
 
-class Cicys(Threefolds):
+class Cicys(TableOfThreefolds):
     """Complete intersections in products of projective spaces as a data set."""
 
     source: Literal["cicy"] = Field(description="configuration matrices in a Parquet table")

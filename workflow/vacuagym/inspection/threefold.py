@@ -12,10 +12,11 @@ from vacuagym.errors import ConfigError, InputError
 from vacuagym.geometry.cicy.threefold import Cicy
 from vacuagym.geometry.polytopes.threefold import Threefold
 from vacuagym.inspection.rebuild import parse_key
-from vacuagym.orchestration.threefolds import THREEFOLDS, content_columns
+from vacuagym.orchestration.threefolds import THREEFOLDS, content_columns, is_enumerated
 from vacuagym.runtime.atomic_files import read_json
 from vacuagym.tables.feature_schema import FeatureColumns
 from vacuagym.tables.feature_table import FeatureTable
+from vacuagym.tables.weight_system_table import WeightSystemTable
 
 Side = Literal["weights", "mirror"]
 
@@ -108,11 +109,14 @@ def _content(
 ) -> Any:
     """Return the weight system, the vertices or the matrix of a row."""
     columns = content_columns(entry)
-    path = folder / entry["path"]
-    table = FeatureTable(path, entry["id"], entry["namespace"], carried=columns)
+    table = (
+        WeightSystemTable(columns)
+        if is_enumerated(entry)
+        else FeatureTable(folder / entry["path"], entry["id"], entry["namespace"], carried=columns)
+    )
     for chunk in table.ordered(geometry_id, geometry_id):
         for row in chunk.to_pylist():
             if row["namespace"] == namespace:
                 values = [row[FeatureColumns.carried_name(i)] for i in range(len(columns))]
                 return values[0] if len(values) == 1 else [sum(values), *values]
-    raise InputError(f"{path}: no geometry {key}; the key must name a row of this table")
+    raise InputError(f"{table.path}: no geometry {key}; the key must name a row of this table")

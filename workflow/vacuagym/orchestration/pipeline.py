@@ -28,6 +28,8 @@ from vacuagym.orchestration.planning import (
 from vacuagym.orchestration.threefolds import (
     THREEFOLDS,
     content_columns,
+    enumerated_rows,
+    is_enumerated,
     no_hodge_numbers,
     threefold_options,
 )
@@ -59,7 +61,11 @@ class Pipeline:
         self.derived = [
             name for name, entry in self.datasets.items() if entry["source"] in THREEFOLDS
         ]
-        self.given = [name for name in self.datasets if name not in self.computed]
+        self.given = [
+            name
+            for name, entry in self.datasets.items()
+            if name not in self.computed and not is_enumerated(entry)
+        ]
         self.physics = physics_sections(self.config)
         self.fingerprint = digest(self.physics, code_fingerprint("label"))
         self.physics_file = paths.PHYSICS.format(fingerprint=self.fingerprint)
@@ -82,13 +88,15 @@ class Pipeline:
         size, limit = self.shard_size(dataset), self.config["n_limit"]
         if dataset in self.given:
             return plan_dataset(dataset, self._planned_table(dataset), size, limit)
-        rows = SMOOTH_TORIC_BASES if limit is None else min(limit, SMOOTH_TORIC_BASES)
-        origin = ["toric_bases", rows_code(self.geometry_code)]
-        return computed_plan(dataset, self._table(dataset), origin, rows=rows, shard_size=size)
+        toric = dataset in self.computed
+        rows = SMOOTH_TORIC_BASES if toric else enumerated_rows(self.datasets[dataset])
+        rows = rows if limit is None else min(limit, rows)
+        table, origin = self._planned_table(dataset), self._origin(dataset)
+        return computed_plan(dataset, table, origin, rows=rows, shard_size=size)
 
     def known_plan(self, dataset: str) -> Plan | None:
         """Return the plan of a data set; for a table of the user, only if it is on disk."""
-        if dataset in self.computed:
+        if dataset not in self.given:
             return self.plan(dataset)
         size, limit = self.shard_size(dataset), self.config["n_limit"]
         return known_plan(dataset, self._planned_table(dataset), size, limit)
@@ -102,14 +110,20 @@ class Pipeline:
         if dataset not in self.derived:
             return self._table(dataset)
         entry = self.datasets[dataset]
-        origin = [entry["source"], entry.get("side"), entry["moduli"], self.threefolds_code]
         given = {key: entry[key] for key in ("path", "id", "namespace")}
         return {
             **given,
             "content": [*content_columns(entry), *(entry.get("hodge") or [])],
-            "origin": canonical_json(origin),
+            "origin": canonical_json(self._origin(dataset)),
             "source": entry["source"],
         }
+
+    def _origin(self, dataset: str) -> list[str | None]:
+        """Return what computed moduli counts depend on besides the rows."""
+        if dataset in self.computed:
+            return ["toric_bases", rows_code(self.geometry_code)]
+        entry = self.datasets[dataset]
+        return [entry["source"], entry.get("side"), entry["moduli"], self.threefolds_code]
 
     def _table(self, dataset: str) -> dict[str, Any]:
         entry = self.datasets[dataset]

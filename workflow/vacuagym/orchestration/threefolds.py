@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vacuagym.tables.threefold_names import CICY_NAMES, POLYTOPE_NAMES
+from vacuagym.errors import ConfigError
+from vacuagym.geometry.polytopes.weight_counts import count_up_to
+from vacuagym.tables.threefold_names import CICY_NAMES, POLYTOPE_NAMES, WEIGHTS
 
 _CONTENT = {"weight_systems": "weights", "polytopes": "vertices", "cicy": "matrix"}
 THREEFOLDS = tuple(_CONTENT)
@@ -13,8 +15,18 @@ THREEFOLDS = tuple(_CONTENT)
 
 def content_columns(entry: Mapping[str, Any]) -> list[str]:
     """Return the columns from which the geometry of a data set is computed."""
-    named = entry[_CONTENT[entry["source"]]]
+    named = WEIGHTS if is_enumerated(entry) else entry[_CONTENT[entry["source"]]]
     return [named] if isinstance(named, str) else list(named)
+
+
+def is_enumerated(entry: Mapping[str, Any]) -> bool:
+    """Return whether the pipeline enumerates the weight systems of a data set."""
+    return entry["source"] == "weight_systems" and entry["path"] is None
+
+
+def enumerated_rows(entry: Mapping[str, Any]) -> int:
+    """Return the number of weight systems that the pipeline enumerates for a data set."""
+    return count_up_to(entry["max_degree"])
 
 
 def no_hodge_numbers(entry: Mapping[str, Any]) -> bool:
@@ -31,9 +43,21 @@ def threefold_options(entry: Mapping[str, Any], columns: Sequence[str]) -> dict[
         The configuration of a data set of threefolds.
     columns : sequence of str
         The columns that the results need. Those that are not computed are copied.
+
+    Raises
+    ------
+    ConfigError
+        If enumerated weight systems have no such column.
     """
     computed = CICY_NAMES if entry["source"] == "cicy" else POLYTOPE_NAMES
     h11, h21 = entry.get("hodge") or (None, None)
+    if is_enumerated(entry):
+        columns = [*columns, WEIGHTS]
+        if unknown := sorted({*columns} - {*computed, WEIGHTS}):
+            raise ConfigError(
+                f"columns, split_groups: enumerated weight systems have no column {unknown[0]!r}; "
+                f"they have {', '.join((WEIGHTS, *computed))}; name one of these"
+            )
     depth = entry.get("geometry") or {"divisors": None, "full": None}
     return {
         "source": entry["source"],

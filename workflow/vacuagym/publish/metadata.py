@@ -117,11 +117,8 @@ class Publication:
     @property
     def given(self) -> list[str]:
         """Return the data sets whose tables the pipeline was given. It computed the others."""
-        return [
-            name
-            for name in self.about["datasets"]
-            if self.settings["datasets"].get(name, {}).get("source") != "toric_bases"
-        ]
+        entries = self.settings["datasets"]
+        return [name for name in self.about["datasets"] if entries.get(name, {}).get("path")]
 
     def folds(self, configuration: str) -> dict[str, list[DataFile]]:
         """Return the files of a configuration by fold, without empty folds."""

@@ -34,6 +34,7 @@ from vacuagym.tables.threefold_schema import (
     IDENTITY,
     POLYTOPE_SCHEMA,
 )
+from vacuagym.tables.weight_system_table import WeightSystemTable
 
 Source = Literal["weight_systems", "polytopes", "cicy"]
 _BATCH_ROWS = 256
@@ -79,7 +80,8 @@ def threefolds(
     Parameters
     ----------
     plan : Plan
-        The plan of the data set, of the table of the user.
+        The plan of the data set, of the table of the user. Without a path, the rows are enumerated
+        weight systems.
     first : int
         The first id of the shard.
     columns : ThreefoldColumns
@@ -97,7 +99,11 @@ def threefolds(
     """
     planned = plan.shard(first)
     carried = [*columns.content, *columns.hodge, *columns.copied]
-    table = FeatureTable.from_plan(plan, carried=carried)
+    table = (
+        WeightSystemTable(carried)
+        if plan.table["path"] is None
+        else FeatureTable.from_plan(plan, carried=carried)
+    )
     schema = CICY_SCHEMA if columns.source == "cicy" else POLYTOPE_SCHEMA
     copied = table.fields(columns.copied)
     if taken := sorted({*copied.names} & {*schema.names}):

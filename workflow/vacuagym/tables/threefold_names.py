@@ -1,5 +1,6 @@
 """The names of the computed columns of tables of threefolds. Needs no Arrow."""
 
+WEIGHTS = "weights"  # of enumerated weight systems
 IDENTITY_NAMES = ("namespace", "geometry_id")
 _PROBLEM = ("problem",)
 _LIGHT = ("geometry_hash", "side", "h11", "h21", "euler", "num_points_m", "num_vertices_m")
