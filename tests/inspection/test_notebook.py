@@ -50,6 +50,8 @@ def executed(tmp_path_factory) -> tuple[dict[str, list], Path]:
     change(notebook, 'FOLDER = ROOT / "quickstart"', f"FOLDER = Path({str(folder)!r})")
     change(notebook, "N_LIMIT = 2000", "N_LIMIT = 120")
     change(notebook, 'f"--cores', 'f"--printshellcmds --cores')
+    few = "{{'least':8,'per_label':1}}"  # labels that are verified
+    change(notebook, "n_limit={N_LIMIT}", f"n_limit={{N_LIMIT}} verify={few}")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(ROOT / "workflow"))
         patch.setenv("IPYTHONDIR", str(folder / "ipython"))
