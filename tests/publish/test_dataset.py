@@ -21,7 +21,7 @@ import yaml
 import vacuagym
 from conftest import ROOT
 from vacuagym.errors import ConfigError, InputError, VacuagymError
-from vacuagym.publish import fold_files
+from vacuagym.publish import fold_files, layout
 from vacuagym.stages import dataset as stage
 from vacuagym.stages.dataset import dataset
 from vacuagym.tables.label_schema import COLUMNS
@@ -63,9 +63,16 @@ def publish(
 def rows_of(folder: Path, name: str, fold: str) -> list[dict]:
     return [
         row
-        for path in sorted(folder.glob(f"data/{name}/{fold}-*.parquet"))
+        for path in files_of(folder, name, fold)
         for row in pq.read_table(path).to_pylist()
     ]
+
+
+def files_of(folder: Path, name: str, fold: str) -> list[Path]:
+    """The files of a fold that the head of the card names, in their order."""
+    configurations = {entry["config_name"]: entry["data_files"] for entry in head(folder)["configs"]}
+    patterns = {files["split"]: files["path"] for files in configurations[name]}
+    return sorted(folder.glob(patterns[fold])) if fold in patterns else []
 
 
 def everything(folder: Path) -> dict[str, bytes]:
@@ -149,10 +156,14 @@ def test_features_are_joined_to_their_key_and_null_where_a_data_set_has_none(inp
 def test_internal_columns_of_feature_files_are_not_published(inputs):
     assert "_h11" in pq.read_schema("results/features/a.parquet").names
     folder = publish()
-    names = pq.read_schema(next(folder.glob("data/iid/train-*.parquet"))).names
+    names = pq.read_schema(files_of(folder, "iid", "train")[0]).names
     assert names == [
         *(column.name for column in COLUMNS),
-        "train_share",
+        *(
+            f"{what}_{split}"
+            for split in ("iid", "ood_complexity", "ood_dataset_a")
+            for what in ("fold", "train_share")
+        ),
         "euler",
         "weights",
         "kind",
@@ -179,11 +190,11 @@ def test_train_shares_are_passed_on(inputs):
     folder = publish()
     for name in FOLDS:
         assert all(
-            row["train_share"] == expected[row["key"]] for row in rows_of(folder, "iid", name)
+            row["train_share_iid"] == expected[row["key"]] for row in rows_of(folder, "iid", name)
         )
     assert set(expected.values()) > {None, 100}
     assert (
-        pq.read_schema(next(folder.glob("data/iid/train-*.parquet"))).field("train_share").type
+        pq.read_schema(files_of(folder, "iid", "train")[0]).field("train_share_iid").type
         == pa.int8()
     )
 
@@ -203,7 +214,7 @@ def test_the_couplings_of_every_row_are_those_of_its_potential(inputs):
     for fold in FOLDS:
         main = {row["key"]: row for row in rows_of(folder, "iid", fold)}
         rows = rows_of(folder, "potential", fold)
-        assert [row["key"] for row in rows] == list(main)
+        assert {row["key"] for row in rows} == set(main)
         for row in rows:
             n, stack, place = of_key[row["key"]]
             K = np.zeros((n, n))
@@ -235,6 +246,7 @@ def test_a_configuration_with_couplings_changes_no_other_and_is_described(inputs
         "key",
         "n_moduli",
         "stability",
+        "fold_iid",
         "K",
         "b",
         "A",
@@ -248,8 +260,8 @@ def test_a_configuration_with_couplings_changes_no_other_and_is_described(inputs
         record["name"]: [field["name"] for field in record["field"]]
         for record in json.loads(described["croissant.json"])["recordSet"]
     }
-    assert records["potential"] == ["fold", *columns["potential"]]
-    assert records["iid"] == ["fold", *columns["iid"]]
+    assert records["potential"] == columns["potential"]
+    assert records["iid"] == columns["iid"]
     assert b"divided into training, validation and test rows in 3 ways" in described["README.md"]
     for line in described["SHA256SUMS"].decode().splitlines():
         assert line[:64] == hashlib.sha256(described[line[66:]]).hexdigest()
@@ -264,30 +276,67 @@ def test_couplings_are_cut_into_batches_by_their_size(inputs, monkeypatch):
     assert rows_of(Path("results/dataset"), "potential", "train") == whole
 
 
+def test_every_row_is_published_once_in_a_file_named_by_its_folds(inputs):
+    splits = ("iid", "ood_complexity", "ood_dataset_a")
+    folder = publish()
+    letters = {"train": "t", "validation": "v", "test": "e", None: "o"}
+    keys = []
+    for path in folder.glob("data/*/*.parquet"):
+        for row in pq.read_table(path).to_pylist():
+            keys.append(row["key"])
+            assert path.name[:4] == "".join(letters[row[f"fold_{name}"]] for name in splits) + "-"
+    every = {
+        key
+        for name in splits
+        for key in pq.read_table(f"results/splits/{name}.parquet")["key"].to_pylist()
+    }
+    assert sorted(keys) == sorted(every)
+    assert {file.parent.name for file in folder.glob("data/*/*")} == {"labels"}
+
+
 def test_files_are_cut_and_numbered_as_the_field_expects(inputs, monkeypatch):
-    whole = {fold: rows_of(publish(output="one"), "iid", fold) for fold in FOLDS}
+    whole = {fold: rows_of(publish(splits=("iid",), output="one"), "iid", fold) for fold in FOLDS}
     monkeypatch.setattr(fold_files, "FILE_ROWS", 16)
     monkeypatch.setattr(fold_files, "ROW_GROUP", 5)
     monkeypatch.setattr(stage, "_BATCH_ROWS", 7)
-    folder = publish()
-    for fold in FOLDS:
-        files = sorted(folder.glob(f"data/iid/{fold}-*.parquet"))
+    folder = publish(splits=("iid",))
+    for fold, letter in zip(FOLDS, "tve", strict=True):
+        files = files_of(folder, "iid", fold)
         count = -(-len(whole[fold]) // 16)
         assert [path.name for path in files] == [
-            f"{fold}-{i:05}-of-{count:05}.parquet" for i in range(count)
+            f"{letter}-{i:05}-of-{count:05}.parquet" for i in range(count)
         ]
         assert [pq.ParquetFile(path).metadata.num_rows for path in files[:-1]] == [16] * (count - 1)
-        assert all(file_metadata(pq.ParquetFile(path))["fold"] == fold for path in files)
+        assert all(file_metadata(pq.ParquetFile(path))["folds"] == [fold] for path in files)
         assert rows_of(folder, "iid", fold) == whole[fold]
-    groups = pq.ParquetFile(next(folder.glob("data/iid/train-00000*"))).metadata
+    groups = pq.ParquetFile(next(folder.glob("data/labels/t-00000*"))).metadata
     assert [groups.row_group(i).num_rows for i in range(groups.num_row_groups)] == [5, 5, 5, 1]
+
+
+def test_more_splits_than_fit_into_the_names_of_files_give_another_copy(inputs, monkeypatch):
+    one = {
+        name: {fold: {row["key"] for row in rows_of(publish(), name, fold)} for fold in FOLDS}
+        for name in ("iid", "ood_complexity", "ood_dataset_a")
+    }
+    monkeypatch.setattr(layout, "MOST_COMBINATIONS", 10)
+    folder = publish()
+    assert sorted(path.name for path in folder.glob("data/*")) == ["labels", "labels-2"]
+    for name, folds in one.items():
+        for fold, keys in folds.items():
+            assert {row["key"] for row in rows_of(folder, name, fold)} == keys
+            loaded = vacuagym.load(folder, split=name, fold=fold, columns=["key", "fold"])
+            assert set(loaded["key"]) == keys
+            assert set(loaded["fold"]) == {fold}
+    monkeypatch.setattr(layout, "MOST_COMBINATIONS", 1000)
+    monkeypatch.setattr(layout, "MOST_SPLITS", 1)
+    assert len(list(publish().glob("data/*"))) == 3
 
 
 def test_rows_too_wide_for_a_row_group_go_into_smaller_ones(inputs, monkeypatch):
     for module in (stage, fold_files):
         monkeypatch.setattr(module, "CHUNK_BYTES", 5_000)
     monkeypatch.setattr(stage, "_BATCH_ROWS", 4)
-    groups = pq.ParquetFile(next(publish().glob("data/iid/train-*"))).metadata
+    groups = pq.ParquetFile(files_of(publish(splits=("iid",)), "iid", "train")[0]).metadata
     assert groups.num_row_groups > 1
     assert all(groups.row_group(i).total_byte_size < 20_000 for i in range(groups.num_row_groups))
 
@@ -323,18 +372,20 @@ def test_the_same_results_give_the_same_bytes(inputs, monkeypatch):
 def test_files_of_an_earlier_data_set_are_removed_and_others_are_not(inputs, monkeypatch):
     monkeypatch.setattr(fold_files, "FILE_ROWS", 16)
     publish()
-    (inputs / "results/dataset/data/iid/notes.txt").write_text("mine")
+    publish(potential=True)
+    (inputs / "results/dataset/data/labels/notes.txt").write_text("mine")
     (inputs / "results/dataset/mine.parquet").write_text("mine")
-    (inputs / "results/dataset/data/iid/.train-00007-of-00009.parquet.1.tmp").write_text(
+    (inputs / "results/dataset/data/labels/.tvt-00007-of-00009.parquet.1.tmp").write_text(
         "of a writer that was killed"
     )
     monkeypatch.setattr(fold_files, "FILE_ROWS", 1000)
     folder = publish(splits=("iid",))
-    assert sorted(path.name for path in folder.glob("data/iid/*")) == [
+    assert sorted(path.name for path in folder.glob("data/labels/*")) == [
+        "e-00000-of-00001.parquet",
         "notes.txt",
-        *(f"{fold}-00000-of-00001.parquet" for fold in ("test", "train", "validation")),
+        *(f"{fold}-00000-of-00001.parquet" for fold in "tv"),
     ]
-    assert [path.name for path in folder.glob("data/*")] == ["iid"]
+    assert [path.name for path in folder.glob("data/*")] == ["labels"]
     assert (folder / "mine.parquet").exists()
     assert "mine" not in (folder / "SHA256SUMS").read_text()
 
@@ -356,10 +407,10 @@ test_dataset.publish()
 """
 
 
-@pytest.mark.parametrize("at", [1, 4, 10, 13])
+@pytest.mark.parametrize("at", [1, 4, 19, 22])
 def test_a_killed_job_leaves_no_checksums_and_the_next_one_the_same_bytes(inputs, at):
     whole = everything(publish())
-    assert len(whole) == 13
+    assert len(whole) == 22
     code = KILLED.format(tests=[str(ROOT / "tests"), str(ROOT / "tests/publish")], at=at)
     path = os.pathsep.join([str(ROOT / "workflow"), str(ROOT / "tests")])
     done = subprocess.run(
@@ -453,7 +504,7 @@ def test_integers_that_a_number_of_another_data_set_cannot_hold_are_refused(inpu
         publish()
 
 
-@pytest.mark.parametrize("name", ["stability", "train_share"])
+@pytest.mark.parametrize("name", ["stability", "train_share", "fold_iid", "train_share_ood_x"])
 def test_a_feature_named_like_a_column_of_the_labels_is_refused(inputs, name):
     add_column("results/features/a.parquet", name, pa.array(["?"] * 60))
     with pytest.raises(
@@ -475,7 +526,7 @@ def test_a_column_of_nulls_fits_any_other(inputs):
     add_column("results/features/a.parquet", "c", pa.nulls(60))
     add_column("results/features/a.parquet", "d", pa.nulls(60))
     add_column("results/features/b.parquet", "c", pa.array([[1.5]] * 30))
-    schema = pq.read_schema(next(publish().glob("data/iid/train-*")))
+    schema = pq.read_schema(next(publish().glob("data/labels/*")))
     assert schema.field("c").type == pa.list_(pa.float64())
     assert schema.field("d").type == pa.string()
 
@@ -524,7 +575,9 @@ def test_the_head_of_the_card_names_files_that_exist_and_their_sizes(inputs):
                 > 0
             )
         assert info["download_size"] == sum(
-            path.stat().st_size for path in folder.glob(f"data/{entry['config_name']}/*")
+            path.stat().st_size
+            for files in entry["data_files"]
+            for path in folder.glob(files["path"])
         )
 
 
@@ -543,9 +596,7 @@ def test_an_empty_fold_has_no_file_and_is_not_named(inputs):
         "iid": ["train", "validation", "test"],
         "ood_complexity": ["train", "validation"],
     }
-    assert not list(folder.glob("data/ood_complexity/test*")) + list(
-        folder.glob("data/ood_dataset_a*")
-    )
+    assert {path.name[1:3] for path in folder.glob("data/*/*")} == {"to", "vo", "oo"}
 
 
 def test_the_licence_of_tables_that_were_given_is_not_claimed(inputs):
@@ -600,7 +651,7 @@ def test_no_name_of_a_column_becomes_markup_or_yaml(inputs):
     folder = publish()
     text = (folder / "README.md").read_text()
     names = [feature["name"] for feature in head(folder)["dataset_info"][0]["features"]]
-    assert names == pq.read_schema(next(folder.glob("data/iid/train-*"))).names
+    assert names == pq.read_schema(files_of(folder, "iid", "train")[0]).names
     assert {HOSTILE, "no", "1e3"} < set(names)
     assert [line.strip() for line in text.split("# VacuaGym")[0].splitlines()].count("---") == 2
     body = text.split("\n---\n", 1)[1]
@@ -612,7 +663,7 @@ def test_no_name_of_a_column_becomes_markup_or_yaml(inputs):
     assert len(table) == 1 + len(names)
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in table} == {4}
     document = json.loads((folder / "croissant.json").read_text())
-    assert [field["name"] for field in document["recordSet"][0]["field"]] == ["fold", *names]
+    assert [field["name"] for field in document["recordSet"][0]["field"]] == names
 
 
 def test_croissant_names_every_file_with_its_checksum(inputs):
@@ -713,12 +764,9 @@ def test_a_table_that_is_missing_is_told_of_by_its_own_name(workspace):
 def test_the_workflow_publishes_last_and_makes_again_what_is_missing(finished):
     folder = finished.folder / "results/dataset"
     first = everything(folder)
-    assert {name.split("/")[1] for name in first if name.startswith("data/")} == {
-        "iid",
-        "ood_complexity",
-    }
+    assert [entry["config_name"] for entry in head(folder)["configs"]] == ["iid", "ood_complexity"]
     (folder / "README.md").unlink()
-    torn = next(folder.glob("data/iid/train-*"))
+    torn = next(folder.glob("data/labels/t*"))
     torn.write_bytes(torn.read_bytes()[:-9])
     said = finished.snakemake().stdout
     assert "results/dataset/SHA256SUMS: files named in it are missing" in said

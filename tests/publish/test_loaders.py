@@ -109,8 +109,19 @@ def examples(folder: Path) -> dict[str, str]:
 def rows_of(folder: Path, name: str, fold: str) -> list[dict]:
     return [
         row
-        for path in sorted(folder.glob(f"results/dataset/data/{name}/{fold}-*.parquet"))
+        for path in files_of(folder, name, fold)
         for row in pq.read_table(path).to_pylist()
+    ]
+
+
+def files_of(folder: Path, name: str, fold: str) -> list[Path]:
+    """The files of all rows in a fold, in their order."""
+    files = sorted(folder.glob("results/dataset/data/labels/*.parquet"))
+    column = f"fold_{name}"
+    return [
+        path
+        for path in files
+        if pq.read_table(path, columns=[column])[column].unique().to_pylist() == [fold]
     ]
 
 
@@ -172,7 +183,7 @@ def test_datasets_loads_every_row_of_every_configuration_and_no_empty_fold(publi
 def test_datasets_notices_a_file_that_is_missing(published, tmp_path):
     _require("datasets")
     shutil.copytree(published, tmp_path / "copy")
-    path = next((tmp_path / "copy").glob("results/dataset/data/iid/train-*"))
+    path = files_of(tmp_path / "copy", "iid", "train")[0]
     pq.write_table(pq.read_table(path).slice(1), path)
     code = (
         'from datasets import load_dataset\ntry:\n load_dataset("results/dataset", "iid")\nexcept '
@@ -183,9 +194,9 @@ def test_datasets_notices_a_file_that_is_missing(published, tmp_path):
 
 DUCKDB = """
 import duckdb
-folder = "results/dataset/data/iid/train-*.parquet"
-names = [row[0] for row in duckdb.sql(f"DESCRIBE SELECT * FROM '{folder}'").fetchall()]
-values = duckdb.sql(f"SELECT key, A_np, a_np_1, euler, weights FROM '{folder}'").fetchall()
+train = "'results/dataset/data/labels/*.parquet' WHERE fold_iid = 'train'"
+names = [row[0] for row in duckdb.sql(f"DESCRIBE SELECT * FROM {train}").fetchall()]
+values = duckdb.sql(f"SELECT key, A_np, a_np_1, euler, weights FROM {train}").fetchall()
 print(repr((names, values)))
 """
 
@@ -199,8 +210,11 @@ def test_duckdb_and_polars_read_the_same_values(published, tmp_path):
         tuple(row[name] for name in ("key", "A_np", "a_np", "euler", "weights")) for row in train
     ]
     assert sorted(values) == sorted(expected)
-    files = "results/dataset/data/iid/train-*.parquet"
-    code = f"import polars\nprint(polars.read_parquet('{files}').to_dicts())"
+    files = "results/dataset/data/labels/*.parquet"
+    code = (
+        f"import polars\nrows = polars.read_parquet('{files}')\n"
+        "print(rows.filter(polars.col('fold_iid') == 'train').to_dicts())"
+    )
     assert eval(python(published, code, tmp_path)) == train
 
 
@@ -227,18 +241,18 @@ def test_mlcroissant_validates_the_description_and_reads_its_records(published, 
     )
     assert list(records) == ["iid", "ood_complexity"]
     for name, found in records.items():
-        expected = [
-            row | {"fold": fold}
-            for fold in ("test", "train", "validation")
-            for row in rows_of(published, name, fold)
-        ]
+        expected = sorted(
+            (row for fold in ("train", "validation", "test") for row in rows_of(published, name, fold)),
+            key=lambda row: row["key"],
+        )
+        found.sort(key=lambda record: record[f"{name}/key"])
         assert [record[f"{name}/key"] for record in found] == [row["key"] for row in expected]
         for record, row in zip(found, expected, strict=True):
-            assert record.pop(f"{name}/:fold") == row.pop("fold")
             values = dict(zip(row, record.values(), strict=True))
             for column in (
                 "stability",
                 "n_moduli",
+                "fold_iid",
                 "critical_point",
                 "flags",
                 "weights",

@@ -99,7 +99,7 @@ def test_features_are_of_the_table_that_is_there_though_it_comes_back_with_its_o
     assert set(pq.read_table(made)["x"].to_pylist()) == {1.0}
     made.write_bytes(of_the_other)  # newer than all that it is made from
     workspace.snakemake(target=DATASET)
-    for results in (made, workspace.folder / "results/dataset/data/iid"):
+    for results in (made, workspace.folder / "results/dataset/data/labels"):
         assert set(pq.read_table(results, columns=["x"])["x"].to_pylist()) == {1.0}
     assert "nothing to be done" in workspace.snakemake(target=DATASET).stdout.lower()
 
@@ -262,7 +262,7 @@ def test_views_are_published_as_text(workspace):
     workspace.snakemake(target=DATASET)
     parts = [
         pq.read_table(workspace.folder / "results" / path)
-        for path in workspace.files("dataset/data/iid/*.parquet")
+        for path in workspace.files("dataset/data/labels/*.parquet")
     ]
     published = {row["key"]: row for part in parts for row in part.to_pylist()}
     for name, values in {"view": texts, "views": lists, "list_view": lists}.items():

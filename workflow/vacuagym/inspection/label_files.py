@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vacuagym.paths import LABEL_TABLE
+from vacuagym.publish.layout import LABELS
 
 
 def label_files(folder: Path) -> Iterator[Path]:
-    """Yield the label table of a run, or the files of one split of a data set.
+    """Yield the label table of a run, or the files of a data set that hold its rows.
 
     Parameters
     ----------
@@ -20,7 +21,6 @@ def label_files(folder: Path) -> Iterator[Path]:
         yield folder / LABEL_TABLE
         return
     for data in (folder / "data", folder / "results" / "dataset" / "data"):
-        splits = sorted(data.glob("*"), key=lambda split: split.name != "iid")
-        if splits:
-            yield from sorted(splits[0].glob("*.parquet"))
+        if files := sorted((data / LABELS).glob("*.parquet")):
+            yield from files
             return

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from vacuagym.errors import InputError
-from vacuagym.publish.metadata import TRAIN_SHARE, feature_names, published_columns
+from vacuagym.publish.layout import LABELS, LETTERS
+from vacuagym.publish.metadata import (
+    TRAIN_SHARE,
+    feature_names,
+    published_columns,
+    share_column,
+    split_columns,
+)
 from vacuagym.tables.aligned import Feed, feed
 from vacuagym.tables.columns import CATEGORY, DATASET
 from vacuagym.tables.label_schema import CATEGORIES, SCHEMA
@@ -213,43 +220,46 @@ class _Run:
 
 
 class _Published:
-    """A published data set: the files of its splits."""
+    """A published data set: files of rows that lie in the same folds."""
 
     def __init__(self, folder: Path):
-        self._files: dict[str, list[tuple[str, Path]]] = {}
-        for path in sorted(folder.glob("data/*/*-of-*.parquet")):
-            fold = path.name.partition("-")[0]
-            self._files.setdefault(path.parent.name, []).append((fold, path))
-        first = open_parquet(self._default()[0][1])
-        self.splits = [name for name in self._files if self._schema(name) == first.schema_arrow]
-        self.datasets = self._datasets()
+        self._files: dict[str, list[Path]] = {}
+        self._places: dict[str, tuple[str, int]] = {}
+        for path in sorted(folder.glob(f"data/{LABELS}*/*-of-*.parquet")):
+            self._files.setdefault(path.parent.name, []).append(path)
+        if LABELS not in self._files:
+            raise InputError("data: no Parquet files of labels; download the whole data set")
+        for name, files in self._files.items():
+            splits = file_metadata(open_parquet(files[0]))["splits"]
+            self._places |= {split: (name, place) for place, split in enumerate(splits)}
+        self.splits = list(self._places)
+        first = open_parquet(self._files[LABELS][0])
+        self.datasets: list[str] = file_metadata(first)["datasets"]
+        of_splits = {column.name for split in self.splits for column in split_columns(split)}
         self.types: dict[str, pa.DataType] = {
             field.name: SCHEMA.field(field.name).type if field.name in CATEGORIES else field.type
             for field in first.schema_arrow
+            if field.name not in of_splits
         }
-        self.types |= {"dataset": DATASET, "fold": CATEGORY}
-
-    def _default(self) -> list[tuple[str, Path]]:
-        if not self._files:
-            raise InputError("data: no Parquet files of a split; download the whole data set")
-        return self._files.get("iid") or next(iter(self._files.values()))
-
-    def _schema(self, split: str) -> pa.Schema:
-        return open_parquet(self._files[split][0][1]).schema_arrow
-
-    def _datasets(self) -> list[str]:
-        names: dict[str, Any] = {}
-        for _, path in self._default():
-            for batch in read_batches(open_parquet(path), path, ["dataset"]):
-                names |= dict.fromkeys(pc.unique(batch.column("dataset")).to_pylist())
-        return list(names)
+        self.types |= {"dataset": DATASET, "fold": CATEGORY, TRAIN_SHARE: pa.int8()}
 
     def batches(self, names: Sequence[str], split: str | None) -> Iterator[pa.Table]:
-        """Yield all rows of a split, fold by fold, with the named columns and ``dataset``."""
-        stored = list(dict.fromkeys(["dataset", *(name for name in names if name != "fold")]))
-        files = self._default() if split is None else self._files[split]
-        for fold in FOLDS:
-            for path in (path for of, path in files if of == fold):
+        """Yield all rows, or those of a split fold by fold, with the named columns.
+
+        Each table has ``dataset`` and, of a split, ``fold``.
+        """
+        stored = list(dict.fromkeys(["dataset", *(n for n in names if n not in _OF_SPLIT)]))
+        if split is None:
+            for path in self._files[LABELS]:
                 for batch in read_batches(open_parquet(path), path, stored):
-                    rows = pa.Table.from_batches([batch])
-                    yield rows.append_column("fold", pa.array([fold] * len(rows)))
+                    yield pa.Table.from_batches([batch])
+            return
+        folder, place = self._places[split]
+        share = share_column(split)
+        for fold in FOLDS:
+            for path in self._files[folder]:
+                if path.name[place] == LETTERS[FOLDS.index(fold)]:
+                    for batch in read_batches(open_parquet(path), path, [*stored, share]):
+                        rows = pa.Table.from_batches([batch])
+                        rows = rows.append_column(TRAIN_SHARE, rows[share])
+                        yield rows.append_column("fold", pa.array([fold] * len(rows)))

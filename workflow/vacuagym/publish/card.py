@@ -31,26 +31,28 @@ print(folds["train"].features["stability"].names)
 print(folds["train"][0]["key"], folds["train"][0]["stability"])
 """,
     "pandas": """
-from glob import glob
-
 import pandas as pd
 
-files = sorted(glob("results/dataset/data/NAME/train-*.parquet"))
-train = pd.read_parquet(files, columns=["key", "n_moduli", "stability"])
+train = pd.read_parquet(
+    "results/dataset/data/labels",
+    columns=["key", "n_moduli", "stability"],
+    filters=[("fold_NAME", "==", "train")],
+)
 print(train["stability"].value_counts(normalize=True))
 """,
     "polars": """
 import polars as pl
 
-train = pl.scan_parquet("results/dataset/data/NAME/train-*.parquet")
+rows = pl.scan_parquet("results/dataset/data/labels/*.parquet")
+train = rows.filter(pl.col("fold_NAME") == "train")
 print(train.group_by("n_moduli", "stability").len().sort("n_moduli", "stability").collect())
 """,
     "DuckDB": """
 import duckdb
 
-files = "results/dataset/data/NAME/train-*.parquet"
+train = "'results/dataset/data/labels/*.parquet' WHERE fold_NAME = 'train'"
 columns = "n_moduli, stability, count(*) AS rows"
-print(duckdb.sql(f"SELECT {columns} FROM '{files}' GROUP BY ALL ORDER BY ALL"))
+print(duckdb.sql(f"SELECT {columns} FROM {train} GROUP BY ALL ORDER BY ALL"))
 """,
     "PyTorch": """
 import torch
@@ -217,8 +219,23 @@ the test fold.
 
 {_table(heads, rows)}
 
-Small training sets: `train_share` is 1, 10 or 100, the smallest part in percent of the training
-fold that a row belongs to. Rows with `train_share <= 10` are a tenth of it."""
+The data set holds each row once. `fold_{publication.default}` and the like hold the fold of a row
+in a configuration, so files need no configuration. A file has the rows that lie in the same folds.
+{_file_names(publication)}
+
+Small training sets: `train_share_{publication.default}` is 1, 10 or 100, the smallest part in
+percent of the training fold that a row belongs to. Rows with a share of 10 or less are a tenth of
+it."""
+
+
+def _file_names(publication: Publication) -> str:
+    """Return what the names of the files say."""
+    folders = dict.fromkeys(publication.folders[name] for name in publication.divisions)
+    order = "; ".join(f"`{each.path}`: {', '.join(each.splits)}" for each in folders)
+    return (
+        "The letters of its name are the folds: t train, v validation, e test, o left out. "
+        f"Their order is ({order})."
+    )
 
 
 def _test_fold(name: str, about: Mapping[str, Any], figures: Mapping[str, Any]) -> str:
@@ -242,7 +259,7 @@ def _columns(publication: Publication) -> str:
     text = f"## Columns\n\n{_column_table(publication.columns)}"
     for name, columns in publication.own_columns.items():
         text += f"""
-The configuration `{name}` has other columns, and the folds of `{publication.divisions[0]}`. It
+The configuration `{name}` has other columns, and the folds of `{publication.default}`. It
 holds the potential of the draw that decided the label, from which the label can be learnt:
 
 {_column_table(columns)}"""

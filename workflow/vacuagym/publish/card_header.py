@@ -30,7 +30,7 @@ _SIZES = (
 def head_text(publication: Publication) -> str:
     """Return the front matter without the lines that delimit it."""
     default = publication.configurations[0]
-    rows = sum(file.rows for file in publication.files if file.configuration == default)
+    rows = sum(file.rows for file in publication.files if default in file.folds)
     other = {
         "license": "other",
         "license_name": "mit-and-those-of-the-tables",
@@ -52,7 +52,7 @@ def head_text(publication: Publication) -> str:
 
 def _files_head(publication: Publication, name: str, default: bool) -> dict[str, Any]:
     files = [
-        {"split": fold, "path": f"data/{name}/{fold}-*.parquet"} for fold in publication.folds(name)
+        {"split": fold, "path": publication.pattern(name, fold)} for fold in publication.folds(name)
     ]
     return {"config_name": name, **({"default": True} if default else {}), "data_files": files}
 

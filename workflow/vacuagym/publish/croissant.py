@@ -2,7 +2,7 @@
 
 It lists the files with checksums and the meanings of their columns. The data set has no address of
 its own, so the paths of files are relative to the description. Each file is a FileObject. The files
-of a configuration are also a FileSet, and its records are read from that.
+of a configuration are also a FileSet, and its records are read from that. The fold is a column.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def croissant_text(publication: Publication) -> str:
         document["datePublished"] = publication.published
     document["distribution"] = [
         *_file_objects(publication),
-        *(_file_set(name) for name in publication.configurations),
+        *(_file_set(publication, name) for name in publication.configurations),
     ]
     document["recordSet"] = [_record_set(publication, name) for name in publication.configurations]
     text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
@@ -107,13 +107,12 @@ def _file_objects(publication: Publication) -> list[dict[str, Any]]:
     ]
 
 
-def _file_set(name: str) -> dict[str, Any]:
-    files = f"data/{name}/*.parquet"
+def _file_set(publication: Publication, name: str) -> dict[str, Any]:
     return {
         "@type": "cr:FileSet",
         "@id": _set_id(name),
         "name": _set_id(name),
-        "includes": files,
+        "includes": publication.pattern(name),
         "encodingFormat": _PARQUET,
     }
 
@@ -123,25 +122,13 @@ def _set_id(name: str) -> str:
 
 
 def _record_set(publication: Publication, name: str) -> dict[str, Any]:
-    fold = {
-        "@type": "cr:Field",
-        "@id": f"{name}/:fold",
-        "name": "fold",
-        "description": "train, validation or test",
-        "dataType": "sc:Text",
-        "source": {
-            "fileSet": {"@id": _set_id(name)},
-            "extract": {"fileProperty": "filename"},
-            "transform": {"regex": "^(train|validation|test)-.*$"},
-        },
-    }
     return {
         "@type": "cr:RecordSet",
         "@id": name,
         "name": name,
         "description": f"the configuration {name}: {', '.join(publication.folds(name))}",
         "key": {"@id": f"{name}/key"},
-        "field": [fold, *(_field(name, column) for column in publication.columns_of(name))],
+        "field": [_field(name, column) for column in publication.columns_of(name)],
     }
 
 

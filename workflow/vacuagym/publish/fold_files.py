@@ -1,13 +1,12 @@
-"""Write the data files of the published data set, its folds side by side.
+"""Write the data files of a published data set.
 
-Memory holds a row group of each fold.
+The rows pass through a spill file, ordered by their folds. Memory holds a row group.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,149 +15,157 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from vacuagym.errors import InputError
-from vacuagym.publish.metadata import DataFile
+from vacuagym.publish.layout import LEFT_OUT, Folder
+from vacuagym.publish.metadata import DataFile, fold_column
+from vacuagym.runtime.atomic_files import remove_abandoned
 from vacuagym.runtime.memory import CHUNK_BYTES
-from vacuagym.tables.parquet import TableWriter, write_table
+from vacuagym.tables.aligned import Feed
+from vacuagym.tables.parquet import write_table
 from vacuagym.tables.row_groups import ROW_GROUP
+from vacuagym.tables.spill import regrouped
 from vacuagym.tables.split_schema import FOLDS
 
 FILE_ROWS = 24 * ROW_GROUP
-_MOST_PIECES = 64  # pieces of an unfinished row group
-FoldCodes = npt.NDArray[np.int32]
-
-
-def file_names(name: str, fold: str, rows: int) -> list[str]:
-    """Return the paths of the files of a fold.
-
-    An empty fold has no file, because no library expects a file without rows.
-    """
-    count = -(-rows // FILE_ROWS)
-    return [f"data/{name}/{fold}-{number:05}-of-{count:05}.parquet" for number in range(count)]
+_CODES = LEFT_OUT + 1  # codes of a fold
+FoldCodes = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Configuration:
-    """Folder, paths of files by fold, schema and metadata of one configuration."""
+class Target:
+    """Where rows are written, and as what.
+
+    Attributes
+    ----------
+    output : Path
+        Folder of the data set.
+    schema : pa.Schema
+        Columns of the files. Those of :func:`~vacuagym.publish.metadata.fold_column` are added to
+        the rows.
+    metadata : mapping
+        Metadata of each file.
+    """
 
     output: Path
-    names: Mapping[str, Sequence[str]]
+    folder: Folder
     schema: pa.Schema
     metadata: Mapping[str, Any]
 
 
-def write_configuration(
-    joined: Iterable[tuple[pa.Table, FoldCodes]], configuration: Configuration
-) -> list[DataFile]:
-    """Write the files of one configuration.
+def write_rows(
+    joined: Iterable[tuple[pa.Table, FoldCodes]], target: Target
+) -> tuple[list[DataFile], FoldCodes]:
+    """Write the files of a folder. Other data files in it are removed before.
 
     Parameters
     ----------
     joined : iterable of (pa.Table, array)
-        Rows with the columns of the configuration, and the position in :data:`FOLDS` of the fold of
-        each row, shape (rows,).
+        Rows with the columns of the files but those of the folds, and the codes of their folds,
+        shape (rows, splits). A code is a position in :data:`FOLDS`, or :data:`LEFT_OUT`.
 
     Returns
     -------
-    list of DataFile
-        The files by fold and number.
-
-    Raises
-    ------
-    InputError
-        The split has more or fewer rows of a fold than its metadata says.
+    files : list of DataFile
+        The files in the order of the folds.
+    counts : array of int
+        Rows of each fold of each split, shape (splits, folds and left out).
     """
-    with ExitStack() as stack:
-        folds = [stack.enter_context(_fold_files(configuration, fold)) for fold in FOLDS]
-        for rows, codes in joined:
-            for code, fold in enumerate(folds):
-                fold.add(rows.filter(pa.array(codes == code)))
-    return [file for fold in folds for file in fold.done]
+    splits = target.folder.splits
+    counts = np.zeros(_CODES ** len(splits), np.int64)
+    added = {fold_column(split) for split in splits}
+    spilled = pa.schema([field for field in target.schema if field.name not in added])
+    target.output.mkdir(parents=True, exist_ok=True)
+    placed = _placed(joined, counts, len(splits))
+    buckets = regrouped(placed, len(counts), spilled, target.output)
+    files: list[DataFile] = []
+    for number, pieces in enumerate(buckets):
+        if not number:  # The first bucket comes when all rows have been seen.
+            _remove_others(target, counts)
+        if counts[number]:
+            files += _write_bucket(Feed(spilled, pieces), int(counts[number]), number, target)
+    codes = _codes(np.arange(len(counts)), len(splits))
+    sizes = [np.bincount(own, weights=counts, minlength=_CODES) for own in codes.T]
+    return files, np.array(sizes).astype(np.int64)
 
 
-class _FoldFiles:
-    """Collect rows of a fold and write them as row groups, in files of :data:`FILE_ROWS` rows."""
+def _placed(
+    joined: Iterable[tuple[pa.Table, FoldCodes]], counts: FoldCodes, splits: int
+) -> Iterator[tuple[pa.RecordBatch, FoldCodes]]:
+    """Yield the rows that are in a fold with their buckets, and count them."""
+    powers = _CODES ** np.arange(splits)[::-1]
+    for rows, codes in joined:
+        used = (codes != LEFT_OUT).any(axis=1)
+        if not used.all():
+            rows, codes = rows.filter(pa.array(used)), codes[used]
+        places = codes @ powers
+        counts += np.bincount(places, minlength=len(counts))
+        for batch in rows.combine_chunks().to_batches():
+            yield batch, places
 
-    def __init__(self, current: ExitStack, configuration: Configuration, fold: str) -> None:
-        self.done: list[DataFile] = []
-        self._current = current
-        self._configuration = configuration
-        self._fold = fold
-        self._names = list(configuration.names[fold])
-        self._writer: TableWriter | None = None
-        self._memory = 0
-        self._pending = configuration.schema.empty_table()
 
-    def add(self, rows: pa.Table) -> None:
-        """Add rows, and write the row groups that are full."""
-        self._pending = pa.concat_tables([self._pending, rows])
-        if self._pending["key"].num_chunks > _MOST_PIECES:
-            self._pending = self._pending.combine_chunks()
-        while len(self._pending) >= ROW_GROUP or self._pending.nbytes >= CHUNK_BYTES:
-            self._write_group()
+def _codes(numbers: FoldCodes, splits: int) -> FoldCodes:
+    """Return the codes of the folds of buckets, shape (buckets, splits)."""
+    codes: FoldCodes = numbers[:, None] // _CODES ** np.arange(splits)[::-1] % _CODES
+    return codes
 
-    def finish(self) -> None:
-        """Write the remaining rows."""
-        while len(self._pending):
-            self._write_group()
-        if self._writer is not None:
-            self._end_file(self._writer.rows)
-        if len(self.done) < len(self._names):
-            raise self._other_size("fewer")
 
-    def _write_group(self) -> None:
-        writer = self._writer or self._next_file()
-        self._writer = writer
-        count = min(ROW_GROUP, FILE_ROWS - writer.rows)
-        rows = self._pending.slice(0, count).combine_chunks()
-        self._pending = self._pending.slice(len(rows))
-        writer.write(rows)
-        self._memory += rows.nbytes
-        if writer.rows == FILE_ROWS:
-            self._end_file(writer.rows)
+def _names(number: int, rows: int, target: Target) -> list[str]:
+    codes = _codes(np.array([number]), len(target.folder.splits))[0]
+    return target.folder.file_names(codes.tolist(), -(-rows // FILE_ROWS))
 
-    def _next_file(self) -> TableWriter:
-        if len(self.done) == len(self._names):
-            raise self._other_size("more")
-        about = self._configuration
-        path = about.output / self._names[len(self.done)]
-        return self._current.enter_context(
-            write_table(path, about.schema, {**about.metadata, "fold": self._fold})
-        )
 
-    def _end_file(self, rows: int) -> None:
-        self._current.close()
-        name = self._names[len(self.done)]
-        path = self._configuration.output / name
+def _remove_others(target: Target, counts: FoldCodes) -> None:
+    """Remove data files that will not be written, and temporary files of killed writers."""
+    names = {
+        name
+        for number in np.flatnonzero(counts).tolist()
+        for name in _names(number, int(counts[number]), target)
+    }
+    folder = target.output / target.folder.path
+    remove_abandoned(folder.glob(".*.parquet.*.tmp"))
+    for path in folder.glob("*-of-*.parquet"):
+        if path.relative_to(target.output).as_posix() not in names:
+            path.unlink()
+
+
+def _write_bucket(rows: Feed, count: int, number: int, target: Target) -> Iterator[DataFile]:
+    """Write the rows of one bucket, and yield their files."""
+    splits = target.folder.splits
+    codes = _codes(np.array([number]), len(splits))[0].tolist()
+    folds = {
+        split: None if code == LEFT_OUT else FOLDS[code]
+        for split, code in zip(splits, codes, strict=True)
+    }
+    about = {**target.metadata, "splits": list(splits), "folds": list(folds.values())}
+    for name in _names(number, count, target):
+        memory = 0
+        path = target.output / name
+        with write_table(path, target.schema, about) as writer:
+            while writer.rows < min(count, FILE_ROWS):
+                most = min(ROW_GROUP, min(count, FILE_ROWS) - writer.rows)
+                group = rows.take_group(most, CHUNK_BYTES).combine_chunks()
+                table = _with_folds(group, folds, target.schema)
+                writer.write(table)
+                memory += table.nbytes
+        count -= writer.rows
         with open(path, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        self.done.append(
-            DataFile(
-                path=name,
-                configuration=self._configuration.metadata["split"],
-                fold=self._fold,
-                rows=rows,
-                memory=self._memory,
-                size=path.stat().st_size,
-                sha256=digest,
-            )
-        )
-        self._writer, self._memory = None, 0
-
-    def _other_size(self, more_or_fewer: str) -> InputError:
-        return InputError(
-            f"the split {self._configuration.metadata['split']} has {more_or_fewer} rows of the "
-            f"fold {self._fold} than it says; both must agree; recompute the split"
+        yield DataFile(
+            path=name,
+            folds={split: fold for split, fold in folds.items() if fold is not None},
+            rows=writer.rows,
+            memory=memory,
+            size=path.stat().st_size,
+            sha256=digest,
         )
 
 
-@contextmanager
-def _fold_files(configuration: Configuration, fold: str) -> Iterator[_FoldFiles]:
-    """Write the files of a fold.
-
-    If the block fails, the unfinished file never appears.
-    """
-    with ExitStack() as current:
-        files = _FoldFiles(current, configuration, fold)
-        yield files
-        files.finish()
+def _with_folds(rows: pa.Table, folds: Mapping[str, str | None], schema: pa.Schema) -> pa.Table:
+    """Return the rows with the columns of their folds, in the order of ``schema``."""
+    constant = {fold_column(split): fold for split, fold in folds.items()}
+    columns = [
+        pa.repeat(pa.scalar(constant[field.name], field.type), len(rows))
+        if field.name in constant
+        else rows[field.name]
+        for field in schema
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)

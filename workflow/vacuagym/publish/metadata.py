@@ -5,7 +5,8 @@ The texts beside the tables are written from them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from vacuagym.errors import ConfigError
+from vacuagym.publish.layout import Folder
 from vacuagym.tables.arrow_values import plain_type
 from vacuagym.tables.feature_schema import short
 from vacuagym.tables.label_schema import COLUMNS
@@ -20,6 +22,18 @@ from vacuagym.tables.split_schema import COLUMNS as SPLIT_COLUMNS
 from vacuagym.tables.split_schema import FOLDS
 
 TRAIN_SHARE = "train_share"
+# names that columns of the splits have, whichever splits a run has
+_OF_SPLITS = re.compile(rf"(fold|{TRAIN_SHARE})_(iid|ood_.*)")
+
+
+def fold_column(split: str) -> str:
+    """Return the column that holds the fold of a row in a split."""
+    return f"fold_{split}"
+
+
+def share_column(split: str) -> str:
+    """Return the column that holds the ``train_share`` of a row in a split."""
+    return f"{TRAIN_SHARE}_{split}"
 
 
 @dataclass(frozen=True)
@@ -40,12 +54,14 @@ class PublishedColumn:
 
 @dataclass(frozen=True)
 class DataFile:
-    """A Parquet file of one fold of one configuration.
+    """A Parquet file of rows that lie in the same folds.
 
     Attributes
     ----------
     path : str
         Path relative to the folder of the data set.
+    folds : mapping
+        Fold of the rows in each configuration that has them.
     rows : int
         Number of rows.
     memory : int
@@ -57,8 +73,7 @@ class DataFile:
     """
 
     path: str
-    configuration: str
-    fold: str
+    folds: Mapping[str, str]
     rows: int
     memory: int
     size: int
@@ -81,6 +96,8 @@ class Publication:
         Settings of the run.
     published : str, optional
         Date of publication.
+    folders : mapping
+        Folder of the files of each configuration.
     own_columns : mapping
         Columns of the configurations whose columns differ from ``columns``.
     """
@@ -91,6 +108,7 @@ class Publication:
     splits: Mapping[str, Mapping[str, Any]]
     validation: Mapping[str, Any]
     settings: Mapping[str, Any]
+    folders: Mapping[str, Folder]
     published: str | None = None
     own_columns: Mapping[str, tuple[PublishedColumn, ...]] = field(default_factory=dict)
 
@@ -102,13 +120,24 @@ class Publication:
     @property
     def configurations(self) -> list[str]:
         """Return the names of all non-empty configurations; ``iid``, the default, comes first."""
-        names = dict.fromkeys(file.configuration for file in self.files)
-        return sorted(names, key=lambda name: name != "iid")
+        found = {name for file in self.files for name in file.folds}
+        return sorted(filter(found.__contains__, self.folders), key=lambda name: name != "iid")
 
     @property
     def divisions(self) -> list[str]:
         """Return the configurations that are splits."""
         return [name for name in self.configurations if name in self.splits]
+
+    @property
+    def default(self) -> str:
+        """Return the split that is loaded if none is named."""
+        return self.divisions[0]
+
+    def pattern(self, configuration: str, fold: str | None = None) -> str:
+        """Return the pattern of the files of a configuration, or of one fold of it."""
+        folder = self.folders[configuration]
+        split = configuration if configuration in folder.splits else folder.splits[0]
+        return folder.pattern(split, fold)
 
     def columns_of(self, configuration: str) -> tuple[PublishedColumn, ...]:
         """Return the columns of a configuration."""
@@ -122,16 +151,16 @@ class Publication:
 
     def folds(self, configuration: str) -> dict[str, list[DataFile]]:
         """Return the files of a configuration by fold, without empty folds."""
-        own = [file for file in self.files if file.configuration == configuration]
+        own = [(file.folds.get(configuration), file) for file in self.files]
         return {
-            fold: files for fold in FOLDS if (files := [file for file in own if file.fold == fold])
+            fold: files for fold in FOLDS if (files := [file for of, file in own if of == fold])
         }
 
 
 def published_columns(
-    features: Mapping[str, Path], schemas: Mapping[str, pa.Schema]
+    features: Mapping[str, Path], schemas: Mapping[str, pa.Schema], splits: Sequence[str] = ()
 ) -> tuple[PublishedColumn, ...]:
-    """Return the label columns, ``train_share``, and all published columns of feature files.
+    """Return the columns of labels and splits, and all published columns of feature files.
 
     Parameters
     ----------
@@ -139,22 +168,23 @@ def published_columns(
         Feature file of each data set, for messages.
     schemas : mapping of str to pa.Schema
         Schema of each of these files.
+    splits : sequence of str
+        Splits whose folds and training shares are columns.
 
     Raises
     ------
     ConfigError
         A column cannot be published: its name is taken, or its type does not fit.
     """
-    of_split = [column for column in SPLIT_COLUMNS if column.name == TRAIN_SHARE]
     columns = [
-        PublishedColumn(column.name, _plain(column.type), column.meaning)
-        for column in (*COLUMNS, *of_split)
+        *(PublishedColumn(column.name, _plain(column.type), column.meaning) for column in COLUMNS),
+        *(column for split in splits for column in split_columns(split)),
     ]
-    own = {column.name for column in columns}
+    own = {*(column.name for column in columns), TRAIN_SHARE}
     joined: dict[str, dict[str, pa.DataType]] = {}
     for dataset, schema in schemas.items():
         for name in feature_names(schema):
-            if name in own:
+            if name in own or _OF_SPLITS.fullmatch(name):
                 raise ConfigError(
                     f"{features[dataset]}: column {name!r} is a column of the labels too; names "
                     "must be unique; rename it or leave it out of columns"
@@ -175,6 +205,17 @@ def published_columns(
             PublishedColumn(name, kind, f"column of the table of {', '.join(types)}", tuple(types))
         )
     return tuple(columns)
+
+
+def split_columns(split: str) -> tuple[PublishedColumn, PublishedColumn]:
+    """Return the columns of a split: fold and training share."""
+    of_split = {column.name: column for column in SPLIT_COLUMNS}
+    fold = f"fold of the row in the split {split}, null if it is left out"
+    share = f"{of_split[TRAIN_SHARE].meaning}; null if it is not training"
+    return (
+        PublishedColumn(fold_column(split), pa.string(), fold),
+        PublishedColumn(share_column(split), pa.int8(), f"of the split {split}: {share}"),
+    )
 
 
 def feature_names(schema: pa.Schema) -> list[str]:

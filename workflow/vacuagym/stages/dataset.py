@@ -1,7 +1,7 @@
 """Write the published data set: Parquet files that common libraries load in one line.
 
-Each split is a configuration. Labels, features and a split have the same order and are read side by
-side, so memory holds a row group of each fold. The texts about the files come from
+Each split is a configuration. All of them share one copy of the rows. Labels, features and splits
+have the same order and are read side by side. The texts about the files come from
 ``vacuagym.publish``. SHA256SUMS is written last.
 """
 
@@ -11,6 +11,7 @@ import hashlib
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,17 @@ from vacuagym.publish.card import card_text, license_text
 from vacuagym.publish.couplings import COLUMNS as COUPLINGS
 from vacuagym.publish.couplings import NEEDED, OF_LABELS, POTENTIAL, bytes_of_row, coupling_columns
 from vacuagym.publish.croissant import croissant_text
-from vacuagym.publish.fold_files import Configuration, FoldCodes, file_names, write_configuration
+from vacuagym.publish.fold_files import FoldCodes, Target, write_rows
+from vacuagym.publish.layout import LEFT_OUT, Folder, label_folders
 from vacuagym.publish.metadata import (
     TRAIN_SHARE,
     DataFile,
     Publication,
     PublishedColumn,
     feature_names,
+    fold_column,
     published_columns,
+    share_column,
 )
 from vacuagym.runtime.atomic_files import read_json, remove_abandoned, write_text
 from vacuagym.runtime.memory import CHUNK_BYTES, peak_memory_mb
@@ -45,7 +49,7 @@ from vacuagym.tables.parquet import (
 from vacuagym.tables.split_schema import FOLDS
 
 CHECKSUMS = "SHA256SUMS"
-_BATCH_ROWS = 2048
+_BATCH_ROWS = 16384
 
 
 def dataset(
@@ -99,42 +103,39 @@ def dataset(
     sizes = {name: file_metadata(open_parquet(path)) for name, path in named.items()}
     tables = _by_name(features, "data set", "|".join(map(re.escape, about["datasets"])))
     schemas = {name: open_parquet(path).schema_arrow for name, path in tables.items()}
-    columns = published_columns(tables, schemas)
+    columns = published_columns(tables, schemas, list(named))
+    metadata = {key: about[key] for key in ("seed", "fingerprint", "physics")} | {
+        "datasets": list(about["datasets"])
+    }
     own_columns: dict[str, tuple[PublishedColumn, ...]] = {}
-    written = dict(named)
+    folders = {split: folder for folder in label_folders(sizes) for split in folder.splits}
     if potential:
         divided_as = "iid" if "iid" in named else next(iter(named))
-        written[POTENTIAL] = named[divided_as]
         own_columns[POTENTIAL] = (
-            *(column for column in columns if column.name in OF_LABELS),
+            *(column for column in columns if column.name in (*OF_LABELS, fold_column(divided_as))),
             *COUPLINGS,
         )
-    names = {
-        name: {fold: file_names(name, fold, sizes[path.stem]["folds"][fold]) for fold in FOLDS}
-        for name, path in written.items()
-    }
-    _remove_others(
-        output, {name for folds in names.values() for own in folds.values() for name in own}
-    )
+        folders[POTENTIAL] = Folder(f"data/{POTENTIAL}", (divided_as,))
+    _remove_others(output, {folder.path for folder in folders.values()})
     files: list[DataFile] = []
-    for name, path in written.items():
-        metadata = {
-            "split": name,
-            "seed": about["seed"],
-            "fingerprint": about["fingerprint"],
-            "physics": about["physics"],
-        }
-        schema = pa.schema(
-            [(column.name, column.type) for column in own_columns.get(name, columns)]
-        )
+    for folder in dict.fromkeys(folders.values()):
+        configuration_of_couplings = folder is folders.get(POTENTIAL)
+        own = own_columns[POTENTIAL] if configuration_of_couplings else columns
+        schema = pa.schema([(column.name, column.type) for column in own])
+        paths = {split: named[split] for split in folder.splits}
         joined = (
-            _rows_with_potential(labels, path, schema, about)
-            if name == POTENTIAL
-            else _joined_rows(labels, path, tables, schema)
+            _rows_with_potential(labels, paths, schema, about)
+            if configuration_of_couplings
+            else _joined_rows(labels, paths, tables, schema)
         )
-        files += write_configuration(joined, Configuration(output, names[name], schema, metadata))
+        written, counts = write_rows(joined, Target(output, folder, schema, metadata))
+        for split, found in zip(folder.splits, counts.tolist(), strict=True):
+            _require_sizes(split, sizes[split], found)
+        if configuration_of_couplings:
+            written = [replace(f, folds={POTENTIAL: f.folds[divided_as]}) for f in written]
+        files += written
         print(
-            f"{name}: {sum(f.rows for f in files if f.configuration == name)} rows, peak "
+            f"{folder.path}: {sum(file.rows for file in written)} rows, peak "
             f"{peak_memory_mb():.0f} MB",
             flush=True,
         )
@@ -151,6 +152,7 @@ def dataset(
         splits=sizes,
         validation=figures,
         settings=settings,
+        folders=folders,
         published=published,
         own_columns=own_columns,
     )
@@ -189,52 +191,63 @@ def _by_name(paths: Sequence[Path], what: str, pattern: str) -> dict[str, Path]:
     return named
 
 
-def _remove_others(output: Path, names: set[str]) -> None:
-    """Remove data files that are not in ``names``, and temporary files of killed writers."""
-    remove_abandoned(output.glob("data/*/.*.parquet.*.tmp"))
-    for path in output.glob("data/*/*-of-*.parquet"):
-        if path.relative_to(output).as_posix() not in names:
-            path.unlink()
+def _remove_others(output: Path, folders: set[str]) -> None:
+    """Remove the data files of other folders."""
     for folder in output.glob("data/*"):
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
+        if folder.is_dir() and folder.relative_to(output).as_posix() not in folders:
+            remove_abandoned(folder.glob(".*.parquet.*.tmp"))
+            for path in folder.glob("*-of-*.parquet"):
+                path.unlink()
+            if not any(folder.iterdir()):
+                folder.rmdir()
+
+
+def _require_sizes(split: str, about: Mapping[str, Any], found: Sequence[int]) -> None:
+    """Raise :class:`InputError` if a split has other sizes than its metadata says."""
+    for fold, count in zip(FOLDS, found, strict=False):
+        if count != about["folds"][fold]:
+            more_or_fewer = "more" if count > about["folds"][fold] else "fewer"
+            raise InputError(
+                f"the split {split} has {more_or_fewer} rows of the fold {fold} than it says; both "
+                "must agree; recompute the split"
+            )
 
 
 def _joined_rows(
-    labels: Path, split: Path, features: Mapping[str, Path], schema: pa.Schema
+    labels: Path, splits: Mapping[str, Path], features: Mapping[str, Path], schema: pa.Schema
 ) -> Iterator[tuple[pa.Table, FoldCodes]]:
-    """Yield the rows of a split with the columns of ``schema``, and their folds.
+    """Yield the rows of the labels with features and training shares, and the codes of their folds.
 
-    :class:`InputError` reports files with other rows.
+    The rows have the columns of ``schema`` without the folds. :class:`InputError` reports files
+    with other rows.
     """
-    joined = pa.schema(
-        [field for field in schema if field.name not in (*SCHEMA.names, TRAIN_SHARE)]
-    )
+    of_splits = {name for split in splits for name in (fold_column(split), share_column(split))}
+    joined = pa.schema([field for field in schema if field.name not in {*SCHEMA.names, *of_splits}])
     files = [(open_parquet(path), path) for path in features.values()]
     widest = max(
-        (row_bytes(file, path, feature_names(file.schema_arrow)) for file, path in files), default=1
+        [row_bytes(open_parquet(labels), labels, SCHEMA.names)]
+        + [row_bytes(file, path, feature_names(file.schema_arrow)) for file, path in files]
     )
     batch_rows = max(1, min(_BATCH_ROWS, CHUNK_BYTES // widest))
-    folds = feed(split, ["key", "fold", TRAIN_SHARE], batch_rows)
+    folds = _Folds(splits, labels, batch_rows)
     tables = {name: _Features(path, joined, batch_rows) for name, path in features.items()}
+    others = [(table.path, table.feed) for table in tables.values()]
     for batch in read_batches(open_parquet(labels), labels, SCHEMA.names, batch_rows=batch_rows):
         rows = pa.Table.from_batches([batch])
-        here, beside = folds.take_among(rows["key"])
-        columns = {name: rows[name] for name in SCHEMA.names} | (
-            _features_of(rows, tables, joined) if tables else {}
-        )
-        rows = pa.table(columns).filter(here)
-        _require_same_keys(rows["key"], beside["key"], labels, split)
-        rows = rows.append_column(TRAIN_SHARE, beside[TRAIN_SHARE])
-        yield rows.select(schema.names).cast(schema), _fold_codes(beside)
-    for path, rest in ((split, folds), *((table.path, table.feed) for table in tables.values())):
+        codes, shares = folds.take(rows["key"])
+        columns = {name: rows[name] for name in SCHEMA.names} | shares
+        columns |= _features_of(rows, tables, joined) if tables else {}
+        kept = pa.schema([field for field in schema if field.name in columns])
+        yield pa.table([columns[f.name].cast(f.type) for f in kept], schema=kept), codes
+    folds.finish()
+    for path, rest in others:
         _require_same_keys(pa.chunked_array([[]], pa.string()), rest.take(1)["key"], labels, path)
 
 
 def _rows_with_potential(
-    labels: Path, split: Path, schema: pa.Schema, about: Mapping[str, Any]
+    labels: Path, splits: Mapping[str, Path], schema: pa.Schema, about: Mapping[str, Any]
 ) -> Iterator[tuple[pa.Table, FoldCodes]]:
-    """Yield the rows of a split with their couplings, and their folds.
+    """Yield the rows of a split with their couplings, and the codes of their folds.
 
     The potentials of a batch take at most :data:`CHUNK_BYTES`.
     """
@@ -242,14 +255,51 @@ def _rows_with_potential(
     batch_rows = max(
         1, min(_BATCH_ROWS, CHUNK_BYTES // bytes_of_row(about["physics"]["moduli"]["max"]))
     )
-    folds = feed(split, ["key", "fold"], batch_rows)
+    folds = _Folds(splits, labels, batch_rows)
     for batch in read_batches(open_parquet(labels), labels, columns, batch_rows=batch_rows):
         rows = pa.Table.from_batches([batch])
-        here, beside = folds.take_among(rows["key"])
-        rows = rows.filter(here)
-        _require_same_keys(rows["key"], beside["key"], labels, split)
+        codes, _ = folds.take(rows["key"])
+        here = codes[:, 0] != LEFT_OUT
+        rows, codes = rows.filter(pa.array(here)), codes[here]
         own = {name: rows[name] for name in OF_LABELS} | coupling_columns(about["physics"], rows)
-        yield pa.table(own).select(schema.names).cast(schema), _fold_codes(beside)
+        kept = pa.schema([field for field in schema if field.name in own])
+        yield pa.table(own).select(kept.names).cast(kept), codes
+    folds.finish()
+
+
+class _Folds:
+    """The rows of split files, beside those of the label table."""
+
+    def __init__(self, splits: Mapping[str, Path], labels: Path, batch_rows: int) -> None:
+        self._labels = labels
+        self._splits = {
+            split: (path, feed(path, ["key", "fold", TRAIN_SHARE], batch_rows))
+            for split, path in splits.items()
+        }
+
+    def take(self, keys: pa.ChunkedArray) -> tuple[FoldCodes, dict[str, pa.Array]]:
+        """Return the codes of the folds of the next rows, and their training shares by column.
+
+        The codes have the shape (rows, splits).
+        """
+        codes = np.full((len(keys), len(self._splits)), LEFT_OUT)
+        shares = {}
+        for place, (split, (path, rest)) in enumerate(self._splits.items()):
+            present, beside = rest.take_among(keys)
+            here = present.to_numpy(zero_copy_only=False) if len(keys) else np.zeros(0, bool)
+            _require_same_keys(keys.filter(present), beside["key"], self._labels, path)
+            codes[here, place] = _fold_codes(beside)
+            positions = np.cumsum(here) - 1
+            shares[share_column(split)] = (
+                beside[TRAIN_SHARE].combine_chunks().take(pa.array(positions, mask=~here))
+            )
+        return codes, shares
+
+    def finish(self) -> None:
+        """Raise :class:`InputError` if a split has rows that the labels do not have."""
+        nothing = pa.chunked_array([[]], pa.string())
+        for path, rest in self._splits.values():
+            _require_same_keys(nothing, rest.take(1)["key"], self._labels, path)
 
 
 def _fold_codes(rows: pa.Table) -> FoldCodes:

@@ -30,14 +30,29 @@ class Feed:
 
     def peek(self, count: int) -> pa.Table:
         """Return the next ``count`` rows without taking them; fewer at the end."""
-        while self._rows < count and (batch := next(self._batches, None)) is not None:
-            self._waiting.append(
-                batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
-            )
-            self._rows += len(batch)
+        while self._rows < count and self._read():
+            pass
         rows = pa.concat_tables(self._waiting) if self._waiting else self.schema.empty_table()
         self._waiting = [rows]
         return rows.slice(0, count)
+
+    def take_group(self, count: int, size: int) -> pa.Table:
+        """Return and take the next rows: ``count``, or fewer that have about ``size`` bytes."""
+        waiting = sum(table.nbytes for table in self._waiting)
+        while self._rows < count and waiting < size and self._read():
+            waiting += self._waiting[-1].nbytes
+        return self.take(min(count, self._rows))
+
+    def _read(self) -> bool:
+        """Read the next batch; return whether there is one."""
+        batch = next(self._batches, None)
+        if batch is None:
+            return False
+        self._waiting.append(
+            batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
+        )
+        self._rows += len(batch)
+        return True
 
     def take(self, count: int) -> pa.Table:
         """Return and take the next ``count`` rows; fewer at the end."""
@@ -60,7 +75,10 @@ class Feed:
         rows : pa.Table
             The rows that were taken.
         """
-        present = pc.is_in(keys, value_set=self.peek(len(keys))["key"].combine_chunks())
+        following = self.peek(len(keys))["key"]
+        if following.equals(pa.chunked_array(keys) if isinstance(keys, pa.Array) else keys):
+            return pa.repeat(True, len(keys)), self.take(len(keys))
+        present = pc.is_in(keys, value_set=following.combine_chunks())
         return present, self.take(pc.sum(present).as_py() or 0)
 
 

@@ -50,8 +50,9 @@ def regrouped(
             for batch, where in batches:
                 order = np.argsort(where, kind="stable")
                 edges = [*np.flatnonzero(np.diff(where[order], prepend=-1)), len(order)]
+                ordered = batch.take(pa.array(order))
                 for start, end in pairwise(edges):
-                    spill.write_batch(batch.take(pa.array(order[start:end])))
+                    spill.write_batch(ordered.slice(start, end - start))
                     pieces[where[order[start]]].append(count)
                     count += 1
         scratch.seek(0)
