@@ -61,16 +61,14 @@ def publish(
 
 
 def rows_of(folder: Path, name: str, fold: str) -> list[dict]:
-    return [
-        row
-        for path in files_of(folder, name, fold)
-        for row in pq.read_table(path).to_pylist()
-    ]
+    return [row for path in files_of(folder, name, fold) for row in pq.read_table(path).to_pylist()]
 
 
 def files_of(folder: Path, name: str, fold: str) -> list[Path]:
     """The files of a fold that the head of the card names, in their order."""
-    configurations = {entry["config_name"]: entry["data_files"] for entry in head(folder)["configs"]}
+    configurations = {
+        entry["config_name"]: entry["data_files"] for entry in head(folder)["configs"]
+    }
     patterns = {files["split"]: files["path"] for files in configurations[name]}
     return sorted(folder.glob(patterns[fold])) if fold in patterns else []
 

@@ -107,11 +107,7 @@ def examples(folder: Path) -> dict[str, str]:
 
 
 def rows_of(folder: Path, name: str, fold: str) -> list[dict]:
-    return [
-        row
-        for path in files_of(folder, name, fold)
-        for row in pq.read_table(path).to_pylist()
-    ]
+    return [row for path in files_of(folder, name, fold) for row in pq.read_table(path).to_pylist()]
 
 
 def files_of(folder: Path, name: str, fold: str) -> list[Path]:
@@ -242,7 +238,11 @@ def test_mlcroissant_validates_the_description_and_reads_its_records(published, 
     assert list(records) == ["iid", "ood_complexity"]
     for name, found in records.items():
         expected = sorted(
-            (row for fold in ("train", "validation", "test") for row in rows_of(published, name, fold)),
+            (
+                row
+                for fold in ("train", "validation", "test")
+                for row in rows_of(published, name, fold)
+            ),
             key=lambda row: row["key"],
         )
         found.sort(key=lambda record: record[f"{name}/key"])

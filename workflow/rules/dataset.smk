@@ -56,8 +56,8 @@ rule split:
         features=expand(paths.FEATURES, dataset=run.datasets),
         settings=paths.SETTINGS.format(of="splits"),
     output:
+        **run.index_files(),
         folds=paths.SPLIT,
-        index=paths.INDEX,
     log:
         "logs/split/{split}.log",
     resources:
@@ -67,9 +67,10 @@ rule split:
         code=run.split_code,
         seed=run.config["seed"],
         shares=run.section_options("splits"),
+        index=lambda wildcards: paths.INDEX.format(split=wildcards.split),
     shell:
         "exec python -P -m vacuagym split --labels={input.labels:q} --features {input.features:q} --name={wildcards.split}"
-        " --seed={params.seed} {params.shares} --index={output.index:q} --output={output.folds:q}"
+        " --seed={params.seed} {params.shares} --index={params.index:q} --output={output.folds:q}"
         " --mem-mb={resources.mem_mb} --stall-minutes={resources.stall_minutes} --log={log:q}"
 
 

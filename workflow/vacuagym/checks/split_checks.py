@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vacuagym.checks.check import ENOUGH, Check, Thresholds
-from vacuagym.splits.rows import GROUP, usable_rows
+from vacuagym.splits.rows import GROUP, TRAITS, usable_rows
 from vacuagym.splits.rules import RUNGS, TEST, TRAIN, VALUES
 from vacuagym.tables.aligned import feed
 from vacuagym.tables.parquet import file_metadata, open_parquet
@@ -21,6 +21,7 @@ from vacuagym.theories.toy.classes import LABELS
 
 MOST_MODULI = 256
 _Integers = npt.NDArray[np.int64]
+_COLUMNS = ("moduli", "n_moduli", "stability", *TRAITS.names)
 _MOST_GROUPS = 50_000  # groups that are followed; a sample if there are more
 
 
@@ -135,7 +136,7 @@ def _side_by_side(
     """
     assigned = feed(split, ("key", "fold", "train_share"))
     missing = 0
-    for rows in usable_rows(labels, features, ("key", "moduli", "n_moduli", "stability")):
+    for rows in usable_rows(labels, features, _COLUMNS):
         inside, taken = assigned.take_among(rows.column("key"))
         here = rows.filter(inside)
         missing += len(rows) - len(here)

@@ -76,6 +76,7 @@ def add_split(stages: Stages) -> None:
             output=options.output,
             features=options.features,
             index=options.index,
+            index_rows=options.index_rows,
         )
 
     parser = stage(stages, "split", run, "assign every usable geometry to a fold of one split")
@@ -95,6 +96,7 @@ def add_split(stages: Stages) -> None:
     add_setting(parser, "splits.validation", float)
     add_setting(parser, "splits.complexity_share", float)
     add_setting(parser, "splits.hodge_share", float)
+    add_setting(parser, "splits.index_rows", int)
     parser.add_argument(
         "--index",
         type=Path,

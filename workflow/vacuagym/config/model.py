@@ -170,7 +170,7 @@ class Search(Section):
 
 
 class Splits(Section):
-    """Shares of the folds."""
+    """Shares of the folds, and the files of row numbers."""
 
     train: InnerShare = Field(default=0.70, description="share of the training fold")
     validation: InnerShare = Field(
@@ -184,6 +184,12 @@ class Splits(Section):
     hodge_share: InnerShare = Field(
         default=0.30,
         description="share of the test fold of ood_hodge: the geometries of largest h11 + h21",
+    )
+    index_rows: Whole = Field(
+        default=10_000_000,
+        ge=0,
+        description="largest number of rows of all data sets for which results/splits/{split}.json "
+        "lists row numbers",
     )
 
     @model_validator(mode="after")

@@ -384,6 +384,11 @@ class Pipeline:
         computed = {"table": table["path"]} if dataset in self.derived else {}
         return shlex.join(command_options({**feature_columns(table), **computed}))
 
+    def index_files(self) -> dict[str, str]:
+        """Return the pattern of the files of row numbers, as an output; none of a large table."""
+        rows = sum(shard.rows for name in self.datasets for shard in self.plan(name).shards)
+        return {"index": paths.INDEX} if rows <= self.config["splits"]["index_rows"] else {}
+
     def section_options(self, section: str) -> str:
         """Return a section of the configuration as options of its command, quoted for a shell."""
         return shlex.join(

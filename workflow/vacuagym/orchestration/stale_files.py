@@ -37,7 +37,7 @@ def settle(pipeline: Pipeline) -> None:
     splits = {
         Path(pattern.format(split=name))
         for name in pipeline.splits()
-        for pattern in (paths.SPLIT, paths.INDEX)
+        for pattern in (paths.SPLIT, *pipeline.index_files().values())
     }
     features = {Path(paths.FEATURES.format(dataset=name)) for name in pipeline.datasets}
     for known in (splits, features):

@@ -21,9 +21,21 @@ def row_hashes(seed: int, use: str, rows: pa.RecordBatch) -> npt.NDArray[np.floa
     rows : pa.RecordBatch
         Rows with the columns dataset, namespace and geometry_id of the label table.
     """
-    datasets = rows.column("dataset").dictionary_decode().to_pylist()
-    places = list(zip(datasets, rows.column("namespace").to_pylist(), strict=True))
-    known = {place: stream_key(seed, use, *place) for place in set(places)}
-    keys = np.array([known[place] for place in places], dtype=np.uint64).reshape(-1, 2)
+    places, codes = _places(rows)
+    known = [stream_key(seed, use, *place) for place in places]
+    keys = np.array(known, dtype=np.uint64).reshape(-1, 2)[codes]
     ids = rows.column("geometry_id").to_numpy()
     return uniforms(keys, ids, np.zeros(len(ids), int), purpose=Purpose.FOLD, count=1)[:, 0]
+
+
+def _places(rows: pa.RecordBatch) -> tuple[list[tuple[str, str | None]], npt.NDArray[np.int64]]:
+    """Return the pairs of data set and namespace, and the position of each row's pair in them."""
+    columns = [
+        rows.column("dataset").dictionary_decode().dictionary_encode("encode"),
+        rows.column("namespace").dictionary_encode("encode"),
+    ]
+    names = [column.dictionary.to_pylist() for column in columns]
+    first, second = (column.indices.to_numpy().astype(np.int64) for column in columns)
+    known, codes = np.unique(first * len(names[1]) + second, return_inverse=True)
+    pairs = (divmod(int(code), len(names[1])) for code in known)
+    return [(names[0][dataset], names[1][place]) for dataset, place in pairs], codes

@@ -28,7 +28,7 @@ TRAITS = pa.schema(
 def usable_rows(
     labels: Path, features: Sequence[Path], columns: Sequence[str]
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the usable rows with the named columns, :data:`ROW` and the traits.
+    """Yield the usable rows with the named columns and :data:`ROW`.
 
     Parameters
     ----------
@@ -36,49 +36,62 @@ def usable_rows(
         Feature files of all data sets of the table, or none. Without a feature file the traits are
         null.
     columns : sequence of str
-        Columns of the label table, with ``key`` and ``stability`` among them.
+        Columns of the label table, with ``stability`` among them, and traits. If ``key`` is among
+        them, the keys of both are compared.
 
     Raises
     ------
     InputError
         The rows of the feature files are not those of the table.
     """
-    traits = Feed(TRAITS, _traits(features))
+    own = [name for name in columns if name not in TRAITS.names or name == "key"]
+    wanted = pa.schema([field for field in TRAITS if field.name in columns])
+    traits = Feed(wanted, _traits(features, wanted))
+    without = pa.schema([field for field in wanted if field.name != "key"])
+    beside = bool(features) and len(without) > 0
     start = 0
-    for batch in read_batches(open_parquet(labels), labels, columns):
-        if features:
-            own = traits.take(len(batch))
-            if not own["key"].combine_chunks().equals(batch.column("key")):
+    for batch in read_batches(open_parquet(labels), labels, own):
+        if beside:
+            rows = traits.take(len(batch)).combine_chunks()
+            same = rows["key"].equals(_chunked(batch, "key")) if "key" in columns else True
+            if len(rows) != len(batch) or not same:
                 raise InputError(
                     f"{labels}: its rows are not those of {', '.join(map(str, features))}; both "
                     "must have the same rows in the same order; run the same command again"
                 )
         else:
-            own = TRAITS.empty_table().take(pa.nulls(len(batch), pa.int64()))
-        rows = np.arange(start, start + len(batch))
+            rows = pa.table([pa.nulls(len(batch), field.type) for field in wanted], schema=wanted)
         arrays = [
             *batch.columns,
-            pa.array(rows),
-            *(own[name].combine_chunks() for name in TRAITS.names[1:]),
+            pa.array(np.arange(start, start + len(batch))),
+            *(rows[name].combine_chunks() for name in without.names),
         ]
-        whole = pa.RecordBatch.from_arrays(arrays, [*batch.schema.names, ROW, *TRAITS.names[1:]])
+        names = [*batch.schema.names, ROW, *without.names]
         start += len(batch)
-        usable = whole.filter(pa.array(batch.column("stability").indices.to_numpy() != FAILED))
-        if len(usable):
-            yield usable
+        usable = batch.column("stability").indices.to_numpy() != FAILED
+        whole = pa.RecordBatch.from_arrays(arrays, names)
+        if not usable.all():
+            whole = whole.filter(pa.array(usable))
+        if len(whole):
+            yield whole
 
 
-def _traits(features: Sequence[Path]) -> Iterator[pa.Table]:
-    """Yield the traits of all data sets in the order of the label table."""
+def _chunked(batch: pa.RecordBatch, name: str) -> pa.ChunkedArray:
+    return pa.chunked_array([batch.column(name)])
+
+
+def _traits(features: Sequence[Path], wanted: pa.Schema) -> Iterator[pa.Table]:
+    """Yield the wanted traits of all data sets in the order of the label table."""
     files = [(open_parquet(path), path) for path in features]
     for file, path in sorted(files, key=lambda each: file_metadata(each[0])["dataset"]):
-        names = [name for name in TRAITS.names if name in file.schema_arrow.names]
-        for batch in read_batches(file, path, names):
+        names = [name for name in wanted.names if name in file.schema_arrow.names]
+        # A file without any of them still has rows.
+        for batch in read_batches(file, path, names or ["key"]):
             columns = [
                 batch.column(f.name) if f.name in names else pa.nulls(len(batch), f.type)
-                for f in TRAITS
+                for f in wanted
             ]
-            yield pa.Table.from_arrays(columns, schema=TRAITS)
+            yield pa.Table.from_arrays(columns, schema=wanted)
 
 
 def any_has(features: Sequence[Path], *columns: str) -> bool:

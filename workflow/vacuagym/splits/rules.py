@@ -7,7 +7,7 @@ that share a group with a test row, but are no test rows themselves, are left ou
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,7 +27,7 @@ LEFT_OUT = -1
 RUNGS = (1, 10, 100)  # percent of the training fold, each rung within the next
 _BIN_BITS = 16  # each value below 2¹⁶ has its own bin
 
-Rows = Callable[[], Iterable[pa.RecordBatch]]
+Rows = Callable[[Sequence[str]], Iterable[pa.RecordBatch]]
 _Floats = npt.NDArray[np.float64]
 _Integers = npt.NDArray[np.int64]
 _Mask = npt.NDArray[np.bool_]
@@ -61,6 +61,8 @@ class FoldRule:
         Which rows are test rows, shape (rows,). If None, these are the rows of the highest hashes.
     known : callable, optional
         Which rows take part, shape (rows,). All if None.
+    needs : tuple of str
+        Columns that ``test`` and ``known`` read.
     about : dict
         Metadata of the split: threshold and share of its test fold.
     """
@@ -68,6 +70,7 @@ class FoldRule:
     shares: SplitShares
     test: Callable[[pa.RecordBatch], _Mask] | None = None
     known: Callable[[pa.RecordBatch], _Mask] | None = None
+    needs: tuple[str, ...] = ()
     about: dict[str, Any] = field(default_factory=dict)
 
     def folds(
@@ -109,7 +112,7 @@ def fold_rule(name: str, shares: SplitShares, rows: Rows) -> FoldRule:
     Parameters
     ----------
     rows : callable
-        Gives the usable rows, once for each call.
+        Gives the named columns of the usable rows, once for each call.
 
     Raises
     ------
@@ -129,31 +132,33 @@ def fold_rule(name: str, shares: SplitShares, rows: Rows) -> FoldRule:
     if name == "iid":
         return FoldRule(shares)
     if name == "ood_complexity":
-        least, share = _threshold(rows, _moduli, shares.complexity)
+        least, share = _threshold(rows, "least_moduli", shares.complexity)
         return FoldRule(
             shares,
             lambda batch: _moduli(batch) >= least,
+            needs=NEEDS["least_moduli"],
             about={"least_moduli": least, "share": share},
         )
     if name == "ood_hodge":
-        least, share = _threshold(rows, _hodge_sums, shares.hodge)
+        least, share = _threshold(rows, "least_hodge_sum", shares.hodge)
         about = {"least_hodge_sum": least, "share": share}
         return FoldRule(
             shares,
             lambda batch: _hodge_sums(batch) >= least,
             lambda batch: _hodge_sums(batch) >= 0,
+            NEEDS["least_hodge_sum"],
             about,
         )
     if match := re.fullmatch("ood_dataset_(.+)", name):
         dataset, known = match[1], set()
-        for batch in rows():
+        for batch in rows(["dataset", "stability"]):
             known |= set(batch.column("dataset").dictionary.to_pylist())
         if known and dataset not in known:
             raise ConfigError(
                 f"split {name!r}: the label table has no data set {dataset!r}; it has "
                 f"{', '.join(sorted(known))}; name one of them"
             )
-        return FoldRule(shares, lambda batch: _is_of(batch, dataset))
+        return FoldRule(shares, lambda batch: _is_of(batch, dataset), needs=("dataset",))
     raise ConfigError(
         f"split {name!r}: unknown; splits are iid, ood_complexity, ood_hodge and "
         "ood_dataset_NAME; name one of them"
@@ -185,20 +190,22 @@ VALUES: dict[str, Callable[[pa.RecordBatch], _Integers]] = {
     "least_moduli": _moduli,
     "least_hodge_sum": _hodge_sums,
 }
+# the columns of that value
+NEEDS: dict[str, tuple[str, ...]] = {"least_moduli": ("moduli",), "least_hodge_sum": HODGE}
 
 
-def _threshold(
-    rows: Rows, value: Callable[[pa.RecordBatch], _Integers], share: float
-) -> tuple[int, float]:
+def _threshold(rows: Rows, name: str, share: float) -> tuple[int, float]:
     """Return the least value of a test row, and the share of the test rows.
+
+    ``name`` is a key of :data:`VALUES`.
 
     The threshold is the value whose share is closest to ``share``. Rows with equal values are in
     one fold, so that the test fold lies outside the training range. If all rows have the same
     value, the test fold is empty. Negative values do not count. Values of one bin count as equal.
     """
     counts = np.zeros(1, int)
-    for batch in rows():
-        values = value(batch)
+    for batch in rows(["stability", *NEEDS[name]]):
+        values = VALUES[name](batch)
         here = np.bincount(_bins(values[values >= 0]), minlength=len(counts))
         here[: len(counts)] += counts
         counts = here

@@ -20,10 +20,11 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from vacuagym.errors import ConfigError
 from vacuagym.runtime.atomic_files import whole_file
-from vacuagym.splits.rows import GROUP, ROW, any_has, usable_rows
+from vacuagym.splits.rows import GROUP, ROW, TRAITS, any_has, usable_rows
 from vacuagym.splits.rules import (
     LEFT_OUT,
     TEST,
@@ -37,10 +38,10 @@ from vacuagym.splits.rules import (
     split_hashes,
 )
 from vacuagym.tables.feature_schema import HODGE
-from vacuagym.tables.parquet import write_table
+from vacuagym.tables.parquet import open_parquet, write_table
 from vacuagym.tables.split_schema import FOLDS, SCHEMA
 
-_COLUMNS = ("key", "dataset", "namespace", "geometry_id", "moduli", "stability")
+_COLUMNS = ("dataset", "namespace", "geometry_id", "moduli", "stability", *TRAITS.names)
 _LISTS = ("train", "val", "test")  # names of the folds in the lists of row numbers
 _Integers = npt.NDArray[np.int64]
 
@@ -54,6 +55,7 @@ def split(
     output: Path,
     features: Sequence[Path] = (),
     index: Path | None = None,
+    index_rows: int | None = None,
 ) -> None:
     """Write the split ``name`` of the label table.
 
@@ -66,6 +68,8 @@ def split(
         known.
     index : Path, optional
         JSON file for the row numbers of the folds.
+    index_rows : int, optional
+        Largest number of rows of a label table for which that file is written. None: any.
 
     Raises
     ------
@@ -79,7 +83,9 @@ def split(
             "split 'ood_hodge': no feature file has Hodge numbers; one data set needs them; name "
             "their columns as `hodge` of the data set"
         )
-    rows = partial(usable_rows, labels, features, _COLUMNS)
+    if index_rows is not None and open_parquet(labels).metadata.num_rows > index_rows:
+        index = None
+    rows = partial(usable_rows, labels, features)
     rule = fold_rule(name, shares, rows)
     test_groups = (
         _test_groups(rule, rows) if rule.test is not None and any_has(features, GROUP) else None
@@ -89,10 +95,13 @@ def split(
     with ExitStack() as files:
         writer = files.enter_context(write_table(output, SCHEMA, metadata))
         lists = files.enter_context(_row_lists(index)) if index else None
-        for batch in rows():
+        for batch in rows(_COLUMNS):
             folds = rule.folds(batch, split_hashes(seed, name, batch), test_groups)
             counts += np.bincount(folds % (len(FOLDS) + 1), minlength=len(FOLDS) + 1)
-            writer.write(_table(batch, folds, rungs(seed, name, batch)))
+            shares_of_rows = np.zeros(len(batch), np.int64)
+            training = folds == TRAIN
+            shares_of_rows[training] = rungs(seed, name, batch.filter(pa.array(training)))
+            writer.write(_table(batch, folds, shares_of_rows))
             if lists:
                 lists.add(batch.column(ROW).to_numpy(), folds)
         metadata["folds"] = dict(zip(FOLDS, counts[:-1].tolist(), strict=True))
@@ -106,7 +115,7 @@ def split(
 def _test_groups(rule: FoldRule, rows: Rows) -> TestGroups:
     """Return the groups that have a row in the test fold."""
     groups = TestGroups()
-    for batch in rows():
+    for batch in rows(["stability", GROUP, *rule.needs]):
         groups.add(batch, rule.folds(batch, np.zeros(len(batch))) == TEST)
     return groups
 
@@ -125,7 +134,8 @@ def _table(batch: pa.RecordBatch, folds: _Integers, shares: _Integers) -> pa.Tab
         fold,
         share,
     ]
-    return pa.Table.from_arrays(columns, schema=SCHEMA).filter(taken)
+    rows = pa.Table.from_arrays(columns, schema=SCHEMA)
+    return rows if pc.all(taken).as_py() else rows.filter(taken)
 
 
 @contextmanager
