@@ -207,7 +207,7 @@ def _shares_against_n(dataset: str, figures: Mapping[str, Any]) -> Figure:
             f"The label that changes most is {label}: from {change}. {told_by_n(figures['bits'])}"
         )
     else:
-        caption = f"No two n have {FEW} geometries: how the shares depend on n cannot be said."
+        caption = f"No two n have {FEW} geometries: too few to show how the shares depend on n."
     return Figure(
         axes.title,
         caption,
@@ -242,7 +242,7 @@ def _least_eigenvalues(counts: Histogram) -> Figure:
     )
     low, high = from_symmetric_log(np.array([counts.quantile(0.25), counts.quantile(0.75)]))
     caption = (
-        "Its sign makes the label: minima (stable, metastable) lie right of zero, saddles and "
+        "Its sign decides the label: minima (stable, metastable) lie right of zero, saddles and "
         "maxima left of it. "
         f"The middle half of all critical points lies between {low:.2g} and {high:.2g}."
     )
@@ -280,8 +280,8 @@ def _gradients(counts: Histogram, grad_tol: float) -> Figure:
     )
     caption = (
         "A search ends at |∇V| ≤ grad_tol (1 + |V|), the dashed line. Half of all critical "
-        "points have come below "
-        f"{scientific(10.0 ** counts.quantile(0.5))}. The first bar holds what is smaller still, "
+        "points lie below "
+        f"{scientific(10.0 ** counts.quantile(0.5))}. The first bar holds all smaller values, "
         "zero included."
     )
     rows = _bin_rows([scientific(10.0**edge) for edge in edges], series)
@@ -307,7 +307,7 @@ def _spectra(counts: Histogram) -> Figure:
         caption = f"No label has {FEW} eigenvalues beside the largest: too few to draw."
         return Figure(title, caption, None, head, rows)
     drawn = {name: _density(counts.edges, series[name]) for name in enough}
-    caption = "Each spectrum in units of its largest eigenvalue, which is left out: it lies at ±1."
+    caption = "Each spectrum is in units of its largest eigenvalue, at ±1, which is not shown."
     if "saddle" in series:
         down = sum(series["saddle"][: len(counts.edges) // 2]) / sum(series["saddle"])
         caption += f" At saddles {percent(down)} of the other directions go down."
@@ -341,7 +341,7 @@ def _barriers(counts: Histogram) -> Figure:
     tail = f", one in twenty is lower than {least:.2g}" if total >= _FEW_FOR_TAILS else ""
     caption = (
         f"Half of the {total:,} barriers are lower than {half:.2g}{tail}. "
-        "Measured along the Hessian's eigenvectors, so an upper bound: "
+        "They are measured along the Hessian's eigenvectors, so they are upper bounds: "
         "a curved path may pass lower."
     )
     rows = _bin_rows([scientific(10.0**edge) for edge in edges], series)
@@ -373,7 +373,7 @@ def search_figures(steps: Counts) -> list[Figure]:
     caption = (
         f"Steps of the trial that gave the label. At n = {sizes[-1]} half of the geometries "
         f"needed {quantiles['half'][-1]} or fewer, and "
-        "the slowest of all "
+        "the slowest trial needed "
         f"{'at least ' if steps[:, :, MOST_STEPS].any() else ''}{max(quantiles['all'])}."
     )
     rows = [

@@ -94,8 +94,8 @@ def _timeline(memory: Sequence[Mapping[str, Any]]) -> Figure:
         }
         picture = histogram(axes, edges.tolist(), busy, colours)
     caption = (
-        f"{len(jobs):,} label {'jobs' if len(jobs) != 1 else 'job'} of {duration(seconds)} in all "
-        f"ended within {duration(span)}: "
+        f"{len(jobs):,} label {'jobs' if len(jobs) != 1 else 'job'} took {duration(seconds)} in all"
+        f" and ended within {duration(span)}: "
         f"{seconds / span:.1f} at work on average."
         if span
         else f"{len(jobs):,} label jobs."

@@ -39,7 +39,7 @@ def _sizes(splits: Mapping[str, Any]) -> Figure:
         "A geometry is in one fold of each split, or in none if it failed or the split leaves it "
         "out."
         + (
-            f" Nothing lies apart from the rest in {', '.join(without)}: no test fold."
+            f" {', '.join(without)}: no test fold, because no rows lie apart from the rest."
             if without
             else ""
         )
@@ -64,8 +64,8 @@ def _drifts(splits: Mapping[str, Any]) -> Figure:
     axes = card_axes(title, "drift (0: equal shares, 1: no label in common)", "")
     most = max(drifts, key=lambda name: drifts[name])
     caption = "Half the sum of the differences between the label shares of the two folds. " + (
-        f"The largest is {drifts[most]:.3f}, in {most}: other label shares alone may move an "
-        "accuracy by as much."
+        f"The largest is {drifts[most]:.3f}, in {most}: the change of label shares alone can "
+        "change an accuracy by as much."
     )
     colours = {"drift": SERIES_COLOURS[0]}
     picture = stacked_rows(axes, shown, {"drift": [drifts[name] for name in shown]}, colours)
@@ -97,8 +97,8 @@ def _labels(splits: Mapping[str, Any]) -> Figure:
     ]
     names = [f"{name}: train, and below it test" if fold == "train" else "" for name, fold in bars]
     caption = (
-        "Where the two bars of a split differ, its test fold asks for more than what was trained "
-        "on."
+        "Where the two bars of a split differ, its test fold has other label shares than its "
+        "training fold."
     )
     return Figure(
         axes.title,
@@ -129,9 +129,9 @@ def _baselines(splits: Mapping[str, Any]) -> Figure:
     small = [name for name in scored if name not in gains]
     notes = {name: f"{name}: {tested[name]} test rows, too few" for name in small}
     names = [notes.get(name, name) if score == _COMMONEST else "" for name, score in bars]
-    caption = "These bars know nothing but n, and nothing else of a geometry enters its label: "
-    caption += "what scores well above them was given more. "
-    always = "naming always the most common label."
+    caption = "These bars use n alone, and nothing else of a geometry enters its label. "
+    caption += "A model that scores well above them has other inputs. "
+    always = "always naming the most common label."
     best = max(gains, key=lambda name: gains[name], default="")
     if best and gains[best] >= 0.0005:
         gain = f"{100.0 * gains[best]:.1f} points of accuracy"
