@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from vacuagym.runtime.memory import CHUNK_BYTES, peak_memory_mb
 from vacuagym.splits.rows import GROUP
 from vacuagym.tables.aligned import Feed
-from vacuagym.tables.arrow_values import spelled
+from vacuagym.tables.arrow_values import plain, spelled
 from vacuagym.tables.column_checks import checked_content, read_checks
 from vacuagym.tables.feature_schema import HODGE, FeatureColumns, Wanted
 from vacuagym.tables.feature_table import FeatureTable, Window
@@ -30,6 +30,7 @@ from vacuagym.tables.plan import Plan
 from vacuagym.tables.spill import LABEL_ORDER, regrouped
 
 _MOST_ROWS = 65536  # rows of a bucket
+_Integers = npt.NDArray[np.int64]
 _KEYS = pa.schema([SCHEMA.field(name) for name in ("key", "namespace", "geometry_id")])
 
 
@@ -119,15 +120,18 @@ def _starts(labels: Path, dataset: str, bucket_rows: int) -> list[tuple[str, int
     return starts
 
 
-def _places(rows: pa.RecordBatch, starts: Sequence[tuple[str, int]]) -> npt.NDArray[np.int64]:
+def _places(rows: pa.RecordBatch, starts: Sequence[tuple[str, int]]) -> _Integers:
     """Return the bucket of each row, shape (rows,)."""
-    keys = zip(
-        rows.column("namespace").to_pylist(), rows.column("geometry_id").to_pylist(), strict=True
-    )
-    return np.array(
-        [max(0, bisect_right(starts, (name or "", number)) - 1) for name, number in keys],
-        dtype=np.int64,
-    )
+    names, first_ids = [name for name, _ in starts], np.array([number for _, number in starts])
+    ids = rows.column("geometry_id").to_numpy()
+    namespaces = rows.column("namespace").dictionary_encode("encode")
+    codes = namespaces.indices.to_numpy()
+    places = np.zeros(len(rows), np.int64)
+    for code, name in enumerate(namespaces.dictionary.to_pylist()):
+        own = slice(bisect_left(names, name or ""), bisect_right(names, name or ""))
+        here = codes == code
+        places[here] = own.start + np.searchsorted(first_ids[own], ids[here], side="right") - 1
+    return np.maximum(places, 0)
 
 
 def _batches(table: FeatureTable, window: Window) -> Iterator[pa.RecordBatch]:
@@ -139,23 +143,53 @@ def _batches(table: FeatureTable, window: Window) -> Iterator[pa.RecordBatch]:
 def _same(rows: pa.Table, keys: pa.Table) -> bool:
     """Return whether rows and keys have equal namespaces and ids."""
     return len(rows) == len(keys) and all(
-        rows[name].to_pylist() == keys[name].to_pylist() for name in ("namespace", "geometry_id")
+        rows[name].cast(keys[name].type).equals(keys[name]) for name in ("namespace", "geometry_id")
     )
 
 
 def _groups(names: Sequence[str], columns: Sequence[pa.ChunkedArray]) -> pa.Array:
     """Return a hash of the values of each row, null if one of them is null.
 
-    Equal values in columns of equal names have equal hashes, in any data set.
+    Equal values in columns of equal names have equal hashes, in any data set. Rows with equal
+    values are hashed once.
     """
-    rows = zip(*(spelled(column.combine_chunks()) for column in columns), strict=True)
-    return pa.array(
-        [None if None in row else _fingerprint(names, row) for row in rows], pa.uint64()
+    encoded = [_encoded(column.combine_chunks()) for column in columns]
+    known = np.all([codes >= 0 for codes, _ in encoded], axis=0)
+    combined = np.zeros(np.count_nonzero(known), np.int64)
+    for codes, texts in encoded:
+        combined = np.unique(combined * len(texts) + codes[known], return_inverse=True)[1]
+    _, firsts, same = np.unique(combined, return_index=True, return_inverse=True)
+    # JSON of [names, texts]; the JSON of a text that occurs often is made once.
+    quoted = [[json.dumps(text) for text in texts] for _, texts in encoded]
+    rows = zip(
+        *(
+            [texts[code] for code in codes[known][firsts].tolist()]
+            for (codes, _), texts in zip(encoded, quoted, strict=True)
+        ),
+        strict=True,
     )
+    head = json.dumps(list(names))
+    hashes = [_fingerprint(f"[{head}, [{', '.join(row)}]]") for row in rows]
+    groups = np.zeros(len(known), np.uint64)
+    groups[known] = np.array(hashes, np.uint64)[same]
+    return pa.array(groups, mask=~known)
 
 
-def _fingerprint(names: Sequence[str], row: Sequence[str | None]) -> int:
-    """Return a hash of one row, 64 bits."""
-    return int.from_bytes(
-        hashlib.blake2b(json.dumps([list(names), row]).encode(), digest_size=8).digest()
-    )
+def _encoded(values: pa.Array) -> tuple[_Integers, list[str | None]]:
+    """Return a code for each value and the text of each code. The code of a null is negative."""
+    values = plain(values)
+    if pa.types.is_nested(values.type):
+        encoded = pa.array(spelled(values), pa.string()).dictionary_encode()
+        texts = encoded.dictionary.to_pylist()
+    else:
+        encoded = values.dictionary_encode()
+        texts = spelled(encoded.dictionary)
+    codes = pc.fill_null(encoded.indices, -1).to_numpy().astype(np.int64)
+    unknown = [code for code, text in enumerate(texts) if text is None]
+    codes[np.isin(codes, unknown)] = -1
+    return codes, texts
+
+
+def _fingerprint(row: str) -> int:
+    """Return a hash of the JSON of one row, 64 bits."""
+    return int.from_bytes(hashlib.blake2b(row.encode(), digest_size=8).digest())
