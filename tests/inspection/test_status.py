@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -37,13 +38,54 @@ def test_after_a_run_and_after_a_change(finished):
     (two_sources.folder / "results/verification.json").unlink()
     status = _status(two_sources)
     assert "missing: results/verification.json" in status
-    assert "next: snakemake --cores 2 --resources mem_mb=12000 computes what is missing" in status
+    command = "--cores 2 --resources mem_mb=12000 --configfile mine.yaml computes what is missing"
+    assert re.search(rf"^next: snakemake --snakefile \S+ {command}$", status, re.M), status
     (two_sources.folder / "results/labels/t/0-49.parquet").unlink()
     assert _line(_status(two_sources), "t ")[1:5] == ["3", "2", "0", "1"]
     two_sources.snakemake("--config", "seed=7", "--until", "shard")
     status = _status(two_sources)
     assert _line(status, "t ")[6] == "2", "labels of another seed are stale"
-    assert "next: snakemake --cores 2" in status
+    assert "--config seed=7 --until shard computes what is missing" in status
+
+
+def test_every_stage_of_the_last_run_has_a_line(finished):
+    status = _status(finished)
+    head = "jobs of the last run  total   done cut off waiting failed"
+    assert head in status
+    stages = {line.split()[0]: line.split()[1:] for line in status.splitlines() if line}
+    assert stages["shard"] == stages["label"] == ["3", "3", "0", "0", "0"]
+    for rule in ("merge", "verify", "validate", "gate", "report", "dataset"):
+        assert stages[rule] == ["1", "1", "0", "0", "0"], rule
+    assert not re.search(r"^all +\d", status, re.M)
+    for path in finished.folder.glob("results/labels/t/*"):
+        path.unlink()
+    (finished.folder / "results/labels.parquet").unlink()
+    finished.snakemake("--set-resources", "label:mem_mb=100", check=False)
+    stages = {line.split()[0]: line.split()[1:] for line in _status(finished).splitlines() if line}
+    assert stages["label"] == ["3", "0", "0", "0", "3"]
+    assert stages["merge"] == ["1", "0", "0", "1", "0"]
+    for content in ("{", "[]", '{"rules": {"label": 3}}', '{"run": "another", "rules": {}}'):
+        (finished.folder / ".snakemake/vacuagym.jobs").write_text(content)
+        assert "jobs of the last run" not in _status(finished)
+
+
+def test_what_slurm_has_of_a_run_in_its_queue(two_sources, slow_run, monkeypatch, tmp_path):
+    folder, tools = two_sources.folder, tmp_path / "tools"
+    tools.mkdir()
+    lines = [
+        f"RUNNING|None|rule_label_wildcards_t_0_49|{folder}",
+        f"PENDING|Priority|rule_label_wildcards_t_50_99|{folder}",
+        f"PENDING|Priority|rule_merge|{folder}",
+        "RUNNING|None|rule_label|/somewhere/else",
+        f"RUNNING|None|of others|{folder}",
+    ]
+    (tools / "squeue").write_text("#!/bin/sh\ncat <<'X'\n" + "\n".join(lines) + "\nX\n")
+    (tools / "squeue").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tools), prepend=os.pathsep)
+    status = _status(two_sources)
+    assert "\nSlurm: pending for priority: 2 (label 1, merge 1)\n" in status, status
+    assert "\nSlurm: running: 1 (label 1)\n" in status
+    assert "jobs of the last run  total   done   begun waiting failed" in status
 
 
 def test_a_power_cut_may_have_torn_the_plan_and_the_settings(two_sources):

@@ -32,10 +32,11 @@ n_limit: 1500
 shard_size: 500
 datasets:
   t: {source: table, path: t.parquet, id: id, moduli: h, columns: [kind]}
+search: {n_restarts: 30}  # so that a label job lasts long enough to be killed
 verify: {least: 20, per_label: 2}
 validation: {fold_tolerance: 0.1}
 """
-# The two nodes answer at once, and a shard is a job of its own, so that there is one to kill.
+# The nodes answer at once.
 QUICK = ["--slurm-init-seconds-before-status-checks", "3", "--seconds-between-status-checks", "3"]
 
 
@@ -103,6 +104,11 @@ def labelling(folder: Path, node: str | None = None) -> list[str]:
     return [job for job in at_work if node in (None, job.split()[-1])]
 
 
+def labels_begun(folder: Path) -> list[Path]:
+    """Return the logs of label jobs, which begin after Snakemake's own start on a node."""
+    return list(folder.glob("logs/label/*/*.log"))
+
+
 def undisturbed(folder: Path) -> list[str]:
     finish(on_slurm(folder), folder)
     return []
@@ -111,8 +117,8 @@ def undisturbed(folder: Path) -> list[str]:
 def node_dies(folder: Path) -> list[str]:
     """Kill the daemon of n2 and what works there, in the middle of a label job."""
     run = on_slurm(folder, "--group-components", "labels=1", "--set-resources", *LONG)
-    wait_for(lambda: labelling(folder, "n2"), "a label job on n2")
-    time.sleep(15)
+    wait_for(lambda: labels_begun(folder) and labelling(folder, "n2"), "a label job on n2")
+    time.sleep(5)
     lost = labelling(folder, "n2")
     steps = subprocess.run(["pgrep", "-f", "slurmstepd: .*"], capture_output=True, text=True)
     for job in lost:
@@ -122,7 +128,7 @@ def node_dies(folder: Path) -> list[str]:
                 os.kill(int(pid), signal.SIGKILL)
     os.kill(int((RUN / "slurmd-n2.pid").read_text()), signal.SIGKILL)
     wait_for(lambda: "down" in sinfo("n2"), "n2 is down", 120)
-    subprocess.run(["slurmd", "-N", "n2"], check=True)
+    subprocess.run([Path(__file__).with_name("node.sh"), "n2"], check=True)
     finish(run, folder)
     return [f"lost with n2: {lost}", *told(folder, "NODE_FAIL")]
 
@@ -131,8 +137,8 @@ def main_process_dies(folder: Path) -> list[str]:
     """Kill the main process with jobs at work, and start the same command again."""
     options = ("--group-components", "labels=1", "--set-resources", *LONG)
     run = on_slurm(folder, *options)
-    wait_for(lambda: labelling(folder), "a label job")
-    time.sleep(10)
+    wait_for(lambda: labels_begun(folder), "a label job")
+    time.sleep(5)
     run.kill()
     run.wait()
     orphans = jobs(folder)
@@ -148,7 +154,12 @@ def main_process_dies(folder: Path) -> list[str]:
     )
     ended = time.monotonic() - begun
     finish(again, folder)
-    return [f"of the dead run: {orphans}; none at work {ended:.0f} s after the new lease"]
+    asked = ["sacct", "-X", "-n", "-P", "-o", "JobID,State,Elapsed", "-j", ",".join(numbers)]
+    ends = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()
+    return [
+        f"of the dead run: {orphans}",
+        f"none at work {ended:.0f} s after the new lease; their ends: {ends}",
+    ]
 
 
 LONG = ("shard:runtime=2", "label:runtime=10")

@@ -20,7 +20,7 @@ wait_for() { # COMMAND: until it succeeds, half a minute at most
 	echo "tests/slurm/up.sh: not in 30 s: $1; logs: $log" >&2; exit 1
 }
 rm -rf $run; mkdir -p $run/spool-n1 $run/spool-n2 $run/state $log /run/munge /run/mysqld /etc/slurm
-grep -qw "$host" /etc/hosts || echo "127.0.0.1 $host" >>/etc/hosts
+for name in "$host" n1 n2; do grep -qw "$name" /etc/hosts || echo "127.0.0.1 $name" >>/etc/hosts; done
 
 [ -s /etc/munge/munge.key ] || dd if=/dev/urandom of=/etc/munge/munge.key bs=1024 count=1 status=none
 chown munge: /etc/munge/munge.key /run/munge; chmod 400 /etc/munge/munge.key; chmod 755 /run/munge
@@ -79,7 +79,6 @@ sacctmgr -iQ add cluster test >/dev/null 2>&1 || true
 sacctmgr -iQ add account test >/dev/null 2>&1 || true
 sacctmgr -iQ add user root account=test >/dev/null 2>&1 || true
 slurmctld
-slurmd -N n1
-slurmd -N n2
+for node in n1 n2; do "$(dirname "$0")/node.sh" $node; done
 wait_for '[ "$(sinfo -hN -t idle | wc -l)" = 2 ]'
 sinfo -N -l

@@ -29,6 +29,7 @@ from snakemake_logger_plugin_vacuagym.failures import (
     scheduler_reason,
     shorten,
 )
+from snakemake_logger_plugin_vacuagym.tally import Tally
 from vacuagym.orchestration.before_snakefile import (
     refuse_unreadable_configurations,
     use_a_cache_that_works,
@@ -186,6 +187,7 @@ class LogHandler(LogHandlerBase):
         self.of_group: dict[int, tuple[str, list[str]]] = {}
         self.broken = set[int]()  # failed jobs that did not finish at another attempt
         self.failures = 0  # failed attempts
+        self.tally = Tally()
         # Exceptions by thread, until it is known whether a JOB_ERROR follows.
         self.held: dict[int | None, Event] = {}
         self.room = {WARNING: NOTE_LINES, ERROR: NOTE_LINES}
@@ -250,6 +252,7 @@ class LogHandler(LogHandlerBase):
                 record.created,
                 record.stats["total"],
             )
+            self.tally.plan(record.stats)
             self.write(*job_table(record.stats) if self.show_progress else ())
         elif event == LogEvent.JOB_INFO:
             wildcards = dict(record.wildcards or {})
@@ -262,8 +265,10 @@ class LogHandler(LogHandlerBase):
                 record.log or [],
                 record.created,
             )
+            self.tally.begin(record.jobid, record.rule_name)
         elif event == LogEvent.JOB_FINISHED:
             self.broken.discard(record.job_id)
+            self.tally.finish(record.job_id)
             name, _, logs, _ = self.jobs.pop(record.job_id, ("job", "", [], 0.0))
             self.job = job_line(name, logs) if self.show_progress else self.job
         elif event == LogEvent.PROGRESS:
@@ -303,6 +308,7 @@ class LogHandler(LogHandlerBase):
             self.interrupted = True
             return
         self.broken.add(record.jobid)
+        self.tally.fail(record.jobid)
         self.failures += 1
         _, named, _, since = self.jobs.get(record.jobid, ("", record.rule_name, [], 0.0))
         title = self.console.decorate(record, f"job failed: {named}")
@@ -348,6 +354,7 @@ class LogHandler(LogHandlerBase):
 
     def finish(self) -> None:
         """Print the latest progress, why Snakemake stopped, and how the run ended."""
+        self.tally.write()
         if self.latest and (self.width or self.line_done != self.done):
             self.write(self.latest)
         self.room[ERROR] = NOTE_LINES  # The last error ended the run, so it is always printed.

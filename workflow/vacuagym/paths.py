@@ -18,3 +18,4 @@ PHYSICS = "results/physics/{fingerprint}.json"
 CONFIGURATION = "results/configuration.json"
 SETTINGS = "results/settings/{of}.json"
 PLANS = "results/plans"
+JOBS = ".snakemake/vacuagym.jobs"  # numbers of jobs by rule

@@ -7,21 +7,24 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import time
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from vacuagym.errors import ConfigError, InputError, VacuagymError
-from vacuagym.orchestration.lock import holder, started
+from vacuagym.orchestration.lock import command, holder, started
 from vacuagym.orchestration.pipeline import Pipeline
 from vacuagym.orchestration.stale_files import ASIDE
 from vacuagym.paths import (
     CONFIGURATION,
     DATASET,
     FEATURES,
+    JOBS,
     LABEL_TABLE,
     LABELS,
     REPORT,
@@ -31,6 +34,7 @@ from vacuagym.paths import (
     VERIFICATION,
 )
 from vacuagym.runtime.atomic_files import read_json
+from vacuagym.runtime.lease import read_lease
 from vacuagym.runtime.log_tail import last_lines
 from vacuagym.tables.parquet import file_metadata, open_parquet
 
@@ -43,7 +47,7 @@ _RULES = {
     "verdict": "gate",
     "SHA256SUMS": "dataset",
 }
-COMMAND = "snakemake --cores 2 --resources mem_mb=12000"
+COMMAND = "snakemake --cores 2 --resources mem_mb=12000"  # before the first run
 
 
 @dataclass
@@ -123,7 +127,7 @@ def print_status() -> None:
         print(f"nothing has run in {Path.cwd()} yet; start with: {COMMAND}")
         return
     except (InputError, ConfigError):
-        print(f"{CONFIGURATION}: the file is torn; write it again with: {COMMAND}")
+        print(f"{CONFIGURATION}: the file is torn; write it again with: {command() or COMMAND}")
         return
     who = holder()
     print(f"run: {who}" if who else "run: none at work in this folder")
@@ -147,9 +151,53 @@ def print_status() -> None:
         )
         print(f"{status.name:<16} {counts} {status.rows_done:>10} {speed:>7} {peak:>8}")
     print(f"declared for each label job: {pipeline.label_memory_mb()} MB")
+    _print_stages(at_work=who is not None)
     for log in [log for status in statuses for log in status.failed][:5]:
         print(f"failed: {log}")
     _print_outlook(statuses, pipeline, since)
+
+
+def _print_stages(at_work: bool) -> None:
+    """Print the jobs of the last run by rule, and what Slurm has of them in its queue."""
+    try:
+        counts = read_json(JOBS)
+        lines = [
+            (rule, *(int(found[key]) for key in ("total", "done", "begun", "failed")))
+            for rule, found in counts["rules"].items()
+        ]
+    except (OSError, VacuagymError, LookupError, TypeError, ValueError, AttributeError):
+        return
+    if counts.get("run") != read_lease().get("run"):
+        return  # It is of an earlier run.
+    begun_as = "begun" if at_work else "cut off"
+    print(f"jobs of the last run  total   done {begun_as:>7} waiting failed")
+    for rule, total, done, begun, failed in lines:
+        waiting = max(0, total - done - begun - failed)
+        print(f"{rule:<20} {total:>6} {done:>6} {begun:>7} {waiting:>7} {failed:>6}")
+    queue = _queue() if at_work else {}
+    for state, jobs in sorted(queue.items()):
+        named = ", ".join(f"{name} {count}" for name, count in sorted(jobs.items()))
+        print(f"Slurm: {state.lower()}: {sum(jobs.values())} ({named})")
+
+
+def _queue() -> dict[str, Counter[str]]:
+    """Return the jobs of this folder in Slurm's queue, by state, or reason to wait, and by rule.
+
+    The plugin of Snakemake writes the rule of a job into its comment.
+    """
+    asked = ["squeue", "--me", "--noheader", "--format=%T|%r|%k|%Z"]
+    try:
+        lines = subprocess.run(asked, capture_output=True, text=True, timeout=20).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return {}
+    queue: dict[str, Counter[str]] = {}
+    for line in lines.splitlines():
+        state, reason, comment, folder = [*line.split("|", 3), "", "", ""][:4]
+        if folder == os.getcwd() and comment.startswith("rule_"):
+            rule = comment.removeprefix("rule_").partition("_wildcards_")[0]
+            waits = f"{state} for {reason}" if state == "PENDING" else state
+            queue.setdefault(waits, Counter())[rule] += 1
+    return queue
 
 
 def _print_outlook(statuses: list[DatasetStatus], pipeline: Pipeline, since: float | None) -> None:
@@ -175,7 +223,7 @@ def _print_outlook(statuses: list[DatasetStatus], pipeline: Pipeline, since: flo
             if missing
             else "missing: labels, and all results that depend on them"
         )
-        print(f"next: {COMMAND} computes what is missing")
+        print(f"next: {command() or COMMAND} computes what is missing")
     elif complete:
         print(f"all done; look at {REPORT}")
 
