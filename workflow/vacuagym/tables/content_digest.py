@@ -64,15 +64,17 @@ class _Digest:
             or pa.types.is_large_list(kind)
             or pa.types.is_fixed_size_list(kind)
         ):
-            self._add(path, pc.fill_null(pc.list_value_length(values).cast(pa.int64()), -1))
+            self._add(path, _lengths(values, pc.list_value_length(values)))
             self.update(values.flatten(), f"{path}l")
         elif pa.types.is_struct(kind):
-            self._add(path, values.is_valid().cast(pa.uint8()))
+            self._add_validity(path, values)
             for position, field in enumerate(values.flatten()):
                 self.update(field, f"{path}{position}.")
         elif _is_text(kind):
-            self._add(path, pc.fill_null(pc.binary_length(values).cast(pa.int64()), -1))
-            whole = pc.fill_null(values.cast(pa.large_binary()), b"")
+            self._add(path, _lengths(values, pc.binary_length(values)))
+            whole = values.cast(pa.large_binary())
+            if values.null_count:
+                whole = pc.fill_null(whole, b"")
             start, end = np.frombuffer(whole.buffers()[1], np.int64)[
                 [whole.offset, whole.offset + len(whole)]
             ]
@@ -80,7 +82,7 @@ class _Digest:
         elif pa.types.is_boolean(kind):
             self.update(values.cast(pa.uint8()), path)
         elif pa.types.is_primitive(kind):
-            self._add(f"{path}v", values.is_valid().cast(pa.uint8()))
+            self._add_validity(f"{path}v", values)
             self._add(path, values)
         else:  # nulls, maps and other types of a user's table
             self._hash(path).update(
@@ -88,6 +90,13 @@ class _Digest:
                     errors="surrogatepass"
                 )
             )
+
+    def _add_validity(self, path: str, values: pa.Array) -> None:
+        """Add a byte for each value: 0 if it is null, else 1."""
+        if values.null_count:
+            self._add(path, values.is_valid().cast(pa.uint8()))
+        else:
+            self._hash(path).update(b"\1" * len(values))
 
     def _add(self, path: str, values: pa.Array) -> None:
         """Add fixed-width values; the bytes under a null count as zero."""
@@ -108,6 +117,12 @@ class _Digest:
         for path, level in sorted(self._levels.items()):
             whole.update(path.encode() + level.digest())
         return whole.hexdigest()
+
+
+def _lengths(values: pa.Array, lengths: pa.Array) -> pa.Array:
+    """Return the lengths of values as 64-bit integers, −1 for a null."""
+    lengths = lengths.cast(pa.int64())
+    return pc.fill_null(lengths, -1) if values.null_count else lengths
 
 
 def _is_text(kind: pa.DataType) -> bool:
