@@ -26,10 +26,12 @@ from vacuagym.report.histograms import (
     COLUMNS,
     Distributions,
     Histogram,
+    HodgeCounts,
     count_rows,
     from_symmetric_log,
     symmetric_log,
 )
+from vacuagym.report.hodge_plot import count_hodge, hodge_figures
 from vacuagym.report.job_figures import MOST_BARS, Job, _at_work, lanes, on_the_clock
 from vacuagym.report.page import figure_sections, page
 from vacuagym.report.split_figures import split_figures
@@ -99,12 +101,23 @@ def inputs(workspace: Workspace) -> dict:
     """What the page of a run is made from."""
     results = workspace.folder / "results"
     labels = results / "labels.parquet"
+    counts = count_rows(read_batches(open_parquet(labels), labels, COLUMNS))
+    counts.hodge["t"] = some_hodge()
     return {
         "document": json.loads((results / "validation.json").read_text()),
-        "counts": count_rows(read_batches(open_parquet(labels), labels, COLUMNS)),
+        "counts": counts,
         "configuration": json.loads((results / "configuration.json").read_text()),
         "about": file_metadata(open_parquet(labels)),
     }
+
+
+def some_hodge(rows: int = 3000) -> HodgeCounts:
+    """Counts of random Hodge numbers, some unknown and some beyond the plot."""
+    h11, h21 = np.random.default_rng(2).integers(1, 492, (2, rows)).astype(float)
+    h11[:3], h21[3:5] = np.nan, 600.0
+    counts = HodgeCounts()
+    counts.add(h11, h21)
+    return counts
 
 
 def jobs(count: int, datasets: int = 1) -> list[dict]:
@@ -248,6 +261,42 @@ def test_the_numbers_at_work_add_up_to_the_time_worked(spans):
     assert (_at_work(clock, edges) * np.diff(edges)).sum() == pytest.approx(
         sum(length for _, length in spans)
     )
+
+
+def test_hodge_numbers_are_counted_by_pair_in_batches_of_any_size():
+    h11 = [1, 101, 1, None, 11, 491, 600, 3]
+    h21 = [101, 1, 101, 5, 491, 11, 1, None]
+    table = pa.table({"_h11": pa.array(h11, pa.int32()), "_h21": pa.array(h21, pa.int32())})
+    for size in (1, 3, 100):
+        counts = count_hodge(table.to_batches(max_chunksize=size), HodgeCounts())
+        found = {(i, j): int(counts.grid[i, j]) for i, j in np.argwhere(counts.grid).tolist()}
+        assert found == {(1, 101): 2, (101, 1): 1, (11, 491): 1, (491, 11): 1}
+        assert counts.others == 1
+
+
+def test_a_hodge_plot_has_its_cells_where_the_numbers_are():
+    counts = HodgeCounts()
+    counts.add(np.array([1.0, 491.0, 491.0]), np.array([101.0, 11.0, 11.0]))
+    (figure,) = hodge_figures({"x": counts})
+    assert "3 geometries have 2 different pairs" in figure.caption
+    assert "between −200 and 960" in figure.caption
+    picture = ElementTree.fromstring(figure.picture)
+    (cells,) = (
+        part.find(f"{SVG}path").attrib["d"]
+        for part in picture.iter(f"{SVG}g")
+        if part.find(f"{SVG}title") is not None and part.find(f"{SVG}title").text == "1 to 9"
+    )
+    corners = np.array(re.findall(r"[\d.]+", cells), float).reshape(2, -1, 2)
+    quintic, far = sorted(corners.tolist())
+    assert max(x for x, _ in quintic) < min(x for x, _ in far)
+    assert min(y for _, y in quintic) > max(y for _, y in far)
+
+
+def test_a_hodge_plot_stays_small_and_may_be_empty():
+    (full,) = hodge_figures({"x": some_hodge(2_000_000)})
+    assert len(full.picture) < 200_000
+    (empty,) = hodge_figures({"x": HodgeCounts()})
+    assert empty.picture is None
 
 
 # --------------------------------------------------------------------------------------------- page

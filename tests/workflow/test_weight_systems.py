@@ -40,6 +40,9 @@ class TestRun:
         assert table["weights"][0].as_py() == "5 1 1 1 1 1"
         assert (table["h11"][0].as_py(), table["h21"][0].as_py()) == (101, 1)
         assert "passed" in (finished.folder / "results/verdict.txt").read_text()
+        report = (finished.folder / "results/report.html").read_text()
+        assert "Hodge plot: ws5" in report
+        assert "weight systems, enumerated" in report
 
     def test_the_weights_are_published(self, finished):
         published = vacuagym.load(finished.folder / "results/dataset", dataset="ws5", split="iid")

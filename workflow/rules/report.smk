@@ -6,6 +6,7 @@ rule report:
     input:
         labels=paths.LABEL_TABLE,
         validation=paths.VALIDATION,
+        features=expand(paths.FEATURES, dataset=run.datasets),
         settings=paths.SETTINGS.format(of="report"),
     output:
         report(
@@ -25,5 +26,6 @@ rule report:
         configuration=paths.CONFIGURATION,
     shell:
         "exec python -P -m vacuagym report --labels={input.labels:q} --validation={input.validation:q}"
+        " --features {input.features:q}"
         " --configuration={params.configuration:q} --output={output:q}"
         " --mem-mb={resources.mem_mb} --stall-minutes={resources.stall_minutes} --log={log:q}"

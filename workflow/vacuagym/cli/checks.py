@@ -76,13 +76,7 @@ def add_validate(stages: Stages) -> None:
     parser.add_argument(
         "--splits", type=Path, nargs="+", required=True, help="split files (vacuagym split)"
     )
-    parser.add_argument(
-        "--features",
-        type=Path,
-        nargs="+",
-        default=[],
-        help="feature files of all data sets (vacuagym features)",
-    )
+    _add_features(parser)
     parser.add_argument(
         "--label-files",
         type=Path,
@@ -101,6 +95,17 @@ def add_validate(stages: Stages) -> None:
     parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
 
 
+def _add_features(parser: argparse.ArgumentParser) -> None:
+    """Add the option of the feature files."""
+    parser.add_argument(
+        "--features",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="feature files of all data sets (vacuagym features)",
+    )
+
+
 def add_report(stages: Stages) -> None:
     """Add ``vacuagym report``."""
 
@@ -108,7 +113,13 @@ def add_report(stages: Stages) -> None:
         from vacuagym.stages.report import report
 
         hold_to_memory(table_memory_mb(), options.mem_mb)
-        report(options.labels, options.validation, options.configuration, options.output)
+        report(
+            options.labels,
+            options.validation,
+            options.configuration,
+            options.output,
+            options.features,
+        )
 
     parser = stage(
         stages, "report", run, "write the page that shows a run: verdict, figures, checks, settings"
@@ -120,6 +131,7 @@ def add_report(stages: Stages) -> None:
         default=Path("results/validation.json"),
         help="figures of vacuagym validate",
     )
+    _add_features(parser)
     parser.add_argument(
         "--configuration",
         type=Path,

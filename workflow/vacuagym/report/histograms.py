@@ -68,6 +68,34 @@ class Histogram:
         return float(np.interp(share * below[-1], below, self.edges))
 
 
+_MOST_HODGE = 512  # of h11 and h21 in the Hodge plot; the largest known are 491
+
+
+@dataclass
+class HodgeCounts:
+    """Counts of geometries by h11 and h21.
+
+    Attributes
+    ----------
+    grid : (512, 512) integers
+        Counts by h11 and h21.
+    others : int
+        Number of geometries with larger Hodge numbers.
+    """
+
+    grid: Counts = field(default_factory=lambda: np.zeros((_MOST_HODGE, _MOST_HODGE), np.int64))
+    others: int = 0
+
+    def add(self, h11: Floats, h21: Floats) -> None:
+        """Count Hodge numbers (rows,). NaN is left out."""
+        known = ~(np.isnan(h11) | np.isnan(h21))
+        first, second = h11[known].astype(np.int64), h21[known].astype(np.int64)
+        inside = (first < _MOST_HODGE) & (second < _MOST_HODGE)
+        self.others += int(np.count_nonzero(~inside))
+        places = first[inside] * _MOST_HODGE + second[inside]
+        self.grid += np.bincount(places, minlength=self.grid.size).reshape(self.grid.shape)
+
+
 @dataclass
 class Distributions:
     """The counts of one pass over the label table.
@@ -93,6 +121,8 @@ class Distributions:
     steps: Counts = field(
         default_factory=lambda: np.zeros((MOST_MODULI + 1, len(METHODS), MOST_STEPS + 1), np.int64)
     )
+    # of each data set with Hodge numbers
+    hodge: dict[str, HodgeCounts] = field(default_factory=dict)
 
 
 def count_rows(batches: Iterable[pa.RecordBatch]) -> Distributions:

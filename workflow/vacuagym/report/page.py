@@ -19,6 +19,7 @@ from vacuagym import __version__
 from vacuagym.errors import printable
 from vacuagym.report.figures import Figure, label_figures, point_figures, search_figures
 from vacuagym.report.histograms import Distributions
+from vacuagym.report.hodge_plot import hodge_figures
 from vacuagym.report.job_figures import duration, job_figures
 from vacuagym.report.split_figures import split_figures
 
@@ -77,6 +78,7 @@ def figure_sections(
     """Return the figures of the report by heading; the parameters are those of :func:`page`."""
     return [
         ("Labels", label_figures(document["labels"])),
+        ("Hodge numbers", hodge_figures(counts.hodge)),
         ("Critical points", point_figures(counts, about["physics"]["search"]["grad_tol"])),
         ("Search", search_figures(counts.steps)),
         ("Splits", split_figures(document["splits"])),
@@ -118,11 +120,8 @@ def _datasets(document: Mapping[str, Any], configuration: Mapping[str, Any]) -> 
         own = [record for record in document["memory"] if record["dataset"] == name]
         seconds = sum(record["wall_seconds"] for record in own)
         speed = f"{figures['rows'] / seconds:,.0f}" if seconds else ""
-        source = (
-            "toric bases, enumerated"
-            if entry.get("source") == "toric_bases"
-            else str(entry.get("path", "not in the configuration"))
-        )
+        kind = str(entry.get("source", "not in the configuration")).replace("_", " ")
+        source = str(entry.get("path") or (f"{kind}, enumerated" if entry else kind))
         described.append([name, source, f"{figures['rows']:,}", f"{len(own):,}", speed])
     return described
 

@@ -15,16 +15,18 @@ import math
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate, cycle
+from itertools import accumulate, cycle, pairwise
 from typing import Any, Literal
 from xml.etree import ElementTree
 
 import matplotlib
 import matplotlib.axes as plots
 import numpy as np
+import numpy.typing as npt
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
+from matplotlib.patches import Patch, PathPatch
+from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 
 from vacuagym.errors import printable
@@ -65,6 +67,8 @@ Ticks = Sequence[tuple[float, str]]
 Series = Mapping[str, Sequence[float]]
 Points = Mapping[str, tuple[Sequence[float], Sequence[float]]]
 Names = Collection[str]
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
 Colours = Mapping[str, str]
 
 
@@ -176,6 +180,45 @@ def timeline(axes: Axes, bars: Sequence[tuple[int, float, float, str]], colours:
         look: dict[str, Any] = {"color": colours[name], "gid": _NOTE + name}
         plot.barh(lane + 1, end - start, 0.6, start, **look)
     return _svg(plot, axes, _patches(colours, colours))
+
+
+@matplotlib.rc_context(_SETTINGS)
+def cells(axes: Axes, x_edges: Floats, y_edges: Floats, kinds: Integers, colours: Colours) -> str:
+    """Draw a cell of the grid for each kind (rows, columns) of 0 or more: a place in ``colours``.
+
+    Cells of a row with one kind are drawn as one.
+    """
+    x_range, y_range = _span(x_edges.tolist()), _span(y_edges.tolist())
+    plot = _plot(axes, axes.x_range or x_range, axes.y_range or y_range, "y")
+    runs = [
+        (kind, x_edges[start], x_edges[end], row)
+        for row, line in enumerate(kinds)
+        for kind, start, end in _runs(line)
+        if kind >= 0
+    ]
+    for place, name in enumerate(colours):
+        corners = [
+            corner
+            for kind, left, right, row in runs
+            for corner in _corners(left, right, y_edges[row], y_edges[row + 1])
+            if kind == place
+        ]
+        codes = [Path.MOVETO, *[Path.LINETO] * 3, Path.CLOSEPOLY] * (len(corners) // 5)
+        if corners:
+            look: dict[str, Any] = {"linewidth": 0, "color": colours[name], "gid": _NOTE + name}
+            plot.add_patch(PathPatch(Path(corners, codes), **look))
+    return _svg(plot, axes, _patches(colours, colours))
+
+
+def _runs(line: Integers) -> Iterator[tuple[int, int, int]]:
+    """Yield the runs (value, start, end) of equal values of a line."""
+    edges = [0, *(np.flatnonzero(np.diff(line)) + 1).tolist(), len(line)]
+    for start, end in pairwise(edges):
+        yield int(line[start]), start, end
+
+
+def _corners(left: float, right: float, low: float, high: float) -> list[tuple[float, float]]:
+    return [(left, low), (right, low), (right, high), (left, high), (left, low)]
 
 
 def decades(low: float, high: float) -> Ticks:
