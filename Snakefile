@@ -18,7 +18,8 @@ run = start(workflow, config)
 
 wildcard_constraints:
     dataset="|".join(run.datasets),
-    first="-?[0-9]+",
+    # A shard of a table without ids lies in the folder of its file.
+    first="(?:[^/]+/)?-?[0-9]+",
     last="-?[0-9]+",
     split="[A-Za-z0-9_-]+",
 

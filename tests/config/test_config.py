@@ -149,7 +149,9 @@ def wrong_values(path, default):
             wrong += ["1", "1e3"]
         if isinstance(default, int) or default is None:
             wrong += [1.5, -0.5]
-    nullable = path[-1] in ("n_limit", "namespace") or (
+    if path == ("datasets", "ks", "path"):
+        wrong = [value for value in wrong if value != ["a"]] + [["a", "a"], ["a", None]]
+    nullable = path[-1] in ("n_limit", "namespace", "id") or (
         path[0] == "datasets" and path[-1] == "moduli"
     )
     return wrong if nullable else [None, *wrong]
@@ -201,7 +203,7 @@ def test_the_model_cannot_be_changed():
                 setattr(section, next(iter(type(section).model_fields)), None)
 
 
-def test_every_key_of_the_model_has_a_default_but_path_and_id_of_a_table():
+def test_every_key_of_the_model_has_a_default_but_the_path_of_a_table():
     def without_default(section, path=()):
         for name, field in section.model_fields.items():
             if field.is_required():
@@ -486,8 +488,7 @@ def test_no_data_set_left_is_refused(datasets):
         ({"source": None}, ["source", "None", "toric_bases", "table"]),
         ({"source": ["table"]}, ["source", "['table']", "toric_bases", "table"]),
         ({"source": {"table": 1}}, ["source", "toric_bases", "table"]),
-        ({"source": "table"}, ["path", "id"]),
-        ({"source": "table", "path": "a.parquet"}, ["id"]),
+        ({"source": "table"}, ["path"]),
         ({"source": "table", "id": "i"}, ["path"]),
         (
             {**TABLE, "colums": "all"},
@@ -877,7 +878,7 @@ def test_counts_beyond_64_bits_are_refused(key):
 
 def test_a_wrong_key_is_told_with_the_file_or_the_option_that_sets_it(workspace):
     (workspace.folder / "mine.yaml").write_text(
-        "datasets: {t: {source: table, path: t.parquet}}\nsearch: {n_samples: 0}\n"
+        "datasets: {t: {source: table, id: id}}\nsearch: {n_samples: 0}\n"
     )
     run = workspace.snakemake("--config", "seed=x", check=False)
     assert run.returncode == 2
@@ -892,6 +893,18 @@ def test_a_wrong_key_is_told_with_the_file_or_the_option_that_sets_it(workspace)
 def test_a_long_text_is_cut_in_the_message():
     for raw in ({"seed": "x" * 10**5}, {"y" * 10**5: 1}, {"search": {"method": "z" * 10**5}}):
         assert len(refusal(raw)) < 1500
+
+
+def test_the_path_of_a_table_is_a_text_or_a_list_and_namespaces_need_ids():
+    for path in ("t.parquet", ["a.parquet", "b.parquet"]):
+        entry = {"source": "table", "path": path}
+        checked = checked_config({"datasets": {"t": entry}})["datasets"]["t"]
+        assert (checked["path"], checked["id"]) == (path, None)
+    for source in ({"source": "table"}, {"source": "polytopes", "vertices": "v"}):
+        entry = {**source, "path": "t.parquet", "namespace": "n"}
+        message = refusal({"datasets": {"t": entry}})
+        assert "datasets.t: namespace without id" in message
+        assert "leave out namespace" in message
 
 
 def test_nul_in_a_name_is_refused():

@@ -17,8 +17,9 @@ from vacuagym.stages.columns import columns
 from vacuagym.stages.features import Wanted, features
 from vacuagym.stages.plan import plan
 from vacuagym.stages.shard import shard
-from vacuagym.tables.feature_table import FeatureTable, Window
+from vacuagym.tables.feature_table import FeatureTable
 from vacuagym.tables.plan import Plan
+from vacuagym.tables.window import Window
 
 LARGE = 2**53 + 1  # no double
 DATASET = "results/dataset/SHA256SUMS"
@@ -180,10 +181,10 @@ def test_a_table_that_is_replaced_while_it_is_read_is_refused(run):
 
 
 def test_a_table_of_another_state_is_refused_before_it_is_read(run):
-    state = FeatureTable("t.parquet", "id", "source", "h").state
+    files = FeatureTable("t.parquet", "id", "source", "h").files
     os.utime("t.parquet", ns=(1, 1))
     with pytest.raises(InputError, match="has changed since it was planned"):
-        FeatureTable("t.parquet", "id", "source", "h", state=state)
+        FeatureTable("t.parquet", "id", "source", "h", files=files)
 
 
 @pytest.mark.parametrize("limit", [None, 1, 10])

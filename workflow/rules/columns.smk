@@ -16,6 +16,6 @@ rule columns:
         columns=lambda wildcards: run.column_options(wildcards.dataset),
         fingerprint=lambda wildcards: run.columns_fingerprint(wildcards.dataset),
     shell:
-        "exec python -P -m vacuagym columns --plan={input.plan:q} --first={wildcards.first} --last={wildcards.last} {params.columns}"
+        "exec python -P -m vacuagym columns --plan={input.plan:q} --first={wildcards.first:q} --last={wildcards.last} {params.columns}"
         " --fingerprint={params.fingerprint} --output={output:q}"
         " --mem-mb={resources.mem_mb} --stall-minutes={resources.stall_minutes} --log={log:q}"

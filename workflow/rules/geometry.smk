@@ -43,7 +43,7 @@ rule threefolds:
         fingerprint=lambda wildcards: run.threefolds_fingerprint(wildcards.dataset),
         columns=lambda wildcards: run.threefold_options(wildcards.dataset),
     shell:
-        "exec python -P -m vacuagym threefolds --plan={input.plan:q} --first={wildcards.first}"
+        "exec python -P -m vacuagym threefolds --plan={input.plan:q} --first={wildcards.first:q}"
         " {params.columns} --fingerprint={params.fingerprint}"
         " --output={output:q}"
         " --mem-mb={resources.mem_mb} --stall-minutes={resources.stall_minutes} --log={log:q}"

@@ -17,6 +17,6 @@ rule shard:
         digest=lambda wildcards: run.shard_digest(**wildcards),
         computed=lambda wildcards: run.shard_options(**wildcards),
     shell:
-        "exec python -P -m vacuagym shard --plan={input.plan:q} --first={wildcards.first}"
+        "exec python -P -m vacuagym shard --plan={input.plan:q} --first={wildcards.first:q}"
         " {params.computed} --output={output:q}"
         " --mem-mb={resources.mem_mb} --stall-minutes={resources.stall_minutes} --log={log:q}"

@@ -6,6 +6,7 @@ Those below plan, shard and label start from the files that the ones above them 
 
 EXAMPLES = {
     "geometry": "vacuagym geometry --limit=1000 --output=bases.parquet",
+    "table-state": "vacuagym table-state --table=results/geometry/fth6d.parquet",
     "plan": "vacuagym plan --dataset=fth6d --table=results/geometry/fth6d.parquet --id=base_id "
     "--moduli=T --output=plan.json",
     "columns": "vacuagym columns --plan=plan.json --first=0 --last=1 --column=T "

@@ -98,7 +98,7 @@ def command_line() -> argparse.ArgumentParser:
     stages = parser.add_subparsers(title="commands", dest="stage", metavar="COMMAND", required=True)
     for add in (
         *(inspection.add_status, inspection.add_explain),
-        *(tables.add_geometry, tables.add_plan, tables.add_columns),
+        *(tables.add_geometry, tables.add_table_state, tables.add_plan, tables.add_columns),
         *(tables.add_threefolds, tables.add_threefold_table, tables.add_shard),
         *(labels.add_label, labels.add_merge),
         *(splits.add_features, splits.add_split),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _SOURCES = ("weight_systems", "polytopes", "cicy")
 _SIDE = "weights: divisors are points of the dual polytope; mirror: of the Newton polytope"
 _BESIDE = '["DATASET", "TABLE", "COLUMN"] or, of the toric bases, ["DATASET", null, "COLUMN"]'
+_FIRST = "first id of the shard, after the folder of its namespace if it has one (w5/0)"
 
 
 def add_geometry(stages: Stages) -> None:
@@ -48,6 +49,20 @@ def add_geometry(stages: Stages) -> None:
     parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
 
 
+def add_table_state(stages: Stages) -> None:
+    """Add ``vacuagym table-state``."""
+
+    def run(options: argparse.Namespace) -> None:
+        from vacuagym.tables.table_files import table_files, table_states
+
+        hold_to_memory(table_memory_mb(), options.mem_mb)
+        print(json.dumps(table_states(table_files(_table(options)))))
+
+    text = "print path, size, time of change and footer digest of each file of a table as JSON"
+    parser = stage(stages, "table-state", run, text)
+    _add_table(parser)
+
+
 def add_plan(stages: Stages) -> None:
     """Add ``vacuagym plan``."""
 
@@ -57,7 +72,7 @@ def add_plan(stages: Stages) -> None:
 
         hold_to_memory(table_memory_mb(), options.mem_mb)
         table = FeatureTable(
-            options.table,
+            _table(options),
             options.id,
             options.namespace,
             options.moduli,
@@ -81,8 +96,10 @@ def add_plan(stages: Stages) -> None:
         stages, "plan", run, "check a feature table and find the shards that hold its rows"
     )
     parser.add_argument("--dataset", required=True, help="name of the data set")
-    parser.add_argument("--table", type=Path, required=True, help="Parquet feature table")
-    parser.add_argument("--id", required=True, help="integer column that identifies a row")
+    _add_table(parser)
+    parser.add_argument(
+        "--id", help="integer column that identifies a row (default: its position in its file)"
+    )
     parser.add_argument("--namespace", help="column that, with the id, makes a row unique")
     parser.add_argument("--moduli", help="column of moduli counts; may hold nulls")
     add_feature_columns(parser)
@@ -106,6 +123,16 @@ def add_plan(stages: Stages) -> None:
     parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
 
 
+def _add_table(parser: argparse.ArgumentParser) -> None:
+    text = "Parquet feature table: a file, a folder, a glob or a URI; may be repeated"
+    parser.add_argument("--table", action="append", required=True, help=text)
+
+
+def _table(options: argparse.Namespace) -> str | list[str]:
+    paths: list[str] = options.table
+    return paths if len(paths) > 1 else paths[0]
+
+
 def _add_beside(parser: argparse.ArgumentParser) -> None:
     text = (
         "column of another data set that a --column is published with, and whose type must fit: "
@@ -116,10 +143,10 @@ def _add_beside(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _column_beside(text: str) -> tuple[str, str | None, str]:
+def _column_beside(text: str) -> tuple[str, str | list[str] | None, str]:
     try:
         match json.loads(text):
-            case [str(dataset), str() | None as table, str(column)]:
+            case [str(dataset), str() | list() | None as table, str(column)]:
                 return dataset, table, column
     except (ValueError, RecursionError):
         pass
@@ -179,7 +206,7 @@ def add_shard(stages: Stages) -> None:
 
     parser = stage(stages, "shard", run, "cut the rows of one range of ids out of a feature table")
     add_plan_file(parser)
-    parser.add_argument("--first", type=int, required=True, help="first id of the shard")
+    parser.add_argument("--first", required=True, help=_FIRST)
     parser.add_argument(
         "--table", type=Path, help="computed geometry of the shard (vacuagym threefolds)"
     )
@@ -211,7 +238,7 @@ def add_threefolds(stages: Stages) -> None:
         stages, "threefolds", run, "compute the geometry of the threefolds of one range of ids"
     )
     add_plan_file(parser)
-    parser.add_argument("--first", type=int, required=True, help="first id of the shard")
+    parser.add_argument("--first", required=True, help=_FIRST)
     parser.add_argument("--source", choices=_SOURCES, required=True, help="what the rows are")
     parser.add_argument(
         "--content",

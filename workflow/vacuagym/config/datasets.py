@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, Tag, model_validator
 
 from vacuagym.config.types import (
+    FORMS,
+    ByForm,
     Distinct,
     Names,
+    OneName,
     PlainName,
     Section,
     Text,
@@ -59,15 +62,39 @@ class ToricBases(Section):
     )
 
 
-class Table(Section):
+TablePath = Annotated[
+    OneName | Annotated[Names, Field(min_length=1), Tag(FORMS[1])],
+    ByForm,
+]
+_PATH = (
+    "Parquet file, list of files, folder, glob or URI; relative to the folder of the run; a folder "
+    "stands for all *.parquet files in it"
+)
+_ID = (
+    "optional: integer column that names a geometry; without it, the id of a row is its position "
+    "in its file, and its namespace is the path of the file below the common folder, without ending"
+)
+
+
+class OfUser(Section):
+    """A table of the user: the columns that identify a row."""
+
+    @model_validator(mode="after")
+    def _require_id(self) -> Self:
+        if getattr(self, "namespace", None) is not None and getattr(self, "id", None) is None:
+            raise broken(
+                "namespace without id; a column of namespaces needs a column of ids; name it as "
+                "id, or leave out namespace"
+            )
+        return self
+
+
+class Table(OfUser):
     """A Parquet table of the user as a data set."""
 
     source: Literal["table"] = Field(description="a Parquet table of the user", examples=["table"])
-    path: Text = Field(
-        description="path of the Parquet file, relative to the folder of the run",
-        examples=["data/ks_features.parquet"],
-    )
-    id: Text = Field(description="integer column that names a geometry", examples=["polytope_id"])
+    path: TablePath = Field(description=_PATH, examples=["data/ks_features.parquet"])
+    id: Text | None = Field(default=None, description=_ID, examples=["polytope_id"])
     namespace: Text | None = Field(
         default=None,
         description="optional: column that, with the id, makes a row unique",
@@ -114,7 +141,7 @@ class Depth(Section):
     )
 
 
-class Threefolds(Section):
+class Threefolds(OfUser):
     """Calabi–Yau threefolds whose geometry the pipeline computes."""
 
     namespace: Text | None = Field(
@@ -135,8 +162,8 @@ class Threefolds(Section):
 class TableOfThreefolds(Threefolds):
     """A table of the user from which the pipeline computes Calabi–Yau threefolds."""
 
-    path: Text = Field(description="path of the Parquet file, relative to the folder of the run")
-    id: Text = Field(description="integer column that names a geometry")
+    path: TablePath = Field(description=_PATH)
+    id: Text | None = Field(default=None, description=_ID)
 
 
 class WeightSystems(Threefolds):
@@ -148,10 +175,10 @@ class WeightSystems(Threefolds):
     source: Literal["weight_systems"] = Field(
         description="weight systems, of a Parquet table or enumerated by the pipeline"
     )
-    path: Text | None = Field(
+    path: TablePath | None = Field(
         default=None,
-        description="path of the Parquet file, relative to the folder of the run; null enumerates "
-        "all weight systems of five weights with the interior-point property",
+        description=f"{_PATH}; null enumerates all weight systems of five weights with the "
+        "interior-point property",
     )
     max_degree: Whole = Field(
         default=84,
@@ -160,11 +187,11 @@ class WeightSystems(Threefolds):
         description="without a path: largest degree of a weight system; 60 gives 7,930, 84 gives "
         "18,712, 100 gives 27,090; the id is the rank by degree and weights",
     )
-    id: Text | None = Field(
-        default=None, description="integer column of the table that names a geometry"
-    )
+    id: Text | None = Field(default=None, description=_ID)
     moduli: PolytopeCount = Field(default="h11", description=_COUNTS)
-    weights: Text | Annotated[Names, Field(min_length=2)] | None = Field(
+    weights: (
+        Annotated[OneName | Annotated[Names, Field(min_length=2), Tag(FORMS[1])], ByForm] | None
+    ) = Field(
         default=None,
         description='text column of blocks "d w1 … wn", or the integer columns of the weights',
     )
@@ -186,9 +213,9 @@ class WeightSystems(Threefolds):
 
     @model_validator(mode="after")
     def _require_columns_of_the_path(self) -> Self:
-        of_table = ("id", "weights")
+        of_table = ("id", "weights", "namespace")
         if self.path is None:
-            extra = [name for name in (*of_table, "namespace") if getattr(self, name) is not None]
+            extra = [name for name in of_table if getattr(self, name) is not None]
             found = [
                 (
                     (name,),
@@ -198,8 +225,9 @@ class WeightSystems(Threefolds):
                 for name in extra
             ]
         else:
-            missing = [name for name in of_table if getattr(self, name) is None]
-            found = [((name,), f"missing; name the column of {self.path}") for name in missing]
+            found = []
+            if self.weights is None:
+                found.append((("weights",), f"missing; name the column of {self.path}"))
             if "max_degree" in self.model_fields_set:
                 found.append(
                     (

@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from vacuagym.config.datasets import SOURCES
 from vacuagym.config.model import Configuration
-from vacuagym.config.types import BROKEN, character_error, unusable_character
+from vacuagym.config.types import BROKEN, FORMS, character_error, unusable_character
 
 _MOST_SHOWN = 300  # characters of a value in a message
 _TYPES = {
@@ -146,10 +146,10 @@ def _about_value(error: ErrorDetails) -> Problem:
 
 
 def _keys(place: tuple[int | str, ...]) -> tuple[str, ...]:
-    """Return the path in the file: pydantic adds the source of a data set after its name."""
+    """Return the path in the file: pydantic adds sources of data sets and forms of values."""
     if place[:1] == ("datasets",) and len(place) > 2:
         place = (*place[:2], *place[3:])
-    return tuple(map(str, place))
+    return tuple(str(step) for step in place if step not in FORMS)
 
 
 def _annotation(place: tuple[int | str, ...]) -> Any:

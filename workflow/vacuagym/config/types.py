@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WrapValidator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, WrapValidator
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
 _LARGEST = sys.float_info.max
@@ -149,4 +149,8 @@ PositiveRange = Annotated[
 ]
 Names = Annotated[list[Text], AfterValidator(_distinct)]
 Distinct = AfterValidator(_distinct)
+# A name or a list of names. Errors are those of the form that was written.
+FORMS = ("(text)", "(list)")
+OneName = Annotated[Text, Tag(FORMS[0])]
+ByForm = Discriminator(lambda value: FORMS[isinstance(value, list)])
 PlainName = Annotated[str, AfterValidator(_plain)]

@@ -124,8 +124,8 @@ def _fragment(section: type[Section]) -> str:
 
 def _values(schema: dict[str, Any]) -> str:
     """Return the values of a key in words, from its JSON schema."""
-    if "anyOf" in schema:
-        return " or ".join(_values(part) for part in schema["anyOf"])
+    if parts := schema.get("anyOf", schema.get("oneOf")):
+        return " or ".join(_values(part) for part in parts)
     if "enum" in schema:
         return ", ".join("null" if value is None else str(value) for value in schema["enum"])
     if schema["type"] == "array":

@@ -221,9 +221,11 @@ def _unlabelled(key: str, settings: Mapping[str, Any]) -> Geometry:
     if entry["source"] != "table":
         computed = {"path": GEOMETRY.format(dataset=dataset), "moduli": entry["moduli"]}
         identity = "base_id" if entry["source"] == "toric_bases" else "geometry_id"
-        entry = {**computed, "id": identity, "namespace": entry.get("namespace") and "namespace"}
+        by_file = entry["source"] != "toric_bases" and entry["id"] is None
+        named = namespace if by_file else entry.get("namespace")
+        entry = {**computed, "id": identity, "namespace": named and "namespace"}
     table = FeatureTable(entry["path"], entry["id"], entry.get("namespace"), entry.get("moduli"))
-    for chunk in table.ordered(geometry_id, geometry_id):
+    for chunk in table.ordered(geometry_id, geometry_id, namespace=namespace):
         for row in chunk.to_pylist():
             if row["namespace"] == namespace:
                 sections = physics_sections(settings)
@@ -247,7 +249,7 @@ def _unlabelled(key: str, settings: Mapping[str, Any]) -> Geometry:
         else ""
     )
     raise InputError(
-        f"{entry['path']}: no geometry {key}{limited}; the key must name a row of this table; "
+        f"{table.path}: no geometry {key}{limited}; the key must name a row of this table; "
         "give another key"
     )
 

@@ -87,8 +87,8 @@ def dataset_status(pipeline: Pipeline, name: str, since: float | None) -> Datase
     status.planned = True
     for shard in plan.shards:
         status.rows += shard.rows
-        path = Path(LABELS.format(dataset=name, first=shard.first, last=shard.last))
-        log = _log(pipeline, name, path.stem, since)
+        path = Path(LABELS.format(dataset=name, first=shard.start, last=shard.last))
+        log = _log(pipeline, name, shard.name, since)
         about = _label_metadata(path)
         if about.get("digest") == shard.digest and about.get("fingerprint") == pipeline.fingerprint:
             status.done += 1

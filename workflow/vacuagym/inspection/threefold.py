@@ -16,6 +16,7 @@ from vacuagym.orchestration.threefolds import THREEFOLDS, content_columns, is_en
 from vacuagym.runtime.atomic_files import read_json
 from vacuagym.tables.feature_schema import FeatureColumns
 from vacuagym.tables.feature_table import FeatureTable
+from vacuagym.tables.table_files import below
 from vacuagym.tables.weight_system_table import WeightSystemTable
 
 Side = Literal["weights", "mirror"]
@@ -112,9 +113,11 @@ def _content(
     table = (
         WeightSystemTable(columns)
         if is_enumerated(entry)
-        else FeatureTable(folder / entry["path"], entry["id"], entry["namespace"], carried=columns)
+        else FeatureTable(
+            below(folder, entry["path"]), entry["id"], entry["namespace"], carried=columns
+        )
     )
-    for chunk in table.ordered(geometry_id, geometry_id):
+    for chunk in table.ordered(geometry_id, geometry_id, namespace=namespace):
         for row in chunk.to_pylist():
             if row["namespace"] == namespace:
                 values = [row[FeatureColumns.carried_name(i)] for i in range(len(columns))]

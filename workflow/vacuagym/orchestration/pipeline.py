@@ -150,7 +150,7 @@ class Pipeline:
             "beside": self._beside(dataset),
         }
 
-    def _beside(self, dataset: str) -> list[tuple[str, str | None, str]]:
+    def _beside(self, dataset: str) -> list[tuple[str, str | list[str] | None, str]]:
         """Return the columns of other data sets with the same name as a column of this one.
 
         Each is (data set, table, name). The table is None if the pipeline computes it.
@@ -192,7 +192,7 @@ class Pipeline:
         """Return the files of geometry of a data set of threefolds, one a shard."""
         shards = self.plan(dataset).shards
         pattern = paths.GEOMETRY_SHARD
-        return [pattern.format(dataset=dataset, first=s.first, last=s.last) for s in shards]
+        return [pattern.format(dataset=dataset, first=s.start, last=s.last) for s in shards]
 
     def shard_options(self, dataset: str, first: str, last: str) -> str:
         """Return the options with which ``vacuagym shard`` reads computed geometry."""
@@ -209,14 +209,15 @@ class Pipeline:
 
     def threefolds_fingerprint(self, dataset: str) -> str:
         """Return the fingerprint of what the geometry of a shard depends on besides its rows."""
-        # The digest of a shard does not cover columns that are only copied.
+        # Digests of rows do not cover columns that are only copied. Digests of files do.
         copied = "--column=" in self.threefold_options(dataset)
-        state = self.plan(dataset).state if copied else None
+        by_file = self.plan(dataset).is_by_file
+        state = self.plan(dataset).state if copied and not by_file else None
         return digest(self.threefolds_code, self.threefold_options(dataset), state)
 
     def has_current_geometry(self, dataset: str, shard: Shard) -> bool:
         """Return whether the geometry of a shard is of the planned rows, settings and code."""
-        path = paths.GEOMETRY_SHARD.format(dataset=dataset, first=shard.first, last=shard.last)
+        path = paths.GEOMETRY_SHARD.format(dataset=dataset, first=shard.start, last=shard.last)
         about = footer_metadata(path)
         expected = (shard.digest, self.threefolds_fingerprint(dataset))
         return (about.get("digest"), about.get("fingerprint")) == expected
@@ -252,7 +253,7 @@ class Pipeline:
     def _shard(self, dataset: str, first: str, last: str) -> Shard:
         """Return a shard by its name; the run ends if the plan has no such shard."""
         try:
-            return self.plan(dataset).shard(int(first), int(last))
+            return self.plan(dataset).shard(first, int(last))
         except VacuagymError as error:
             _end_run(str(error), error.exit_code)
 
@@ -260,7 +261,7 @@ class Pipeline:
         """Return whether the file of a shard holds the planned rows."""
         return (
             footer_metadata(
-                paths.SHARD.format(dataset=dataset, first=shard.first, last=shard.last)
+                paths.SHARD.format(dataset=dataset, first=shard.start, last=shard.last)
             ).get("digest")
             == shard.digest
         )
@@ -271,7 +272,7 @@ class Pipeline:
         ``path`` is by default the label file of the shard.
         """
         about = footer_metadata(
-            path or paths.LABELS.format(dataset=dataset, first=shard.first, last=shard.last)
+            path or paths.LABELS.format(dataset=dataset, first=shard.start, last=shard.last)
         )
         return (about.get("digest"), about.get("fingerprint")) == (shard.digest, self.fingerprint)
 
@@ -352,7 +353,7 @@ class Pipeline:
     def label_files(self, dataset: str) -> list[str]:
         """Return the label files of a data set, one for each shard."""
         return [
-            paths.LABELS.format(dataset=dataset, first=shard.first, last=shard.last)
+            paths.LABELS.format(dataset=dataset, first=shard.start, last=shard.last)
             for shard in self.plan(dataset).shards
         ]
 
@@ -361,7 +362,7 @@ class Pipeline:
 
         It decides whether the file and the labels of the shard are current.
         """
-        return self.plan(dataset).shard(int(first), int(last)).digest
+        return self.plan(dataset).shard(first, int(last)).digest
 
     def splits(self) -> list[str]:
         """Return the names of the splits.

@@ -21,8 +21,10 @@ from vacuagym.orchestration.code_fingerprint import code_fingerprint
 from vacuagym.paths import PLANS
 from vacuagym.runtime.atomic_files import write_text
 from vacuagym.runtime.memory import table_memory_mb
-from vacuagym.tables.footers import table_state
 from vacuagym.tables.plan import MOST_SHARDS, Plan
+from vacuagym.tables.table_files import needs_arrow, shown, table_files, table_states
+
+TableState = list[list[object]] | None
 
 
 class PlanError(VacuagymError):
@@ -58,7 +60,7 @@ def plan_dataset(
     """
     plan = known_plan(dataset, entry, shard_size, n_limit)
     if plan is None:
-        table, path = _plan_file(dataset, entry, shard_size, n_limit)
+        table, path, _ = _plan_file(dataset, entry, shard_size, n_limit)
         # If the table is absent, the child process says so.
         path = path or Path(PLANS) / f"{dataset}.json"
         beside = [json.dumps(column) for column in entry.get("beside", [])]
@@ -70,10 +72,10 @@ def plan_dataset(
             n_limit=n_limit,
         )
         plan = Plan.read(path)
-        if plan.state != table_state(table["path"]):
+        if plan.state != _state(table["path"]):
             raise InputError(
-                f"{table['path']}: the table has changed while it was planned; it must stay the "
-                "same during a run; run the same command again"
+                f"{shown(table['path'])}: the table has changed while it was planned; it must stay "
+                "the same during a run; run the same command again"
             )
     if plan.warning:
         print(f"warning: data set {dataset}: {printable(plan.warning)}", file=sys.stderr)
@@ -129,7 +131,7 @@ def computed_plan(
         "id_ranges": [],
         "warning": None,
         "computed": True,
-        "state": None,
+        "files": [],
         "parts": [],
         "shards": shards,
     }
@@ -148,27 +150,44 @@ def known_plan(
 
     The parameters are those of :func:`plan_dataset`.
     """
-    table, path = _plan_file(dataset, entry, shard_size, n_limit)
+    _, path, state = _plan_file(dataset, entry, shard_size, n_limit)
     try:
         plan = None if path is None else Plan.read(path)
     except (FileNotFoundError, InputError):
         return None
-    return plan if plan is not None and plan.state == table_state(table["path"]) else None
+    return plan if plan is not None and plan.state == state else None
 
 
 def _plan_file(
     dataset: str, entry: Mapping[str, Any], shard_size: int, n_limit: int | None
-) -> tuple[dict[str, Any], Path | None]:
-    """Return the columns of a table, and the file of its plan: None if the table is absent."""
+) -> tuple[dict[str, Any], Path | None, TableState]:
+    """Return the columns of a table, the file of its plan, and the states of the files.
+
+    The last two are None if the table is absent.
+    """
     table = _columns(entry)
-    state = table_state(table["path"])
+    state = _state(table["path"])
     if state is None:
-        return table, None
-    beside = [(*column, column[1] and table_state(column[1])) for column in entry.get("beside", [])]
+        return table, None, None
+    beside = [(*column, column[1] and _state(column[1])) for column in entry.get("beside", [])]
     identity = digest(
         code_fingerprint("plan"), table, _planned_columns(entry), beside, state, shard_size, n_limit
     )
-    return table, Path(PLANS) / f"{dataset}-{identity}.json"
+    return table, Path(PLANS) / f"{dataset}-{identity}.json", state
+
+
+def _state(paths: str | list[str]) -> TableState:
+    """Return the states of the files of a table, None if it is absent or unreadable.
+
+    Only a child process may open a file system for which Arrow is needed.
+    """
+    if needs_arrow(paths):
+        child = _vacuagym("table-state", {"table": paths})
+        return json.loads(child.stdout) if child.returncode == 0 else None
+    try:
+        return table_states(table_files(paths))
+    except InputError:
+        return None
 
 
 def _columns(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -208,20 +227,17 @@ def _make(
         "output": path,
     }
     del options["path"]
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "vacuagym",
-        "plan",
-        f"--mem-mb={table_memory_mb()}",
-        *command_options(options),
-    ]
-    child = subprocess.run(command, capture_output=True, text=True)
+    child = _vacuagym("plan", options)
     if child.returncode:
         raise PlanError(
             f"data set {dataset}: {child.stderr.strip().removeprefix('error: ')}", child.returncode
         )
+
+
+def _vacuagym(stage: str, options: Mapping[str, Any]) -> subprocess.CompletedProcess[str]:
+    """Run a stage that reads a table of the user in a process of its own."""
+    command = [sys.executable, "-P", "-m", "vacuagym", stage, f"--mem-mb={table_memory_mb()}"]
+    return subprocess.run([*command, *command_options(options)], capture_output=True, text=True)
 
 
 def command_options(options: Mapping[str, Any]) -> list[str]:

@@ -19,8 +19,8 @@ from vacuagym.runtime.atomic_files import read_json, remove_abandoned
 from vacuagym.tables.footers import footer_metadata
 
 ASIDE = ".{}.aside"  # name of a stale label file
-_SHARD_NAME = re.compile(r"\.?(-?\d+)-(-?\d+)\.parquet(\.aside|\.between)?")
-_TEMPORARY_NAME = re.compile(r"\.(-?\d+)-(-?\d+)\.parquet\.([^.]+\.)?\d+\.tmp")
+_SHARD_NAME = re.compile(r"((?:[^/]+/)?)\.?(-?\d+)-(-?\d+)\.parquet(\.aside|\.between)?")
+_TEMPORARY_NAME = re.compile(r"((?:[^/]+/)?)\.(-?\d+)-(-?\d+)\.parquet\.([^.]+\.)?\d+\.tmp")
 
 
 def settle(pipeline: Pipeline) -> None:
@@ -59,7 +59,7 @@ def _remove_other_geometry(pipeline: Pipeline, dataset: str) -> None:
     for shard in pipeline.plan(dataset).shards if dataset in pipeline.derived else ():
         if not pipeline.has_current_geometry(dataset, shard):
             pattern = paths.GEOMETRY_SHARD
-            path = pattern.format(dataset=dataset, first=shard.first, last=shard.last)
+            path = pattern.format(dataset=dataset, first=shard.start, last=shard.last)
             Path(path).unlink(missing_ok=True)
 
 
@@ -95,7 +95,7 @@ def _set_aside_labels(pipeline: Pipeline, dataset: str) -> None:
     current file has replaced it.
     """
     for shard in pipeline.plan(dataset).shards:
-        path = Path(paths.LABELS.format(dataset=dataset, first=shard.first, last=shard.last))
+        path = Path(paths.LABELS.format(dataset=dataset, first=shard.start, last=shard.last))
         aside = path.with_name(ASIDE.format(path.name))
         if pipeline.has_current_labels(dataset, shard):
             aside.unlink(missing_ok=True)
@@ -147,20 +147,26 @@ def _remove_strays(pipeline: Pipeline, dataset: str, folder: Path) -> None:
     stay too: the next writer of such a file removes them.
     """
     size, limit = pipeline.shard_size(dataset), pipeline.config["n_limit"]
-    planned = {(shard.first, shard.last) for shard in pipeline.plan(dataset).shards}
+    plan = pipeline.plan(dataset)
+    planned = {(shard.start, shard.last) for shard in plan.shards}
     files = Path(str(folder).format(dataset=dataset))
-    for path in files.glob("*.parquet*"):
-        if not (match := _SHARD_NAME.fullmatch(path.name)):
+    for path in files.rglob("*.parquet*"):
+        if not (match := _SHARD_NAME.fullmatch(str(path.relative_to(files)))):
             continue
-        first, last = int(match[1]), int(match[2])
-        beyond = limit is not None and first % size == 0 and last == first + size - 1
-        if (first, last) not in planned and not beyond:
+        first, last = int(match[2]), int(match[3])
+        beyond = (
+            limit is not None
+            and first % size == 0
+            and last == first + size - 1
+            and bool(match[1]) == plan.is_by_file
+        )
+        if (match[1] + match[2], last) not in planned and not beyond:
             path.unlink()
     remove_abandoned(
         path
-        for path in files.glob(".*.tmp")
-        if (match := _TEMPORARY_NAME.fullmatch(path.name))
-        and (int(match[1]), int(match[2])) not in planned
+        for path in files.rglob(".*.tmp")
+        if (match := _TEMPORARY_NAME.fullmatch(str(path.relative_to(files))))
+        and (match[1] + match[2], int(match[3])) not in planned
     )
 
 

@@ -69,9 +69,7 @@ def discard_torn() -> None:
     checksums when the file is read. Snakemake ignores a record of its own that is cut off. It
     cannot read one that is not text, so such a record is emptied.
     """
-    for path in sorted(
-        path for pattern in _WRITTEN for path in Path().glob(re.sub("{[a-z]+}", "*", pattern))
-    ):
+    for path in sorted(path for pattern in _WRITTEN for path in Path().glob(_glob(pattern))):
         with suppress(FileNotFoundError):  # Another run may begin at the same instant.
             if not _is_whole(path):
                 print(
@@ -93,6 +91,11 @@ def discard_torn() -> None:
                 record.write_text("{}", encoding="utf-8")
     # A Snakemake that is killed while it writes its settings leaves these.
     remove_abandoned(Path("results").rglob(".*.json.*.tmp"))
+
+
+def _glob(pattern: str) -> str:
+    """Return the glob of the files of a pattern. A shard may lie in the folder of a namespace."""
+    return re.sub("{[a-z]+}", "*", pattern.replace("{first}", "**/{first}"))
 
 
 def _is_whole(path: Path) -> bool:

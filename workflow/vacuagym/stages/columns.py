@@ -18,8 +18,10 @@ from vacuagym.publish.shared_types import published_types
 from vacuagym.runtime.atomic_files import write_text
 from vacuagym.runtime.memory import peak_memory_mb
 from vacuagym.tables.feature_schema import ColumnBeside, FeatureColumns, Wanted
-from vacuagym.tables.feature_table import FeatureTable, Window
+from vacuagym.tables.feature_table import FeatureTable
 from vacuagym.tables.plan import Plan
+from vacuagym.tables.table_files import shown
+from vacuagym.tables.window import Window
 
 _MOST_NAMED = 5  # rows in a message
 
@@ -59,9 +61,11 @@ def columns(
     for rows in table.scan(Window(), range(groups[0], groups[1] + 1)):
         for name, kind in types.items():
             values = rows[names[name]].combine_chunks()
-            if misfits := _misfits(values, kind, start):
+            if not _fits(values, kind):
+                file, row = table.row(start)
                 raise InputError(
-                    f"{table.path}: column {name}: {misfits}: {_remedy(name, kind, beside)}"
+                    f"{file}: column {name}: {_misfits(values, kind, row)}: "
+                    f"{_remedy(name, kind, beside)}"
                 )
         start += len(rows)
     digests = {str(group): digest for group, digest in sorted(table.digests.items())}
@@ -76,7 +80,9 @@ def columns(
 def _remedy(name: str, kind: pa.DataType, beside: Sequence[ColumnBeside]) -> str:
     """Return what is required of a published column, and what to do."""
     others = [
-        f"{dataset} ({path or 'toric bases'})" for dataset, path, column in beside if column == name
+        f"{dataset} ({shown(path) if path else 'toric bases'})"
+        for dataset, path, column in beside
+        if column == name
     ]
     shared = f" together with that of data set {' and '.join(others)}" if others else ""
     return (
@@ -86,9 +92,7 @@ def _remedy(name: str, kind: pa.DataType, beside: Sequence[ColumnBeside]) -> str
 
 
 def _misfits(values: pa.Array, kind: pa.DataType, start: int) -> str:
-    """Return the first rows whose values a type does not hold, empty if it holds all."""
-    if _fits(values, kind):
-        return ""
+    """Return the first rows whose values a type does not hold."""
     wrong = list(
         islice(
             (row for row in range(len(values)) if not _fits(values.slice(row, 1), kind)),

@@ -23,11 +23,12 @@ from vacuagym.tables.aligned import Feed
 from vacuagym.tables.arrow_values import plain, spelled
 from vacuagym.tables.column_checks import checked_content, read_checks
 from vacuagym.tables.feature_schema import HODGE, FeatureColumns, Wanted
-from vacuagym.tables.feature_table import FeatureTable, Window
+from vacuagym.tables.feature_table import FeatureTable
 from vacuagym.tables.label_schema import SCHEMA
 from vacuagym.tables.parquet import open_parquet, read_batches, write_table
 from vacuagym.tables.plan import Plan
 from vacuagym.tables.spill import LABEL_ORDER, regrouped
+from vacuagym.tables.window import Window
 
 _MOST_ROWS = 65536  # rows of a bucket
 _Integers = npt.NDArray[np.int64]

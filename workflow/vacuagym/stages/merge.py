@@ -76,7 +76,8 @@ def merge(plans: Sequence[Plan], folder: Path, fingerprint: str | None, output: 
         for plan in plans:
             before = rows.written
             batches, counts = _label_batches(plan, folder, metadata), namespaces[plan.dataset]
-            for batch in _by_namespace(counts, batches, output.parent) if counts else batches:
+            scattered = counts and not plan.is_by_file
+            for batch in _by_namespace(counts, batches, output.parent) if scattered else batches:
                 rows.add(batch)
             metadata["datasets"][plan.dataset] = rows.written - before
             print(
@@ -122,9 +123,9 @@ def _read_through(plan: Plan, shard: Shard, folder: Path, fingerprint: str | Non
         content.update(pa.Table.from_batches([batch]))
         if problem := _misnamed(batch, plan.dataset):
             raise DamagedFileError(f"{path}: {problem}", path)
-        if plan.table["namespace"] is not None:
+        if plan.has_namespaces:
             counts.update(batch.column("namespace").to_pylist())
-    if not plan.computed and content.hexdigest() != shard.digest:
+    if plan.has_row_digests and content.hexdigest() != shard.digest:
         raise DamagedFileError(f"{path}: labels of other rows than those of the shard", path)
     return counts
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from vacuagym.config import digest
 from vacuagym.errors import ConfigError
 from vacuagym.runtime.atomic_files import write_text
 from vacuagym.tables.feature_schema import ColumnBeside, FeatureColumns
@@ -21,6 +22,8 @@ from vacuagym.tables.plan import MOST_SHARDS
 from vacuagym.tables.shard_digest import ShardDigest
 from vacuagym.tables.threefold_content import require_content
 
+# the shards, the number of their rows, and the largest (id, namespace)
+Shards = tuple[list[dict[str, Any]], int, tuple[int, str | None] | None]
 MODULI_ABSENT = (
     "{path} has no column {column!r}: every geometry gets the least number of moduli; "
     "set `moduli` of the data set to a column of the table, or to null if that is intended"
@@ -41,6 +44,8 @@ def plan(
     source: str | None = None,
 ) -> None:
     """Check every row of ``table`` and write the plan of the data set.
+
+    Of a table without an id column only footers are read; jobs check its rows.
 
     Parameters
     ----------
@@ -77,6 +82,43 @@ def plan(
         from vacuagym.publish.shared_types import published_types
 
         published_types(dataset, table, columns, beside)
+    shards, selected, until = (
+        _of_ids(table, shard_size, n_limit, origin)
+        if table.id is not None
+        else _of_files(table, shard_size, n_limit, origin)
+    )
+    # The moduli counts of a table without an id column were not read yet.
+    counts = [table.moduli] if table.id is None and table.moduli and not table.moduli_absent else []
+    checked = list(dict.fromkeys([*table.hodge, *columns, *groups, *counts]))
+    document = {
+        "dataset": dataset,
+        "table": {
+            "path": [*table.paths] if isinstance(table.paths, list) else str(table.paths),
+            "id": table.id,
+            "namespace": table.namespace,
+            "moduli": table.moduli,
+        },
+        "shard_size": shard_size,
+        "n_limit": n_limit,
+        "rows": table.rows,
+        "selected": selected,
+        "until": until if selected < table.rows else None,
+        "id_ranges": table.id_ranges or [],
+        "computed": origin is not None,
+        "files": [[its.path, its.namespace, its.state, [*its.groups]] for its in table.files],
+        "parts": table.parts(checked, until if selected < table.rows else None) if checked else [],
+        "warning": MODULI_ABSENT.format(path=table.path, column=table.moduli)
+        if table.moduli_absent
+        else None,
+        "shards": shards,
+    }
+    write_text(output, json.dumps(document, indent=1) + "\n")
+
+
+def _of_ids(
+    table: FeatureTable, shard_size: int, n_limit: int | None, origin: str | None
+) -> Shards:
+    """Return the shards of a table with ids. Every row is read."""
     shards: list[dict[str, Any]] = []
     selected, until = 0, None
     carried = [FeatureColumns.carried_name(place) for place in range(len(table.carried))]
@@ -94,30 +136,59 @@ def plan(
             shards[-1]["rows"] += len(rows)
             shards[-1]["digest"] = content.hexdigest()
             until = rows["geometry_id"][-1].as_py(), rows["namespace"][-1].as_py()
-    checked = list(dict.fromkeys([*table.hodge, *columns, *groups]))
-    document = {
-        "dataset": dataset,
-        "table": {
-            "path": str(table.path),
-            "id": table.id,
-            "namespace": table.namespace,
-            "moduli": table.moduli,
-        },
-        "shard_size": shard_size,
-        "n_limit": n_limit,
-        "rows": table.rows,
-        "selected": selected,
-        "until": until if selected < table.rows else None,
-        "id_ranges": table.id_ranges,
-        "computed": origin is not None,
-        "state": table.state,
-        "parts": table.parts(checked, until if selected < table.rows else None) if checked else [],
-        "warning": MODULI_ABSENT.format(path=table.path, column=table.moduli)
-        if table.moduli_absent
-        else None,
-        "shards": shards,
-    }
-    write_text(output, json.dumps(document, indent=1) + "\n")
+    return shards, selected, until
+
+
+def _of_files(
+    table: FeatureTable, shard_size: int, n_limit: int | None, origin: str | None
+) -> Shards:
+    """Return the shards of a table without ids: ranges of rows of each file. Only footers are read.
+
+    A limit takes as many rows of each file as there are, the first ones.
+    """
+    counts = [sum(file.groups) for file in table.files]
+    taken, until = _limited(counts, n_limit)
+    if sum(-(-count // shard_size) for count in taken) > MOST_SHARDS:
+        raise _too_many_shards(table, shard_size)
+    shards: list[dict[str, Any]] = [
+        {
+            "first": first,
+            "last": first + shard_size - 1,
+            "rows": (rows := min(shard_size, count - first)),
+            "digest": digest(
+                file.state, file.namespace, table.moduli, table.carried, origin, first, rows
+            ),
+            "namespace": file.namespace,
+        }
+        for file, count in zip(table.files, taken, strict=True)
+        for first in range(0, count, shard_size)
+    ]
+    last = None if until is None else (until[0], table.files[until[1]].namespace)
+    return shards, sum(taken), last
+
+
+def _limited(
+    counts: Sequence[int], n_limit: int | None
+) -> tuple[list[int], tuple[int, int] | None]:
+    """Return how many rows of each file a limit takes: those with the lowest (row, file).
+
+    Also return the largest (row, file) that is taken, None if there is no limit.
+    """
+    if n_limit is None or n_limit >= sum(counts):
+        return list(counts), None
+    low, high = 0, n_limit  # rows of each file that fit
+    while low < high:
+        middle = (low + high + 1) // 2
+        fits = sum(min(count, middle) for count in counts) <= n_limit
+        low, high = (middle, high) if fits else (low, middle - 1)
+    taken = [min(count, low) for count in counts]
+    longer = [place for place, count in enumerate(counts) if count > low]
+    more = longer[: n_limit - sum(taken)]
+    for place in more:
+        taken[place] += 1
+    if more:
+        return taken, (low, more[-1])
+    return taken, (low - 1, max(place for place, count in enumerate(counts) if count >= low))
 
 
 def _cut(rows: pa.Table, shard_size: int) -> Iterator[tuple[int, pa.Table]]:
@@ -137,7 +208,7 @@ def _cut(rows: pa.Table, shard_size: int) -> Iterator[tuple[int, pa.Table]]:
 
 def _too_many_shards(table: FeatureTable, shard_size: int) -> ConfigError:
     """Return the error for a table with more than :data:`MOST_SHARDS` shards."""
-    low, high = table.id_bounds()
+    low, high = table.id_bounds() if table.id is not None else (0, table.rows)
     return ConfigError(
         f"{table.path}: with shard_size {shard_size} the ids from {low} to {high} lie in more "
         f"than {MOST_SHARDS} shards; Snakemake cannot plan more; set shard_size to "

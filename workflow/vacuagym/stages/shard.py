@@ -6,19 +6,22 @@ from pathlib import Path
 
 from vacuagym.errors import DamagedFileError
 from vacuagym.tables.feature_schema import SCHEMA
-from vacuagym.tables.feature_table import FeatureTable, Window
+from vacuagym.tables.feature_table import FeatureTable
 from vacuagym.tables.parquet import file_metadata, open_parquet, write_table
 from vacuagym.tables.plan import Plan, Shard
 from vacuagym.tables.shard_digest import ShardDigest
+from vacuagym.tables.window import Window
 
 
 def shard(
-    plan: Plan, first: int, output: Path, computed: tuple[Path, str | None] | None = None
+    plan: Plan, first: int | str, output: Path, computed: tuple[Path, str | None] | None = None
 ) -> None:
     """Write the shard of ``plan`` that begins at ``first``.
 
     Parameters
     ----------
+    first : int or str
+        First id of the shard, after the folder of its namespace if it has one.
     computed : (Path, str), optional
         The computed geometry of the shard, and its column of moduli counts.
 
@@ -31,22 +34,20 @@ def shard(
     """
     planned = plan.shard(first)
     table = _table(plan, planned, computed)
-    schema = (
-        SCHEMA
-        if table.namespace is not None
-        else SCHEMA.remove(SCHEMA.get_field_index("namespace"))
-    )
+    schema = SCHEMA if plan.has_namespaces else SCHEMA.remove(SCHEMA.get_field_index("namespace"))
     content = ShardDigest()
     metadata = {"dataset": plan.dataset, "first": planned.first, "last": planned.last}
     within = Window(until=plan.until)
     with write_table(output, schema, metadata) as writer:
-        for chunk in table.ordered(planned.first, planned.last):
+        for chunk in table.ordered(planned.first, planned.last, namespace=planned.namespace):
             rows = within.select(chunk)
             content.update(rows)
             writer.write(rows.select(schema.names))
         metadata |= {"rows": writer.rows, "digest": planned.digest}
         planned_rows = (
-            writer.rows == planned.rows if plan.computed else content.hexdigest() == planned.digest
+            content.hexdigest() == planned.digest
+            if plan.has_row_digests
+            else writer.rows == planned.rows
         )
         if not planned_rows:
             raise table.changed()
@@ -62,5 +63,5 @@ def _table(plan: Plan, planned: Shard, computed: tuple[Path, str | None] | None)
         raise DamagedFileError(
             f"{path}: of other rows, settings or code than planned; remove it", path
         )
-    namespace = None if plan.table["namespace"] is None else "namespace"
+    namespace = "namespace" if plan.has_namespaces else None
     return FeatureTable(path, "geometry_id", namespace, moduli)

@@ -29,7 +29,7 @@ def threefold_table(plan: Plan, folder: Path, output: Path) -> None:
     DamagedFileError
         If a file is damaged, or not of the planned rows.
     """
-    paths = [folder / f"{shard.first}-{shard.last}.parquet" for shard in plan.shards]
+    paths = [folder / f"{shard.name}.parquet" for shard in plan.shards]
     schema = open_parquet(paths[0]).schema_arrow
     with write_table(output, schema, {"dataset": plan.dataset, "content": plan.content}) as writer:
         for path, shard in zip(paths, plan.shards, strict=True):

@@ -24,7 +24,7 @@ from vacuagym.runtime.memory import peak_memory_mb
 from vacuagym.runtime.stall import beat
 from vacuagym.tables.arrow_values import plain_type
 from vacuagym.tables.feature_schema import FeatureColumns
-from vacuagym.tables.feature_table import FeatureTable, Window
+from vacuagym.tables.feature_table import FeatureTable
 from vacuagym.tables.parquet import write_table
 from vacuagym.tables.plan import Plan
 from vacuagym.tables.threefold_schema import (
@@ -35,6 +35,7 @@ from vacuagym.tables.threefold_schema import (
     POLYTOPE_SCHEMA,
 )
 from vacuagym.tables.weight_system_table import WeightSystemTable
+from vacuagym.tables.window import Window
 
 Source = Literal["weight_systems", "polytopes", "cicy"]
 _BATCH_ROWS = 256
@@ -73,7 +74,7 @@ class ThreefoldColumns:
 
 
 def threefolds(
-    plan: Plan, first: int, columns: ThreefoldColumns, fingerprint: str | None, output: Path
+    plan: Plan, first: int | str, columns: ThreefoldColumns, fingerprint: str | None, output: Path
 ) -> None:
     """Write the geometry of the rows of a shard.
 
@@ -82,8 +83,8 @@ def threefolds(
     plan : Plan
         The plan of the data set, of the table of the user. Without a path, the rows are enumerated
         weight systems.
-    first : int
-        The first id of the shard.
+    first : int or str
+        The first id of the shard, after the folder of its namespace if it has one.
     columns : ThreefoldColumns
         What is read and what is computed.
     fingerprint : str or None
@@ -124,7 +125,7 @@ def threefolds(
     within = Window(until=plan.until)
     problems: Counter[str] = Counter()
     with write_table(output, schema, metadata) as writer:
-        for chunk in table.ordered(planned.first, planned.last):
+        for chunk in table.ordered(planned.first, planned.last, namespace=planned.namespace):
             rows = within.select(chunk)
             for start in range(0, len(rows), _BATCH_ROWS):
                 batch, done = rows.slice(start, _BATCH_ROWS), 0
@@ -148,7 +149,7 @@ Compute = Callable[[list[tuple[Any, ...]], list[str]], Iterator[dict[str, Any]]]
 
 
 def _records(
-    rows: pa.Table, columns: ThreefoldColumns, compute: Compute, path: Path
+    rows: pa.Table, columns: ThreefoldColumns, compute: Compute, path: str
 ) -> Iterator[dict[str, Any]]:
     """Yield what is computed for each row."""
     count = len(columns.content) + len(columns.hodge)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -29,7 +29,7 @@ COLUMNS = (
 )
 SCHEMA = schema_of(COLUMNS)
 # a column of another data set with the same name: data set, table (None: toric bases), name
-ColumnBeside = tuple[str, str | None, str]
+ColumnBeside = tuple[str, str | list[str] | None, str]
 HODGE = ("_h11", "_h21")  # names of the Hodge numbers; the columns of the table have other names
 MOST_HODGE = 100_000  # far beyond any known Calabi–Yau manifold
 _LARGEST_COUNT = 2**53  # of moduli: beyond it a float column cannot hold every integer
@@ -51,15 +51,18 @@ class FeatureColumns:
         own names may clash.
     groups : sequence of str
         Carried columns whose values must be comparable.
+    file_namespace : str, optional
+        Namespace of all rows of the file, if there is no column of ids.
     """
 
-    path: Path
-    id: str
+    path: str
+    id: str | None
     namespace: str | None
     moduli: str | None
     hodge: Sequence[str] = ()
     carried: Sequence[str] = ()
     groups: Sequence[str] = ()
+    file_namespace: str | None = None
 
     def names(self, schema: pa.Schema) -> list[str]:
         """Return the columns to read. The column of moduli may be absent."""
@@ -132,8 +135,13 @@ class FeatureColumns:
         def values(name: str) -> _Values:
             return _Values(self.path, name, start, batch.column(name))
 
-        ids = values(self.id).ids()
-        if self.namespace is None:
+        if self.id is None:
+            ids = pa.array(np.arange(start, start + len(batch), dtype=np.int64))
+        else:
+            ids = values(self.id).ids()
+        if self.id is None:
+            namespaces = pa.repeat(pa.scalar(self.file_namespace, pa.string()), len(ids))
+        elif self.namespace is None:
             namespaces = pa.nulls(len(ids), pa.string())
         else:
             namespaces = values(self.namespace).namespaces()
@@ -152,7 +160,7 @@ class FeatureColumns:
 class _Values:
     """Values of one column in a batch; ``start`` is the row of the file with the first value."""
 
-    path: Path
+    path: str
     name: str
     start: int
     column: pa.Array

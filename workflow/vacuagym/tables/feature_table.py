@@ -1,37 +1,33 @@
 """Read feature tables: the used columns of a Parquet table, checked and in order.
 
-Rows may be in any order and in any number of row groups. Columns that are not used are never read.
-Repeated scans bring the rows into order. Each scan keeps the lowest rows that were not yet given,
-up to a fixed number of bytes, so memory does not depend on the table. A table of up to a million
-rows takes one scan.
+A table may lie in several files. Rows may be in any order and in any number of row groups. Columns
+that are not used are never read. Repeated scans bring the rows into order. Each scan keeps the
+lowest rows that were not yet given, up to a fixed number of bytes, so memory does not depend on the
+table. A table of up to a million rows takes one scan. A table without an id column is in order: the
+id of a row is its position in its file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import reduce
-from pathlib import Path
+from itertools import groupby
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from vacuagym.config import digest
 from vacuagym.errors import InputError
 from vacuagym.runtime.memory import CHUNK_BYTES
 from vacuagym.tables.content_digest import ColumnDigests
 from vacuagym.tables.feature_schema import FeatureColumns
-from vacuagym.tables.footers import table_state
-from vacuagym.tables.parquet import (
-    BATCH_ROWS,
-    ContentCheck,
-    group_bytes,
-    open_parquet,
-    read_batches,
-    row_bytes,
-)
+from vacuagym.tables.parquet import BATCH_ROWS, ContentCheck, read_batches, row_bytes
 from vacuagym.tables.plan import Plan
+from vacuagym.tables.table_files import TableFile, TablePath, shown
+from vacuagym.tables.table_parts import Group, TableParts, changed
+from vacuagym.tables.window import Key, Window
 
 _ORDER = [("geometry_id", "ascending"), ("namespace", "ascending")]
 
@@ -39,58 +35,7 @@ _ORDER = [("geometry_id", "ascending"), ("namespace", "ascending")]
 _PART_ROWS = 2**18
 _PART_BYTES = 2**28  # before compression
 _MOST_PARTS = 32  # each label job waits for all parts of its table
-
-Key = tuple[int, str | None]
-
-
-@dataclass
-class Window:
-    """Rows with first ≤ id ≤ last and after < (id, namespace) ≤ until. None is no bound."""
-
-    first: int | None = None
-    last: int | None = None
-    after: Key | None = None
-    until: Key | None = None
-
-    def overlaps(self, ids: tuple[int, int]) -> bool:
-        """Return whether rows with ids from ``ids[0]`` to ``ids[1]`` can be in the window."""
-        lows = [bound for bound in (self.first, self.after and self.after[0]) if bound is not None]
-        highs = [bound for bound in (self.last, self.until and self.until[0]) if bound is not None]
-        return all(ids[1] >= low for low in lows) and all(ids[0] <= high for high in highs)
-
-    def select(self, table: pa.Table) -> pa.Table:
-        """Return the rows of a table that are in the window.
-
-        The table has at least the columns of :data:`vacuagym.tables.feature_schema.SCHEMA`.
-        """
-        ids = table["geometry_id"]
-        wanted = []
-        if self.first is not None:
-            wanted.append(pc.greater_equal(ids, _id(self.first)))
-        if self.last is not None:
-            wanted.append(pc.less_equal(ids, _id(self.last)))
-        if self.after is not None:
-            wanted.append(_beyond(table, self.after))
-        if self.until is not None:
-            wanted.append(pc.invert(_beyond(table, self.until)))
-        return table.filter(reduce(pc.and_, wanted)) if wanted else table
-
-
-def _beyond(table: pa.Table, key: Key) -> pa.ChunkedArray:
-    """Return whether the (id, namespace) of each row is larger than ``key``."""
-    number, name = _id(key[0]), key[1]
-    beyond = pc.greater(table["geometry_id"], number)
-    if name is None:
-        return beyond
-    return pc.or_(
-        beyond,
-        pc.and_(pc.equal(table["geometry_id"], number), pc.greater(table["namespace"], name)),
-    )
-
-
-def _id(number: int) -> pa.Scalar:
-    """Return an id as an Arrow number, clamped to 64 bits."""
-    return pa.scalar(min(max(number, -(2**63)), 2**63 - 1), pa.int64())
+_NO_ROWS = (2**63, -(2**63) - 1)  # range of ids of an empty row group
 
 
 @dataclass
@@ -99,8 +44,11 @@ class FeatureTable:
 
     Attributes
     ----------
-    id : str
-        Integer column with the ids.
+    paths : path or sequence of str
+        File, folder, glob or URI, or several of them.
+    id : str, optional
+        Integer column with the ids. None: the id of a row is its position in its file, and its
+        namespace is that of the file.
     namespace : str, optional
         Column that, with the id, makes a row unique.
     moduli : str, optional
@@ -112,24 +60,27 @@ class FeatureTable:
         Columns of h11 and h21.
     carried : sequence of str
         Columns of any type that pass unchanged.
-    state : list, optional
-        State of the table when it was planned. The table is compared with it at the start and after
-        each scan.
+    files : sequence of TableFile
+        The files and their states when the table was planned. Each file is compared with its state
+        when it is opened and when it was read. Empty: the files of now.
     keep_digests : bool
         Whether scans keep the digest of the used columns of each row group in ``digests``.
+    path : str
+        The path as messages name it.
     rows : int
         Number of rows.
     """
 
-    path: Path
-    id: str
+    paths: TablePath
+    id: str | None
     namespace: str | None = None
     moduli: str | None = None
     id_ranges: list[tuple[int, int]] | None = None
     hodge: Sequence[str] = ()
     carried: Sequence[str] = ()
-    state: list[int | str] | None = None
+    files: Sequence[TableFile] = ()
     keep_digests: bool = False
+    path: str = field(default="", init=False)
     rows: int = field(default=0, init=False)
     digests: dict[int, str] = field(default_factory=dict, init=False)
 
@@ -142,34 +93,39 @@ class FeatureTable:
         carried: Sequence[str] = (),
         keep_digests: bool = False,
     ) -> FeatureTable:
-        """Return the table of a plan with its known ranges of ids and its state."""
+        """Return the table of a plan with its known files and ranges of ids."""
         return cls(
-            **plan.table,
+            plan.table["path"],
+            plan.table["id"],
+            plan.table["namespace"],
+            plan.table["moduli"],
             id_ranges=plan.id_ranges,
             hodge=hodge,
             carried=carried,
-            state=plan.state,
+            files=plan.files,
             keep_digests=keep_digests,
         )
 
     def __post_init__(self) -> None:
-        self.path = Path(self.path)
-        self.state = self.state or table_state(self.path)
-        self._file = open_parquet(self.path)
-        self._require_unchanged()
-        self.rows = self._file.metadata.num_rows
+        self.path = shown(self.paths)
+        self._parts = TableParts(self.paths, self.files)
+        first = self._parts.schema
+        path = self._parts.files[0].path
+        self._columns = FeatureColumns(
+            path, self.id, self.namespace, self.moduli, self.hodge, self.carried
+        )
+        self._columns.check(first)
+        self._names = self._columns.names(first)
+        if not self.files:
+            self._parts.require_same_types([*self._names, *([self.moduli] if self.moduli else [])])
+        self.files = self._parts.files
+        self.rows = self._parts.rows
         if not self.rows:
             raise InputError(
                 f"{self.path}: the table has no rows; at least one is required; name another table"
             )
-        names = self._file.schema_arrow.names
-        self.moduli_absent = self.moduli is not None and self.moduli not in names
-        self._columns = FeatureColumns(
-            self.path, self.id, self.namespace, self.moduli, self.hodge, self.carried
-        )
-        self._columns.check(self._file.schema_arrow)
-        self._names = self._columns.names(self._file.schema_arrow)
-        self.schema = self._columns.schema(self._file.schema_arrow)
+        self.moduli_absent = self.moduli is not None and self.moduli not in first.names
+        self.schema = self._columns.schema(first)
 
     def require_columns(self, columns: Sequence[str], groups: Sequence[str] = ()) -> None:
         """Check names and types of columns and read their first rows.
@@ -187,16 +143,22 @@ class FeatureTable:
             A column is missing, cannot be read, or cannot be compared.
         """
         names = [*columns, *groups]
-        replace(self._columns, carried=names, groups=groups).check(self._file.schema_arrow)
-        row_bytes(self._file, self.path, names)
+        replace(self._columns, carried=names, groups=groups).check(self._parts.schema)
+        self._parts.require_same_types(names)
+        row_bytes(self._parts.file(0), self._parts.files[0].path, names)
 
     def fields(self, names: Sequence[str]) -> pa.Schema:
-        """Return names and types of some columns, as the file has them."""
-        return pa.schema([self._file.schema_arrow.field(name) for name in names])
+        """Return names and types of some columns, as the files have them."""
+        return pa.schema([self._parts.schema.field(name) for name in names])
 
     def row_bytes(self) -> int:
-        """Return the average bytes of the used columns of a row."""
-        return row_bytes(self._file, self.path, self._names)
+        """Return the average bytes of the used columns of a row, in the file with the largest."""
+        return max(map(self._row_bytes, range(len(self._parts.files))))
+
+    def _row_bytes(self, place: int) -> int:
+        if not self._names:
+            return 24  # an id, a namespace and a count
+        return row_bytes(self._parts.file(place), self._parts.files[place].path, self._names)
 
     def parts(self, names: Sequence[str], until: Key | None = None) -> list[tuple[int, int]]:
         """Return first and last row group of each part in which to read the named columns.
@@ -205,17 +167,15 @@ class FeatureTable:
         are left out.
         """
         ranges = self._known_ranges()
-        groups = range(self._file.num_row_groups)
-        rows = [self._file.metadata.row_group(group).num_rows for group in groups]
-        sizes = group_bytes(self._file, names)
+        rows = [group.rows for group in self._parts.groups]
         shares = [
             max(count / _PART_ROWS, size / _PART_BYTES)
-            for count, size in zip(rows, sizes, strict=True)
+            for count, size in zip(rows, self._parts.sizes(names), strict=True)
         ]
         most = max(1.0, sum(shares) / _MOST_PARTS)
         parts: list[list[int]] = []
         filled = 0.0
-        for group in groups:
+        for group in range(len(rows)):
             if not parts or filled + shares[group] > most:
                 parts.append([])
                 filled = 0.0
@@ -231,32 +191,43 @@ class FeatureTable:
         return min(low for low, _ in ranges), max(high for _, high in ranges)
 
     def _known_ranges(self) -> list[tuple[int, int]]:
+        if self.id is None:
+            return [
+                (group.start, group.last) if group.rows else _NO_ROWS
+                for group in self._parts.groups
+            ]
         if self.id_ranges is None:
             raise ValueError(f"{self.path}: no ranges of ids; they need one whole scan; scan first")
         return self.id_ranges
 
     def rows_before(self, group: int) -> int:
         """Return the number of rows before a row group."""
-        return sum(self._file.metadata.row_group(before).num_rows for before in range(group))
+        return sum(its.rows for its in self._parts.groups[:group])
+
+    def row(self, number: int) -> tuple[str, int]:
+        """Return the file of a row of the table, and the row in that file."""
+        return self._parts.row(number)
 
     def changed(self) -> InputError:
         """Return the error for a table that has changed since it was planned."""
-        return InputError(
-            f"{self.path}: the table has changed since it was planned; run the same command again "
-            "to renew the plan"
-        )
-
-    def _require_unchanged(self) -> None:
-        if table_state(self.path) != self.state:
-            raise self.changed()
+        return changed(self.path)
 
     def ordered(
-        self, first: int | None = None, last: int | None = None, chunk_bytes: int = CHUNK_BYTES
+        self,
+        first: int | None = None,
+        last: int | None = None,
+        chunk_bytes: int = CHUNK_BYTES,
+        *,
+        namespace: str | None = None,
     ) -> Iterator[pa.Table]:
         """Yield the rows with first ≤ id ≤ last, ordered by id and then by namespace.
 
+        A table without an id column is given file by file.
+
         Parameters
         ----------
+        namespace : str, optional
+            Of a table without an id column: only the rows of this file.
         chunk_bytes : int
             Approximate largest size of a table.
 
@@ -265,6 +236,9 @@ class FeatureTable:
         InputError
             A value cannot be used, a (namespace, id) occurs twice, or the table has changed.
         """
+        if self.id is None:
+            yield from filter(len, self.scan(Window(first, last, namespace=namespace)))
+            return
         window, more = Window(first, last), True
         while more:
             chunk, more = self._lowest(window, chunk_bytes)
@@ -301,51 +275,83 @@ class FeatureTable:
             yield window.select(table)
 
     def _scan(self, window: Window, groups: range | None = None) -> Iterator[pa.Table]:
-        """Yield checked batches in the order of the file.
+        """Yield checked batches in the order of the files.
 
         The first scan of a table reads every row and finds the ids of each row group.
         """
-        known = (
-            self.id_ranges
-            if self.id_ranges and len(self.id_ranges) == self._file.num_row_groups
-            else None
-        )
-        ranges: list[tuple[int, int]] = []
-        batch_rows = (
-            max(1, min(BATCH_ROWS, CHUNK_BYTES // self.row_bytes())) if self.carried else BATCH_ROWS
-        )
-        start = 0
-        check = ContentCheck(self._file, self.path, self._names) if known is None else None
-        for group in range(self._file.num_row_groups):
-            low, high = 2**63, -(2**63) - 1
-            rows = self._file.metadata.row_group(group).num_rows
+        all_groups = self._parts.groups
+        first = self.id is not None and len(self.id_ranges or []) != len(all_groups)
+        known = None if first else self._known_ranges()
+        ranges = [_NO_ROWS] * len(all_groups)
+        for place, members in groupby(enumerate(all_groups), lambda item: item[1].file):
+            wanted = {
+                number: group
+                for number, group in members
+                if (groups is None or number in groups)
+                and (groups is not None or known is None or window.overlaps(known[number]))
+                and window.namespace in (None, self._parts.files[place].namespace)
+            }
+            if wanted or first:
+                yield from self._scan_file(place, wanted, window, ranges if first else None)
+        if first:
+            self.id_ranges = ranges
+
+    def _scan_file(
+        self,
+        place: int,
+        groups: dict[int, Group],
+        window: Window,
+        ranges: list[tuple[int, int]] | None,
+    ) -> Iterator[pa.Table]:
+        """Yield checked batches of row groups of one file, by their numbers in the table.
+
+        The first scan fills ``ranges``.
+        """
+        about, file = self._parts.files[place], self._parts.file(place)
+        columns = replace(self._columns, path=about.path, file_namespace=about.namespace)
+        check = None if ranges is None else ContentCheck(file, about.path, self._names)
+        limited = self.id is None and not self.keep_digests
+        low = -1 if window.first is None or not limited else window.first
+        high = 2**63 if window.last is None or not limited else window.last
+        most = BATCH_ROWS
+        if self.carried:
+            most = max(1, min(BATCH_ROWS, CHUNK_BYTES // self._row_bytes(place)))
+        for number, group in groups.items():
+            start = group.start
             digests = ColumnDigests(self.schema.names if self.keep_digests else [])
-            if groups is not None:
-                wanted = group in groups
-            else:
-                wanted = known is None or window.overlaps(known[group])
-            if wanted:
-                batches = read_batches(
-                    self._file, self.path, self._names, row_groups=[group], batch_rows=batch_rows
-                )
-                for batch in batches:
-                    if check:
-                        check.update(batch)
-                    table = self._columns.checked(batch, start)
-                    start += len(table)
-                    rows -= len(table)
+            for batch in self._batches(file, about.path, group, most):
+                if start > high:
+                    break
+                start += len(batch)
+                if start <= low:
+                    continue
+                if check:
+                    check.update(batch)
+                table = columns.checked(batch, start - len(batch))
+                if ranges is not None:
                     bounds = pc.min_max(table["geometry_id"]).as_py()
-                    low, high = min(low, bounds["min"]), max(high, bounds["max"])
-                    yield table
-                    digests.update(table)
-                if self.keep_digests:
-                    self.digests[group] = digest(digests.hexdigests())
-            start += rows
-            ranges.append((low, high))
-        self._require_unchanged()
+                    least, largest = ranges[number]
+                    ranges[number] = min(least, bounds["min"]), max(largest, bounds["max"])
+                yield table
+                digests.update(table)
+            if self.keep_digests:
+                self.digests[number] = digest(digests.hexdigests())
+        self._parts.require_unchanged(place)
         if check:
             check.finish()
-            self.id_ranges = ranges
+
+    def _batches(
+        self, file: pq.ParquetFile, path: str, group: Group, most: int
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the used columns of a row group in batches of at most ``most`` rows."""
+        if self._names:
+            yield from read_batches(
+                file, path, self._names, row_groups=[group.number], batch_rows=most
+            )
+            return
+        none = pa.array([{}] * min(group.rows, most), pa.struct([]))
+        for start in range(0, group.rows, most):
+            yield pa.RecordBatch.from_struct_array(none.slice(0, min(most, group.rows - start)))
 
     def _refuse_repeats(self, table: pa.Table) -> None:
         if len(table) < 2:
@@ -362,15 +368,16 @@ class FeatureTable:
                 else f"({r['namespace']}, {r['geometry_id']})"
                 for r in repeated
             )
-            columns = self.id if self.namespace is None else f"{self.namespace}, {self.id}"
+            columns = str(self.id) if self.namespace is None else f"{self.namespace}, {self.id}"
             remedy = (
-                "name the column that makes these rows unique as `namespace`, or drop"
+                "name the column that makes these rows unique as `namespace`"
                 if self.namespace is None
-                else "drop"
+                else "name other columns"
             )
             raise InputError(
                 f"{self.path}: column {columns}: more than one row for {keys}; rows must be "
-                f"unique; {remedy} the repeated rows"
+                f"unique; {remedy}, or leave out `id`: each row is then named by its position in "
+                "its file"
             )
 
 

@@ -17,6 +17,7 @@ _FIELD = b"\x18"
 _KEY = _FIELD + bytes([len(b"vacuagym")]) + b"vacuagym" + _FIELD
 _MAGIC = b"PAR1"
 _PIECE = 2**20  # bytes: how much of a footer is read at once
+State = list[int | str]  # of a file: size, time of change, digest of the footer
 
 
 def footer_metadata(path: str | Path) -> dict[str, Any]:
@@ -43,24 +44,30 @@ def footer_metadata(path: str | Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def table_state(path: str | Path) -> list[int | str] | None:
+def table_state(path: str | Path) -> State | None:
     """Return size, time of change and footer digest of a table; None if it is unreadable.
 
     A table in another state may hold other values. The list equals its copy read from JSON.
     """
     if not os.path.isfile(path):
         return None
-    digest = hashlib.blake2b(digest_size=8)
     try:
         with open(path, "rb") as file:
             about = os.fstat(file.fileno())
-            left = _to_footer(file)
-            while piece := file.read(min(left, _PIECE)):
-                digest.update(piece)
-                left -= len(piece)
+            footer = footer_digest(file)
     except OSError:
         return None
-    return [about.st_size, about.st_mtime_ns, digest.hexdigest()]
+    return [about.st_size, about.st_mtime_ns, footer]
+
+
+def footer_digest(file: BinaryIO) -> str:
+    """Return the digest of the footer of an open Parquet file."""
+    digest = hashlib.blake2b(digest_size=8)
+    left = _to_footer(file)
+    while piece := file.read(min(left, _PIECE)):
+        digest.update(piece)
+        left -= len(piece)
+    return digest.hexdigest()
 
 
 def _to_footer(file: BinaryIO) -> int:

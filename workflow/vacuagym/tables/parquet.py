@@ -21,6 +21,8 @@ from vacuagym.errors import DamagedFileError, InputError, VacuagymError
 from vacuagym.runtime.atomic_files import require_regular, whole_file
 from vacuagym.runtime.stall import beat
 from vacuagym.tables.content_digest import ColumnDigests
+from vacuagym.tables.remote_files import open_file
+from vacuagym.tables.table_files import is_uri
 
 pa.set_cpu_count(1)
 pa.set_io_thread_count(1)
@@ -34,7 +36,7 @@ _READ_BUFFER = 2**20  # bytes; pages are streamed through it, for row groups of 
 
 
 def open_parquet(path: str | Path) -> pq.ParquetFile:
-    """Open a Parquet file for streaming.
+    """Open a Parquet file for streaming. A text may be a URI.
 
     Raises
     ------
@@ -45,13 +47,18 @@ def open_parquet(path: str | Path) -> pq.ParquetFile:
     VacuagymError
         The system failed.
     """
-    path = Path(path)
     try:
-        require_regular(path)
+        if isinstance(path, str) and is_uri(path):
+            source = open_file(path)
+        else:
+            source = path = Path(path)
+            require_regular(path)
         return pq.ParquetFile(
-            path, buffer_size=_READ_BUFFER, pre_buffer=False, page_checksum_verification=True
+            source, buffer_size=_READ_BUFFER, pre_buffer=False, page_checksum_verification=True
         )
     except FileNotFoundError as error:
+        if isinstance(path, str):
+            raise InputError(f"{path}: no such file; correct the URI") from error
         remedy = (
             "variables and ~ are not expanded: write the whole path"
             if "$" in str(path) or str(path).startswith("~")

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pyarrow as pa
 
 from vacuagym.errors import InputError
 from vacuagym.tables.arrow_values import plain_type
 
 
-def require_content(path: Path, source: str, fields: pa.Schema) -> None:
+def require_content(path: str, source: str, fields: pa.Schema) -> None:
     """Require that columns have types which can hold the inputs of a source.
 
     Parameters
     ----------
-    path : Path
+    path : str
         The table, for messages.
     source : "weight_systems", "polytopes" or "cicy"
     fields : Schema

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -28,7 +27,7 @@ class WeightSystemTable:
         The columns to read. Each must be ``weights``.
     """
 
-    path = Path("enumerated weight systems")
+    path = "enumerated weight systems"
 
     def __init__(self, carried: Sequence[str]) -> None:
         self.fields(carried)
@@ -38,8 +37,11 @@ class WeightSystemTable:
         """Return names and types of some columns: each must be ``weights``."""
         return pa.schema([_TYPES.field(name) for name in names])
 
-    def ordered(self, first: int, last: int) -> Iterator[pa.Table]:
-        """Yield the rows with first ≤ id ≤ last in order, those of one degree at once."""
+    def ordered(self, first: int, last: int, *, namespace: str | None = None) -> Iterator[pa.Table]:
+        """Yield the rows with first ≤ id ≤ last in order, those of one degree at once.
+
+        They have no ``namespace``.
+        """
         for degree in range(LEAST_DEGREE, LARGEST_DEGREE + 1):
             ids = ids_of(degree)
             if ids.start > last or ids.stop <= first:
