@@ -610,6 +610,24 @@ def test_the_licence_of_tables_that_were_given_is_not_claimed(inputs):
     assert "tables" not in (folder / "LICENSE.md").read_text().split("MIT License")[0]
 
 
+def test_the_card_names_licence_and_citation_of_each_source(inputs):
+    settings = json.loads(Path("results/configuration.json").read_text())
+    settings["datasets"]["a"] |= {"licence": "CC BY-SA 4.0", "citation": "Somebody\n[2020]."}
+    Path("results/configuration.json").write_text(json.dumps(settings))
+    folder = publish()
+    card, licence = (folder / "README.md").read_text(), (folder / "LICENSE.md").read_text()
+    assert "| `a` | table | CC BY-SA 4.0 | Somebody &#91;2020] |" in card
+    assert "| `b` | table | not known here | not known here |" in card
+    assert "The licence of a: CC BY-SA 4.0. The licence of b is not known here." in licence
+    enumerated = {"source": "weight_systems", "path": None}
+    settings["datasets"] = {"a": {"source": "toric_bases"}, "b": enumerated}
+    Path("results/configuration.json").write_text(json.dumps(settings))
+    card = (publish() / "README.md").read_text()
+    ours = "MIT, enumerated by the pipeline"
+    assert f"| `a` | toric bases | {ours} | D. R. Morrison and W. Taylor, arXiv:1204.0283 |" in card
+    assert f"| `b` | weight systems | {ours} | M. Kreuzer and H. Skarke, " in card
+
+
 def test_the_card_shows_the_figures_of_the_run(inputs):
     text = (publish() / "README.md").read_text()
     figures = json.loads(Path("results/validation.json").read_text())

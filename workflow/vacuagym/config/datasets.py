@@ -43,6 +43,11 @@ PolytopeCount = Literal[
 _COUNTS = "computed column that counts the moduli; null gives every geometry the least n"
 _TAKEN = ("key", "dataset", "namespace", "geometry_id", "moduli", "n_moduli", "stability")
 TORIC_COLUMNS: tuple[str, ...] = get_args(ToricColumn)
+_LICENCE = Field(
+    default=None,
+    description="optional: licence of the table, for the card of the published data set",
+)
+_CITATION = Field(default=None, description="optional: what to cite for the table, for the card")
 
 
 class ToricBases(Section):
@@ -115,6 +120,8 @@ class Table(OfUser):
         description="optional: columns that go into results/dataset beside labels",
         examples=[["raw_line"]],
     )
+    licence: Text | None = _LICENCE
+    citation: Text | None = _CITATION
 
 
 def _require_free_names(names: list[str]) -> list[str]:
@@ -157,6 +164,8 @@ class Threefolds(OfUser):
         le=2**63 - 1,
         description="number of ids in a shard of this data set; null takes shard_size of the run",
     )
+    licence: Text | None = _LICENCE
+    citation: Text | None = _CITATION
 
 
 class TableOfThreefolds(Threefolds):

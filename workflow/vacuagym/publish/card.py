@@ -17,6 +17,7 @@ from vacuagym.config import PHYSICS_SECTIONS
 from vacuagym.errors import printable
 from vacuagym.publish.card_header import head_text
 from vacuagym.publish.metadata import Publication, PublishedColumn
+from vacuagym.publish.sources import source_rows, terms
 from vacuagym.tables.split_schema import FOLDS
 from vacuagym.theories.toy.classes import LABELS
 from vacuagym.theories.toy.meanings import MEANINGS, OF_WHAT, complexity_note, label_groups
@@ -89,7 +90,7 @@ def card_text(publication: Publication) -> str:
             _columns(publication),
             _loading(publication),
             _provenance(publication),
-            f"## Licence\n\n{_terms(publication)}\n",
+            _licence(publication),
             f"## Citation\n\n```bibtex\n{citation(publication)}\n```\n",
         ]
     )
@@ -111,7 +112,7 @@ def description(publication: Publication) -> str:
 
 def license_text(publication: Publication) -> str:
     """Return LICENSE.md: the terms of the columns, and the licence of the pipeline."""
-    return f"{_terms(publication)}\n\n{(_PROJECT / 'LICENSE').read_text(encoding='utf-8')}"
+    return f"{terms(publication)}\n\n{(_PROJECT / 'LICENSE').read_text(encoding='utf-8')}"
 
 
 def citation(publication: Publication) -> str:
@@ -311,23 +312,10 @@ configuration file:
 """
 
 
-def _terms(publication: Publication) -> str:
-    """Return the terms under which the columns are published."""
-    own = (
-        "The labels and splits, and the columns that the pipeline computes itself, come under the "
-        "MIT licence of the VacuaGym pipeline."
-    )
-    if not publication.given:
-        return own
-    joined = any(
-        name in publication.given for column in publication.columns for name in column.datasets
-    )
-    columns = "ids, counts of moduli and joined columns" if joined else "ids and counts of moduli"
-    return (
-        f"{own} The {columns} of {', '.join(publication.given)} are copied from tables that the "
-        "pipeline was given. They keep the licence of these tables, which is not known here. "
-        "State it when you publish this data set."
-    )
+def _licence(publication: Publication) -> str:
+    rows = [[_name(row[0]), *map(printable, row[1:])] for row in source_rows(publication)]
+    sources = _table(["data set", "geometries", "their licence", "cite"], rows)
+    return f"## Licence and sources\n\n{terms(publication)}\n\n{sources}"
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -121,7 +121,8 @@ def _datasets(document: Mapping[str, Any], configuration: Mapping[str, Any]) -> 
         seconds = sum(record["wall_seconds"] for record in own)
         speed = f"{figures['rows'] / seconds:,.0f}" if seconds else ""
         kind = str(entry.get("source", "not in the configuration")).replace("_", " ")
-        source = str(entry.get("path") or (f"{kind}, enumerated" if entry else kind))
+        path = entry.get("path") or (f"{kind}, enumerated" if entry else kind)
+        source = path if isinstance(path, str) else ", ".join(path)
         described.append([name, source, f"{figures['rows']:,}", f"{len(own):,}", speed])
     return described
 
