@@ -491,3 +491,12 @@ class TestJobsOfAScheduler:
         monkeypatch.setenv("PATH", "/nowhere")
         shown = self.fail(monkeypatch, logs[:1], LogEvent.GROUP_ERROR, **group)
         assert shown.startswith("  job 12 of the scheduler\n")
+
+    def test_what_an_executor_says_of_each_job_is_printed_once(self, monkeypatch):
+        stream = io.StringIO()
+        handler = a_handler(monkeypatch, stream)
+        for _ in range(3):
+            send(handler, None, 1.0, "No SLURM account given, trying to guess.", logging.WARNING)
+            send(handler, None, 1.0, "an error", logging.ERROR)
+        assert stream.getvalue().count("No SLURM account given") == 1
+        assert stream.getvalue().count("an error") == 3

@@ -47,6 +47,7 @@ WHOLE_LOG = "the whole log is under .snakemake/log"
 FINAL_ERRORS = (
     "Exiting because a job execution failed",
     "WorkflowError:\nAt least one job did not complete successfully",
+    "--keep-incomplete mode is set",  # by the pipeline, for jobs on other hosts
 )
 WANTED = (
     NOTHING_TO_BE_DONE_MSG,
@@ -195,6 +196,7 @@ class LogHandler(LogHandlerBase):
         self.latest = ""  # the latest line of progress, printed or not
         self.notice = "console output is incomplete"  # printed once
         self.said = set[str]()  # messages that are printed once
+        self.warned = set[str]()  # warnings: an executor repeats them for each job
         # Lines of progress that were printed, and time and jobs done of the last one.
         self.lines, self.line_at, self.line_done = 0, 0.0, 0
         self.width = 0  # width of a line on a terminal that the next line replaces
@@ -343,7 +345,11 @@ class LogHandler(LogHandlerBase):
             self.job_failed = True
             return
         kind = ERROR if record.levelno >= ERROR else WARNING
+        if kind == WARNING and text in self.warned:
+            return
         lines = [shorten(line) for line in text.splitlines()]
+        if self.room[kind] > 0:
+            self.warned.add(text)
         room, self.room[kind] = self.room[kind], self.room[kind] - len(lines)
         if room > 0:
             self.write(self.console.decorate(record, "\n".join(lines[:room])))
