@@ -272,7 +272,7 @@ def run(tmp_path, monkeypatch) -> Path:
         shard(planned, piece.first, Path(f"{piece.first}.parquet"))
         target = label_file(Path("results/labels"), "t", piece)
         label(Path(f"{piece.first}.parquet"), sections, fingerprint, 16, None, target)
-    merge([planned], Path("results/labels"), fingerprint, Path("results/labels.parquet"))
+    merge([planned], Path("results/labels"), {"t": fingerprint}, Path("results/labels.parquet"))
     return tmp_path
 
 
@@ -322,7 +322,7 @@ def labelled_run(tmp_path_factory) -> Path:
             None,
             label_file(results / "labels", name, piece),
         )
-    merge(plans, results / "labels", None, results / "labels.parquet")
+    merge(plans, results / "labels", {}, results / "labels.parquet")
     splits = [
         results / f"splits/{name}.parquet" for name in ("iid", "ood_complexity", "ood_dataset_a")
     ]

@@ -24,22 +24,22 @@ from vacuagym.runtime.memory import (
 )
 from vacuagym.tables import (
     feature_schema,
-    label_schema,
+    label_table,
     split_schema,
     threefold_schema,
     toric_schema,
 )
 from vacuagym.tables.columns import Column
-from vacuagym.theories.toy.meanings import MEANINGS, OF_WHAT
+from vacuagym.theories.registry import THEORIES
 
 HERE = Path(__file__).parent
 WRITTEN_BY = "*Written by `make docs`; a test compares it with the code.*"
 TABLES = (
     (
         "Label table",
-        "`results/labels.parquet`, and one file a shard under `results/labels/`. λ are Hessian "
-        "eigenvalues.",
-        label_schema.COLUMNS,
+        "`results/labels.parquet`. The files of the shards under `results/labels/` have the "
+        "columns of one theory. λ are Hessian eigenvalues.",
+        label_table.COLUMNS,
     ),
     ("Splits", "`results/splits/{split}.parquet`.", split_schema.COLUMNS),
     (
@@ -131,9 +131,13 @@ def columns() -> str:
         for part in (f"## {title}", text, column_table(described))
     ]
     labels = [
-        "## Labels",
-        OF_WHAT,
-        table(("label", "meaning"), [[f"`{name}`", meaning] for name, meaning in MEANINGS.items()]),
+        part
+        for theory in THEORIES.values()
+        for part in (
+            f"## Labels of the theory {theory.name}",
+            theory.of_what,
+            table(("label", "meaning"), [[f"`{n}`", text] for n, text in theory.classes.items()]),
+        )
     ]
     return page(
         "Columns",

@@ -12,7 +12,7 @@ import pytest
 
 from conftest import ROWS, edit_label, first_row_with
 from vacuagym.checks.check import Thresholds
-from vacuagym.checks.label_checks import _balance_checks, label_bits
+from vacuagym.checks.label_checks import _balance_checks, _Counts, label_bits
 from vacuagym.checks.split_checks import baseline
 from vacuagym.cli.main import main
 from vacuagym.splits.rules import SplitShares
@@ -207,8 +207,8 @@ def test_thresholds_are_of_use_only_with_enough_rows(checked, monkeypatch):
     ],
 )
 def test_failed_rows_count_in_small_tables_too(rows, failed, passes):
-    counts = np.zeros((3, len(NAMES)), int)
-    counts[2, NAMES.index("failed")], counts[2, 0] = failed, rows - failed
+    counts = _Counts("toy")
+    counts.by_n[2, NAMES.index("failed")], counts.by_n[2, 0] = failed, rows - failed
     checks = {
         check.name: check for check in _balance_checks({"t": counts}, Thresholds(1.0, 0.001, 0.02))
     }

@@ -180,7 +180,7 @@ def test_the_second_opinion_agrees_for_every_valid_physics(run, physics):
             None,
             label_file(Path("other"), "t", piece),
         )
-    merge([planned], Path("other"), None, Path("other.parquet"))
+    merge([planned], Path("other"), {}, Path("other.parquet"))
     verify(Path("other.parquet"), SampleSize(1.0, 0, 0), Path("validation.json"))
     assert json.loads(Path("validation.json").read_text())["verified"] == len(
         pq.read_table("other.parquet")

@@ -455,6 +455,8 @@ def test_many_data_sets_of_many_moduli_still_make_a_light_page(passed):
     given = inputs(passed)
     counts = dict.fromkeys(LABELS, 100_000)
     figures = {
+        "theory": "toy",
+        "without_label": {},
         "rows": 700_000 * 255,
         "by_label": {label: 255 * count for label, count in counts.items()},
     }
@@ -511,6 +513,8 @@ def test_a_run_without_any_critical_point_or_job_has_a_page_too(passed):
         "none": {"rows": 0, "by_label": {}, "by_n": {}},
     }
     nothing = {
+        "theory": "toy",
+        "without_label": {},
         "by_regime": {},
         "by_gamma": {},
         "bits": {"label": 0.0, "label_and_n": 0.0, "chance": 0.0},

@@ -23,7 +23,9 @@ from vacuagym.stages.plan import plan
 from vacuagym.stages.shard import shard
 from vacuagym.tables import parquet
 from vacuagym.tables.feature_table import FeatureTable
-from vacuagym.tables.label_schema import CATEGORIES, COLUMNS, SCHEMA
+from vacuagym.tables.label_schema import CATEGORIES, SCHEMA
+from vacuagym.tables.label_table import COLUMNS
+from vacuagym.tables.label_table import SCHEMA as TABLE
 from vacuagym.tables.parquet import DIGESTS_KEY, METADATA_KEY, file_metadata, write_table
 from vacuagym.tables.plan import Plan, label_file
 from vacuagym.theories.toy.classes import LABELS
@@ -86,7 +88,7 @@ def run(folder, datasets, shard_size, batch_mb=16, fingerprint="f", **options):
 def merged(plans, labels, fingerprint="f", name="labels.parquet") -> Path:
     output = labels.parent / name
     with contextlib.redirect_stdout(io.StringIO()):
-        merge(plans, labels, fingerprint, output)
+        merge(plans, labels, dict.fromkeys((p.dataset for p in plans), fingerprint), output)
     return output
 
 
@@ -235,7 +237,7 @@ def test_a_label_file_has_the_columns_of_the_schema_and_tells_where_it_comes_fro
 def test_the_merged_table_has_every_column_and_nothing_of_time_or_memory(labelled):
     rows, _, _, path = labelled
     file = pq.ParquetFile(path)
-    assert file.schema_arrow.equals(SCHEMA)
+    assert file.schema_arrow.equals(TABLE)
     assert file.schema_arrow.names == [column.name for column in COLUMNS]
     assert all(f"{kind}_{name}" in SCHEMA.names for kind in ("trials", "draws") for name in LABELS)
     about = file_metadata(file)
@@ -243,8 +245,10 @@ def test_the_merged_table_has_every_column_and_nothing_of_time_or_memory(labelle
         "seed": 42,
         "physics": PHYSICS,
         "fingerprint": "f",
+        "fingerprints": {"ks": "f"},
         "rows": len(rows),
         "datasets": {"ks": len(rows)},
+        "theories": {"ks": "toy"},
     }
 
 
@@ -317,7 +321,8 @@ def test_dictionaries_are_the_same_in_every_file(labelled):
         *(labels / "ks" / f"{its.first}-{its.last}.parquet" for its in the_plan.shards),
     ]:
         table = pq.read_table(file)
-        for name, categories in CATEGORIES.items():
+        of_table = {c.name: c.categories for c in COLUMNS if c.categories}
+        for name, categories in (of_table if file == path else CATEGORIES).items():
             for chunk in table[name].chunks:
                 assert chunk.dictionary.to_pylist() == list(categories)
 
@@ -597,7 +602,7 @@ def test_a_namespace_for_every_row(tmp_path, monkeypatch):
             label_file(Path("l"), "many", piece),
         )
     monkeypatch.setattr("vacuagym.stages.merge.BUCKET_ROWS", 700)
-    merge([planned], Path("l"), "f", Path("labels.parquet"))
+    merge([planned], Path("l"), {"many": "f"}, Path("labels.parquet"))
     merged = pq.read_table("labels.parquet")
     assert merged["namespace"].to_pylist() == sorted(names)
     assert sorted(merged["geometry_id"].to_pylist()) == list(range(rows))

@@ -166,9 +166,7 @@ def stages(tmp_path_factory):
         "plan": lambda output: plan("t", table, shard_size=50, n_limit=None, output=output),
         "shard": lambda output: shard(Plan.read(base / "plan.json"), 0, output),
         "label": lambda output: label(files["shard"], PHYSICS, "f", 16, None, output),
-        "merge": lambda output: merge(
-            [Plan.read(base / "plan.json")], base / "labels", "f", output
-        ),
+        "merge": lambda output: merge([Plan.read(base / "plan.json")], base / "labels", {}, output),
         "split": lambda output: split(
             files["merge"], "iid", seed=42, shares=SplitShares(0.7, 0.15, 0.3), output=output
         ),

@@ -82,7 +82,7 @@ def labels_of(
             name = f"{dataset}/{part.first}-{part.last}.parquet"
             shard(its, part.first, folder / "shards" / name)
             label(folder / "shards" / name, sections, "f", batch_mb, None, folder / "labels" / name)
-        merge([its], folder / "labels", "f", folder / "labels.parquet")
+        merge([its], folder / "labels", {}, folder / "labels.parquet")
     return folder / "labels.parquet"
 
 
@@ -250,7 +250,7 @@ def test_labels_do_not_depend_on_the_hash_seed_the_threads_or_the_process(tmp_pa
             merge(
                 [Plan.read(tmp_path / "plan.json")],
                 merged.parent.parent,
-                "f",
+                {"ks": "f"},
                 tmp_path / "again" / path.name / "labels.parquet",
             )
         assert (tmp_path / "again" / path.name / "labels.parquet").read_bytes() == (

@@ -21,7 +21,7 @@ from conftest import SLOW, Workspace, damage
 from vacuagym.errors import VacuagymError
 from vacuagym.orchestration.requirements import require_folders
 from vacuagym.runtime import parent_death
-from vacuagym.tables.label_schema import SCHEMA
+from vacuagym.tables.label_table import SCHEMA
 
 
 def test_a_table_becomes_labels_and_splits(finished):

@@ -16,10 +16,10 @@ rule merge:
         stall_minutes=run.config["stall_minutes"],
     params:
         content={name: run.plan(name).content for name in run.datasets},
-        fingerprint=run.fingerprint,
+        fingerprints=run.fingerprints(),
         code=run.merge_code,
     shell:
-        "exec python -P -m vacuagym merge --plans {input.plans:q} --fingerprint={params.fingerprint}"
+        "exec python -P -m vacuagym merge --plans {input.plans:q} --fingerprints {params.fingerprints}"
         " --output={output:q}"
         " --mem-mb={resources.mem_mb} --stall-minutes={resources.stall_minutes} --log={log:q}"
 

@@ -5,6 +5,7 @@ rule verify:
     """Derive a random sample of the labels again, by code that shares nothing with the search; the gate judges what differs."""
     input:
         labels=paths.LABEL_TABLE,
+        geometry=expand(paths.GEOMETRY, dataset=run.by_geometry),
         settings=paths.SETTINGS.format(of="verification"),
     output:
         report(

@@ -10,8 +10,11 @@ import vacuagym
 
 PACKAGE = Path(vacuagym.__file__).parent
 ALLOWED = {
-    "theories/kklt": {"numpy", "scipy", "vacuagym.theories.kklt"},
-    "checks/kklt": {"numpy", "scipy", "mpmath", "vacuagym.checks.kklt"},
+    "theories/kklt": {"numpy", "scipy", "vacuagym.theories.kklt", "vacuagym.theories.theory"},
+    "checks/kklt": {
+        *("numpy", "scipy", "mpmath", "pyarrow"),
+        *("vacuagym.checks.kklt", "vacuagym.checks.check"),
+    },
 }
 
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from vacuagym.checks.kklt.candidates import candidates, disagreements, label
 from vacuagym.theories.kklt import candidates as engine
 from vacuagym.theories.kklt.candidates import fits_int64
-from vacuagym.theories.kklt.labels import CLASSES, NULL, REASONS, KkltLabels, label_batch
+from vacuagym.theories.kklt.classes import CLASSES, REASONS
+from vacuagym.theories.kklt.labels import NULL, KkltLabels, label_batch
 
 # Mirror hypersurfaces of the Kreuzer-Skarke list, named by the weight system of the other polytope:
 # points, rigid divisors, label, candidates, positive ones, tight, v, common denominator of v.

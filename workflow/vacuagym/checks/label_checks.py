@@ -5,53 +5,41 @@ The checks do not use the code that made the labels.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from vacuagym.checks.check import ENOUGH, Check, Thresholds
+from vacuagym.checks.registry import CHECKS
 from vacuagym.checks.split_checks import MOST_MODULI
+from vacuagym.tables.label_table import category_codes
 from vacuagym.tables.parquet import open_parquet, read_batches
-from vacuagym.theories.toy.classes import LABELS, REGIMES
+from vacuagym.theories.registry import FAILED, STABILITY, THEORIES
+from vacuagym.theories.toy.classes import REGIMES
 
-_FAILED = LABELS.index("failed")
 _Integers = npt.NDArray[np.int64]
 _SIGNS = ("negative", "zero", "positive")  # of γ
-_NUMBERS = ("potential_value", "grad_norm", "min_eigenvalue", "max_eigenvalue", "phi_norm")
-_COLUMNS = (
-    "key",
-    "dataset",
-    "namespace",
-    "geometry_id",
-    "n_moduli",
-    "stability",
-    "minimization_success",
-    *_NUMBERS,
-    "n_negative",
-    "n_positive",
-    "n_flat",
-    "gamma",
-    "barrier_height",
-    "regime",
-    *(f"{kind}_{label}" for kind in ("trials", "draws") for label in LABELS),
-)
+_COUNTED = ("key", "dataset", "namespace", "geometry_id", "theory", "n_moduli", "stability")
+_OF_TOY = ("regime", "gamma")
 
 
 def check_labels(
-    labels: Path, datasets: Iterable[str], search: Mapping[str, Any], thresholds: Thresholds
+    labels: Path, theories: Mapping[str, str], physics: Mapping[str, Any], thresholds: Thresholds
 ) -> tuple[dict[str, Any], list[Check]]:
     """Return the figures of each data set of a label table, and the checks of its rows.
 
     Parameters
     ----------
-    datasets : iterable of str
-        Names of the data sets.
-    search : mapping
-        Section ``search`` of the settings of the labels.
+    theories : mapping of str to str
+        The theory of each data set.
+    physics : mapping
+        Settings of the labels.
 
     Returns
     -------
@@ -60,36 +48,32 @@ def check_labels(
     checks : list of Check
         Checks of rows, then checks of the shares of labels.
     """
-    checks = _row_checks()
-    tables = {name: _Counts() for name in sorted(datasets)}
-    for batch in _in_order(labels, checks["order"]):
-        _check_rows(batch, search, checks)
-        _count(batch, tables)
-    counts = {name: table.by_n for name, table in tables.items()}
-    figures = {name: table.figures() for name, table in tables.items()}
-    return figures, [*checks.values(), *_balance_checks(counts, thresholds)]
-
-
-def _row_checks() -> dict[str, Check]:
-    meanings = {
-        "order": "rows are sorted by data set, namespace, id, and no key occurs twice",
-        "finite": "V, |∇V|, the extreme eigenvalues and |φ| of every critical point are finite "
-        "numbers",
-        "gradient": "|∇V| ≤ grad_tol (1 + |V|) at every critical point",
-        "index": "negative + positive + flat eigenvalues = n",
-        "signs": "the label agrees with the signs of the Hessian eigenvalues and of γ",
-        "trials": "the trials of each row add up to draws × restarts",
-        "draws": "the draws of each row add up to n_samples",
-        "barriers": "metastable vacua, and only they, have a barrier height, and it is not "
-        "negative",
+    own = [name for name in THEORIES if name in theories.values()]
+    checks = {
+        "order": Check(
+            "order", "rows are sorted by data set, namespace, id, and no key occurs twice"
+        )
     }
-    return {name: Check(name, meaning) for name, meaning in meanings.items()}
+    for name in own:
+        meanings = CHECKS[name].meanings
+        checks |= {check: Check(check, meaning) for check, meaning in meanings.items()}
+    names = dict.fromkeys([*_COUNTED, *_OF_TOY, *(c for name in own for c in CHECKS[name].columns)])
+    names |= dict.fromkeys(THEORIES[name].reason for name in own if THEORIES[name].reason)
+    tables = {name: _Counts(theory) for name, theory in sorted(theories.items())}
+    for batch in _in_order(labels, [*names], checks["order"]):
+        for name in own:
+            rows = batch.filter(pc.equal(batch.column("theory").dictionary_decode(), name))
+            if len(rows):
+                CHECKS[name].check_rows(rows, physics, checks)
+        _count(batch, tables)
+    figures = {name: table.figures() for name, table in tables.items()}
+    return figures, [*checks.values(), *_balance_checks(tables, thresholds)]
 
 
-def _in_order(labels: Path, check: Check) -> Iterator[pa.RecordBatch]:
+def _in_order(labels: Path, names: list[str], check: Check) -> Iterator[pa.RecordBatch]:
     """Yield the batches of the label table, and compare each row with the row before it."""
     before: tuple[str, str, int] | None = None
-    for batch in read_batches(open_parquet(labels), labels, _COLUMNS):
+    for batch in read_batches(open_parquet(labels), labels, names):
         places = zip(
             batch.column("dataset").dictionary_decode().to_pylist(),
             [name or "" for name in batch.column("namespace").to_pylist()],
@@ -104,92 +88,56 @@ def _in_order(labels: Path, check: Check) -> Iterator[pa.RecordBatch]:
         yield batch
 
 
-def _check_rows(
-    batch: pa.RecordBatch, search: Mapping[str, Any], checks: Mapping[str, Check]
-) -> None:
-    keys = batch.column("key")
-    column = {
-        name: batch.column(name).to_numpy(zero_copy_only=False)
-        for name in _COLUMNS[4:]
-        if name not in ("stability", "regime")
-    }
-    column |= {
-        name: column[name].astype(float)
-        for name in (*_NUMBERS, "n_negative", "n_positive", "n_flat", "barrier_height")
-    }
-    label = np.array(LABELS)[batch.column("stability").indices.to_numpy()]
-    found = column["minimization_success"].astype(bool)
-    checks["finite"].note(
-        found & ~np.all([np.isfinite(column[name]) for name in _NUMBERS], axis=0), keys
-    )
-    limit = search["grad_tol"] * (1.0 + np.abs(column["potential_value"])) * (1.0 + 1e-12)
-    checks["gradient"].note(found & ~(column["grad_norm"] <= limit), keys)
-    negative, positive, flat = (column[f"n_{sign}"] for sign in ("negative", "positive", "flat"))
-    checks["index"].note(found & (negative + positive + flat != column["n_moduli"]), keys)
-    minimum = (negative == 0) & (flat == 0)
-    by_signs = np.select(
-        [
-            ~found,
-            minimum & (column["gamma"] < 0),
-            minimum,
-            (negative > 0) & (positive > 0),
-            (positive == 0) & (flat == 0),
-        ],
-        ["none", "metastable", "stable", "saddle", "unstable"],
-        "marginal",
-    )
-    missed = ~found & np.isin(label, ("runaway", "failed"))
-    unstable_direction = (label == "metastable") & (by_signs == "stable") & (column["gamma"] == 0)
-    checks["signs"].note(~((label == by_signs) | missed | unstable_direction), keys)
-    for kind, total in (
-        ("trials", search["n_samples"] * search["n_restarts"]),
-        ("draws", search["n_samples"]),
-    ):
-        checks[kind].note(sum(column[f"{kind}_{name}"] for name in LABELS) != total, keys)
-    barrier = column["barrier_height"]
-    checks["barriers"].note(
-        np.where(label == "metastable", ~(barrier >= 0.0), ~np.isnan(barrier)), keys
-    )
-
-
 class _Counts:
-    """Rows of a data set by label and n, by label and regime, and by label and sign of γ."""
+    """Rows of a data set by label and n; of the toy theory, by regime and by sign of γ too."""
 
-    def __init__(self) -> None:
-        self.by_n = np.zeros((MOST_MODULI + 1, len(LABELS)), np.int64)
-        self.by_regime = np.zeros((len(REGIMES), len(LABELS)), np.int64)
-        self.by_gamma = np.zeros((len(_SIGNS), len(LABELS)), np.int64)
+    def __init__(self, theory: str) -> None:
+        self.theory = THEORIES[theory]
+        self.by_n = np.zeros((MOST_MODULI + 1, len(STABILITY)), np.int64)
+        self.by_regime = np.zeros((len(REGIMES), len(STABILITY)), np.int64)
+        self.by_gamma = np.zeros((len(_SIGNS), len(STABILITY)), np.int64)
+        self.without: Counter[str] = Counter()  # rows without a label, by reason
+
+    def add(self, rows: pa.RecordBatch) -> None:
+        """Count rows of the data set."""
+        codes = category_codes(rows.column("stability"))
+        if (codes < 0).any():
+            reasons = rows.column(self.theory.reason).filter(pa.array(codes < 0))
+            self.without.update(reasons.dictionary_decode().to_pylist())
+            rows, codes = rows.filter(pa.array(codes >= 0)), codes[codes >= 0]
+        np.add.at(self.by_n, (rows.column("n_moduli").to_numpy(), codes), 1)
+        if not self.theory.reads:
+            sign = np.sign(rows.column("gamma").to_numpy()).astype(int) + 1
+            np.add.at(self.by_regime, (category_codes(rows.column("regime")), codes), 1)
+            np.add.at(self.by_gamma, (sign, codes), 1)
 
     def figures(self) -> dict[str, Any]:
         """Return the counts by name, and the bits of a label that n tells."""
         sizes = np.flatnonzero(self.by_n.sum(axis=1))
+        groups = {"by_regime": (REGIMES, self.by_regime), "by_gamma": (_SIGNS, self.by_gamma)}
         return {
+            "theory": self.theory.name,
             "rows": int(self.by_n.sum()),
-            "by_label": _named(self.by_n.sum(axis=0)),
-            "by_n": {int(n): _named(self.by_n[n]) for n in sizes},
-            "by_regime": {
-                name: _named(row) for name, row in zip(REGIMES, self.by_regime, strict=True)
-            },
-            "by_gamma": {
-                name: _named(row) for name, row in zip(_SIGNS, self.by_gamma, strict=True)
+            "without_label": dict(sorted(self.without.items())),
+            "by_label": self._named(self.by_n.sum(axis=0)),
+            "by_n": {int(n): self._named(self.by_n[n]) for n in sizes},
+            **{
+                kind: {}
+                if self.theory.reads
+                else {name: self._named(row) for name, row in zip(names, counts, strict=True)}
+                for kind, (names, counts) in groups.items()
             },
             "bits": label_bits(self.by_n[sizes]),
         }
 
-
-def _named(row: _Integers) -> dict[str, int]:
-    return dict(zip(LABELS, row.tolist(), strict=True))
+    def _named(self, row: _Integers) -> dict[str, int]:
+        return {label: int(row[STABILITY.index(label)]) for label in self.theory.classes}
 
 
 def _count(batch: pa.RecordBatch, tables: Mapping[str, _Counts]) -> None:
-    datasets = np.array(batch.column("dataset").dictionary_decode().to_pylist())
-    n, code = batch.column("n_moduli").to_numpy(), batch.column("stability").indices.to_numpy()
-    regime = batch.column("regime").indices.to_numpy()
-    sign = np.sign(batch.column("gamma").to_numpy()).astype(int) + 1
-    for name in np.unique(datasets):
-        here, table = datasets == name, tables[str(name)]
-        for counts, group in ((table.by_n, n), (table.by_regime, regime), (table.by_gamma, sign)):
-            np.add.at(counts, (group[here], code[here]), 1)
+    datasets = batch.column("dataset").dictionary_decode()
+    for name in pc.unique(datasets).to_pylist():
+        tables[name].add(batch.filter(pc.equal(datasets, name)))
 
 
 def label_bits(by_n: _Integers) -> dict[str, float]:
@@ -227,9 +175,13 @@ def _entropy(shares: npt.NDArray[np.float64]) -> float:
     return float(-(shares * np.log2(shares)).sum())
 
 
-def _balance_checks(counts: Mapping[str, _Integers], thresholds: Thresholds) -> Iterator[Check]:
-    for name, table in counts.items():
-        rows, failed = int(table.sum()), int(table[:, _FAILED].sum())
+def _balance_checks(tables: Mapping[str, _Counts], thresholds: Thresholds) -> Iterator[Check]:
+    for name, table in tables.items():
+        counts = table.by_n.sum(axis=0)
+        rows, failed = int(counts.sum()), int(counts[STABILITY.index(FAILED)])
+        if not rows:
+            yield Check(f"labels of {name}", "some row has a label", False, dict(table.without))
+            continue
         # One failed row of a small table says little. A table of failed rows only is wrong.
         allowed = max(1, int(thresholds.failed_share * rows))
         meaning = f"at most {thresholds.failed_share:g} of the rows failed, or one row of few"
@@ -241,6 +193,10 @@ def _balance_checks(counts: Mapping[str, _Integers], thresholds: Thresholds) -> 
         )
         if rows < ENOUGH:
             continue
-        largest = round(float(table.sum(axis=0).max() / rows), 6)
-        meaning = f"no label has more than {thresholds.largest_class:g} of the rows"
-        yield Check(f"balance of {name}", meaning, largest <= thresholds.largest_class, largest)
+        largest, most = round(float(counts.max() / rows), 6), STABILITY[int(counts.argmax())]
+        balanced = largest <= thresholds.largest_class
+        if balanced or not table.theory.reads:
+            meaning = f"no label has more than {thresholds.largest_class:g} of the rows"
+        else:  # The geometry decides, so this is a result.
+            meaning = f"nearly all rows are {most}: a result, and little to learn"
+        yield Check(f"balance of {name}", meaning, balanced or bool(table.theory.reads), largest)

@@ -15,11 +15,12 @@ from vacuagym.checks.check import ENOUGH, Check, Thresholds
 from vacuagym.splits.rows import GROUP, TRAITS, usable_rows
 from vacuagym.splits.rules import RUNGS, TEST, TRAIN, VALUES
 from vacuagym.tables.aligned import feed
+from vacuagym.tables.label_table import category_codes
 from vacuagym.tables.parquet import file_metadata, open_parquet
 from vacuagym.tables.split_schema import FOLDS
-from vacuagym.theories.toy.classes import LABELS
+from vacuagym.theories.registry import STABILITY
 
-MOST_MODULI = 256
+MOST_MODULI = 491  # the largest h11 of a hypersurface; the toy theory has fewer
 _Integers = npt.NDArray[np.int64]
 _COLUMNS = ("moduli", "n_moduli", "stability", *TRAITS.names)
 _MOST_GROUPS = 50_000  # groups that are followed; a sample if there are more
@@ -53,7 +54,7 @@ def check_split(
         "rows at or above the threshold are test rows, and no others are",
     )
     known = [(about[name], value) for name, value in VALUES.items() if name in about]
-    counts = np.zeros((len(FOLDS), MOST_MODULI + 1, len(LABELS)), np.int64)
+    counts = np.zeros((len(FOLDS), MOST_MODULI + 1, len(STABILITY)), np.int64)
     ladder = np.zeros(len(RUNGS), np.int64)
     groups = _Groups(file.metadata.num_rows)
     for rows, folds, shares in _side_by_side(
@@ -64,7 +65,7 @@ def check_split(
             (
                 folds,
                 rows.column("n_moduli").to_numpy(),
-                rows.column("stability").indices.to_numpy(),
+                category_codes(rows.column("stability")),
             ),
             1,
         )
@@ -82,7 +83,7 @@ def check_split(
         },
         "ladder": dict(zip(map(str, RUNGS), np.cumsum(ladder).tolist(), strict=True)),
         "by_label": {
-            fold: dict(zip(LABELS, counts[i].sum(axis=0).tolist(), strict=True))
+            fold: dict(zip(STABILITY, counts[i].sum(axis=0).tolist(), strict=True))
             for i, fold in enumerate(FOLDS)
         },
         "n": {fold: _range(counts[i].sum(axis=1)) for i, fold in enumerate(FOLDS)},

@@ -21,12 +21,18 @@ def add_verify(stages: Stages) -> None:
 
         hold_to_memory(table_memory_mb(), options.mem_mb)
         size = SampleSize(options.share, options.least, options.per_label)
-        verify(options.labels, size, options.output, options.record_only)
+        verify(options.labels, size, options.output, options.record_only, options.geometry)
 
     parser = stage(
         stages, "verify", run, "derive a random sample of the labels a second time, by other code"
     )
     add_label_table(parser)
+    parser.add_argument(
+        "--geometry",
+        type=Path,
+        default=Path("results/geometry"),
+        help="folder of the tables of computed geometry (default: %(default)s)",
+    )
     add_setting(parser, "verify.share", float)
     add_setting(parser, "verify.least", int)
     add_setting(parser, "verify.per_label", int)

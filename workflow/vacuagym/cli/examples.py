@@ -18,6 +18,9 @@ EXAMPLES = {
     "shard": "vacuagym shard --plan=plan.json --first=0 --output=shard.parquet",
     "label": "vacuagym label --shard=shard.parquet --physics=results/configuration.json "
     "--output=labels.parquet",
+    "label-threefolds": "vacuagym label-threefolds --theory=kklt "
+    "--geometry=threefolds/0-9999.parquet --physics=results/configuration.json "
+    "--output=kklt.parquet",
     "merge": "vacuagym merge --plans results/plans/*.json --output=merged.parquet",
     "features": "vacuagym features --plan=plan.json --h11=h11 --h21=h21 --column=T "
     "--output=features.parquet",

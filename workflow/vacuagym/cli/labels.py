@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vacuagym.cli.arguments import add_setting, positive, stage
 from vacuagym.config import physics_sections
 from vacuagym.errors import ConfigError, DamagedFileError
 from vacuagym.runtime.atomic_files import read_json
 from vacuagym.runtime.memory import hold_to_memory, table_memory_mb
+from vacuagym.theories.registry import THEORIES
 
 if TYPE_CHECKING:
     from vacuagym.cli.arguments import Stages
@@ -22,16 +24,9 @@ def add_label(stages: Stages) -> None:
     def run(options: argparse.Namespace) -> None:
         from vacuagym.stages.label import label
 
-        try:
-            sections = read_json(options.physics, physics_sections)
-        except DamagedFileError as error:
-            raise ConfigError(
-                f"{options.physics}: not the settings that a run records ({error}); run snakemake "
-                "again"
-            ) from error
         label(
             options.shard,
-            sections,
+            _sections(options.physics, physics_sections),
             options.fingerprint,
             options.batch_mb,
             options.mem_mb,
@@ -51,13 +46,67 @@ def add_label(stages: Stages) -> None:
         required=True,
         help="JSON file with the seed, moduli, ensemble and search settings",
     )
+    _add_fingerprint(parser)
+    add_setting(parser, "memory.batch_mb", positive)
+    parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
+
+
+def add_label_threefolds(stages: Stages) -> None:
+    """Add ``vacuagym label-threefolds``."""
+
+    def run(options: argparse.Namespace) -> None:
+        from vacuagym.stages.label_threefolds import label_threefolds
+
+        theory = THEORIES[options.theory]
+        label_threefolds(
+            theory.rows,
+            options.geometry,
+            _sections(
+                options.physics, lambda config: {name: config[name] for name in theory.sections}
+            ),
+            fingerprint=options.fingerprint,
+            granted_mb=options.mem_mb,
+            output=options.output,
+        )
+
+    parser = stage(
+        stages,
+        "label-threefolds",
+        run,
+        "label the threefolds of one shard by what their geometry decides",
+    )
+    parser.add_argument(
+        "--theory",
+        choices=[name for name, theory in THEORIES.items() if theory.reads],
+        required=True,
+        help="theory whose labels the geometry decides",
+    )
+    parser.add_argument(
+        "--geometry", type=Path, required=True, help="geometry of the shard (vacuagym threefolds)"
+    )
+    parser.add_argument(
+        "--physics", type=Path, required=True, help="JSON file with the settings of the theory"
+    )
+    _add_fingerprint(parser)
+    parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
+
+
+def _add_fingerprint(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fingerprint",
         default="by hand",
         help="fingerprint of settings and code, kept in the file's metadata",
     )
-    add_setting(parser, "memory.batch_mb", positive)
-    parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
+
+
+def _sections(path: Path, build: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+    """Read the settings of the labels; :class:`ConfigError` reports a file that has others."""
+    try:
+        return read_json(path, build)
+    except DamagedFileError as error:
+        raise ConfigError(
+            f"{path}: not the settings that a run records ({error}); run snakemake again"
+        ) from error
 
 
 def add_merge(stages: Stages) -> None:
@@ -71,7 +120,7 @@ def add_merge(stages: Stages) -> None:
         merge(
             [Plan.read(path) for path in options.plans],
             options.labels,
-            options.fingerprint,
+            dict(options.fingerprints),
             options.output,
         )
 
@@ -95,6 +144,16 @@ def add_merge(stages: Stages) -> None:
         help="folder of the label files (default: %(default)s)",
     )
     parser.add_argument(
-        "--fingerprint", help="accept only label files made by these settings and code"
+        "--fingerprints",
+        metavar="DATASET=FINGERPRINT",
+        type=_named,
+        nargs="+",
+        default=[],
+        help="accept only label files made by these settings and code",
     )
     parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
+
+
+def _named(text: str) -> tuple[str, str]:
+    name, _, fingerprint = text.partition("=")
+    return name, fingerprint

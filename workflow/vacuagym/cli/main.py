@@ -100,7 +100,7 @@ def command_line() -> argparse.ArgumentParser:
         *(inspection.add_status, inspection.add_explain),
         *(tables.add_geometry, tables.add_table_state, tables.add_plan, tables.add_columns),
         *(tables.add_threefolds, tables.add_threefold_table, tables.add_shard),
-        *(labels.add_label, labels.add_merge),
+        *(labels.add_label, labels.add_label_threefolds, labels.add_merge),
         *(splits.add_features, splits.add_split),
         *(checks.add_verify, checks.add_validate, checks.add_report, checks.add_gate),
         splits.add_dataset,

@@ -41,6 +41,7 @@ PolytopeCount = Literal[
     "h11", "h21", "num_points_m", "num_vertices_m", "num_points_n", "num_vertices_n", None
 ]
 _COUNTS = "computed column that counts the moduli; null gives every geometry the least n"
+_THEORY = "theory of the labels: toy, or kklt for weight systems and polytopes"
 _TAKEN = ("key", "dataset", "namespace", "geometry_id", "moduli", "n_moduli", "stability")
 TORIC_COLUMNS: tuple[str, ...] = get_args(ToricColumn)
 _LICENCE = Field(
@@ -48,6 +49,19 @@ _LICENCE = Field(
     description="optional: licence of the table, for the card of the published data set",
 )
 _CITATION = Field(default=None, description="optional: what to cite for the table, for the card")
+
+
+def _require_computed_divisors(theory: str) -> str:
+    if theory == "kklt":
+        raise broken(
+            "kklt needs the divisors of a threefold, which are computed for the sources "
+            "weight_systems and polytopes only (a CICY has no rigid ambient divisor); set it to toy"
+        )
+    return theory
+
+
+TheoryName = Literal["toy", "kklt"]
+ToyOnly = Annotated[TheoryName, AfterValidator(_require_computed_divisors)]
 
 
 class ToricBases(Section):
@@ -65,6 +79,7 @@ class ToricBases(Section):
         default=["num_nodes", "T", "h11", "h21", "num_f", "num_g", "self_intersections"],
         description="columns of the toric bases that go into results/dataset beside the labels",
     )
+    theory: ToyOnly = Field(default="toy", description=_THEORY)
 
 
 TablePath = Annotated[
@@ -122,6 +137,7 @@ class Table(OfUser):
     )
     licence: Text | None = _LICENCE
     citation: Text | None = _CITATION
+    theory: ToyOnly = Field(default="toy", description=_THEORY)
 
 
 def _require_free_names(names: list[str]) -> list[str]:
@@ -175,7 +191,30 @@ class TableOfThreefolds(Threefolds):
     id: Text | None = Field(default=None, description=_ID)
 
 
-class WeightSystems(Threefolds):
+class PolytopeThreefolds(Threefolds):
+    """Threefolds of reflexive polytopes: their divisors are computed, so every theory has labels.
+
+    With the theory kklt n is h11, so that is the count of moduli too.
+    """
+
+    moduli: PolytopeCount = Field(default="h11", description=_COUNTS)
+    geometry: Depth = Depth()
+    theory: TheoryName = Field(default="toy", description=_THEORY)
+
+    @model_validator(mode="after")
+    def _require_divisors(self) -> Self:
+        if self.theory == "kklt" and self.geometry.divisors == 0:
+            raise broken(
+                "theory kklt needs data of divisors, and geometry.divisors is 0; set it to 64, say"
+            )
+        if self.theory == "kklt" and self.moduli != "h11":
+            raise broken(
+                f"theory kklt has n = h11 moduli, and moduli is {self.moduli}; leave moduli out"
+            )
+        return self
+
+
+class WeightSystems(PolytopeThreefolds):
     """Weight systems as a data set: the threefold of the Newton polytope, or its mirror.
 
     Without a path, the weight systems of five weights are enumerated up to a degree.
@@ -197,7 +236,6 @@ class WeightSystems(Threefolds):
         "18,712, 100 gives 27,090; the id is the rank by degree and weights",
     )
     id: Text | None = Field(default=None, description=_ID)
-    moduli: PolytopeCount = Field(default="h11", description=_COUNTS)
     weights: (
         Annotated[OneName | Annotated[Names, Field(min_length=2), Tag(FORMS[1])], ByForm] | None
     ) = Field(
@@ -209,7 +247,6 @@ class WeightSystems(Threefolds):
         description="weights: divisors are points of the dual of the Newton polytope; mirror: of "
         "the Newton polytope",
     )
-    geometry: Depth = Depth()
 
     @model_validator(mode="before")
     @classmethod
@@ -250,17 +287,15 @@ class WeightSystems(Threefolds):
         return self
 
 
-class Polytopes(TableOfThreefolds):
+class Polytopes(PolytopeThreefolds, TableOfThreefolds):
     """Reflexive polytopes as a data set, given by the vertices of the Newton polytope M."""
 
     source: Literal["polytopes"] = Field(description="reflexive polytopes in a Parquet table")
-    moduli: PolytopeCount = Field(default="h11", description=_COUNTS)
     vertices: Text = Field(description="column of vertices: a list of lists of 4 integers")
     side: Literal["weights", "mirror"] = Field(
         default="weights",
         description="weights: divisors are points of the dual of M; mirror: of M",
     )
-    geometry: Depth = Depth()
 
 
 class Cicys(TableOfThreefolds):
@@ -269,6 +304,7 @@ class Cicys(TableOfThreefolds):
     source: Literal["cicy"] = Field(description="configuration matrices in a Parquet table")
     moduli: Literal["h11", "h21", "num_divisors", None] = Field(default="h11", description=_COUNTS)
     matrix: Text = Field(description="column of configuration matrices: a list of lists")
+    theory: ToyOnly = Field(default="toy", description=_THEORY)
     hodge: Annotated[Names, Field(min_length=2, max_length=2)] | None = Field(
         default=None, description="optional: columns of the Hodge numbers h11 and h21"
     )

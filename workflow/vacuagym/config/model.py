@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 
 from vacuagym.config.datasets import TORIC_COLUMNS, DataSets, ToricBases
 from vacuagym.config.types import (
+    Distinct,
     InnerShare,
     Names,
     NonNegative,
@@ -169,6 +170,25 @@ class Search(Section):
     )
 
 
+class Kklt(Section):
+    """The KKLT theory of the data sets with `theory: kklt`."""
+
+    w0: InnerShare = Field(
+        default=1.0e-8, description="|W₀| of the exact points, the flux superpotential"
+    )
+    panel: Annotated[list[InnerShare], Field(min_length=1), Distinct] = Field(
+        default=[1.0e-2, 1.0e-40],
+        description="further |W₀| at which the exact points are looked at",
+    )
+    max_bases: Whole = Field(
+        default=2**20,
+        ge=1,
+        le=2**20,
+        description="largest number of bases of rigid divisors that are tried for a geometry; one "
+        "with more has no label, unless all its divisors are rigid",
+    )
+
+
 class Splits(Section):
     """Shares of the folds, and the files of row numbers."""
 
@@ -285,6 +305,7 @@ class Configuration(Section):
     moduli: Moduli = Moduli()
     ensemble: Ensemble = Ensemble()
     search: Search = Search()
+    kklt: Kklt = Kklt()
     splits: Splits = Splits()
     split_groups: dict[str, Annotated[Names, Field(min_length=1)]] = Field(
         default={},

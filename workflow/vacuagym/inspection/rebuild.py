@@ -24,7 +24,7 @@ from vacuagym.inspection.label_files import label_files
 from vacuagym.orchestration.code_fingerprint import code_fingerprint
 from vacuagym.paths import GEOMETRY
 from vacuagym.tables.feature_table import FeatureTable
-from vacuagym.tables.label_schema import SCHEMA
+from vacuagym.tables.label_table import SCHEMA
 from vacuagym.tables.parquet import file_metadata, open_parquet, read_batches
 from vacuagym.theories.toy.batched_linalg import Floats
 from vacuagym.theories.toy.ensemble import draw_fluxes

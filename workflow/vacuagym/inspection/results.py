@@ -20,7 +20,7 @@ from vacuagym.publish.metadata import (
 )
 from vacuagym.tables.aligned import Feed, feed
 from vacuagym.tables.columns import CATEGORY, DATASET
-from vacuagym.tables.label_schema import CATEGORIES, SCHEMA
+from vacuagym.tables.label_table import CATEGORIES, SCHEMA
 from vacuagym.tables.parquet import file_metadata, open_parquet, read_batches
 from vacuagym.tables.split_schema import FOLDS
 

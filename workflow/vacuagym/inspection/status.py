@@ -90,7 +90,8 @@ def dataset_status(pipeline: Pipeline, name: str, since: float | None) -> Datase
         path = Path(LABELS.format(dataset=name, first=shard.start, last=shard.last))
         log = _log(pipeline, name, shard.name, since)
         about = _label_metadata(path)
-        if about.get("digest") == shard.digest and about.get("fingerprint") == pipeline.fingerprint:
+        made = about.get("digest"), about.get("fingerprint")
+        if made == (shard.digest, pipeline.fingerprint(name)):
             status.done += 1
             status.rows_done += shard.rows
             status.seconds += about["wall_seconds"]

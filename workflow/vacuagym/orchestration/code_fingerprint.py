@@ -29,13 +29,15 @@ _SAME_ROWS = {"6155e67dfe51": "1c097ab2dc47"}
 
 
 @cache
-def code_fingerprint(stage: str, wording: bool = False) -> str:
+def code_fingerprint(stage: str, wording: bool = False, also: str = "") -> str:
     """Return the fingerprint of the code of a stage.
 
     Parameters
     ----------
     stage : str
         A module of ``vacuagym.stages``, such as "label".
+    also : str
+        A module that the stage imports by name.
     wording : bool
         Whether the meanings of columns count. They do for results that show them.
 
@@ -44,7 +46,7 @@ def code_fingerprint(stage: str, wording: bool = False) -> str:
     str
         12 hexadecimal digits. They may differ between versions of Python.
     """
-    meanings = sorted(_meaning(path, wording) for path in stage_files(stage))
+    meanings = sorted(_meaning(path, wording) for path in stage_files(stage, also))
     found = hashlib.blake2b("\0".join(meanings).encode(), digest_size=6).hexdigest()
     return _SAME.get(found, found)
 
@@ -54,9 +56,9 @@ def rows_code(fingerprint: str) -> str:
     return _SAME_ROWS.get(fingerprint, fingerprint)
 
 
-def stage_files(stage: str) -> list[Path]:
-    """Return the files on which a stage depends, templates included."""
-    waiting: list[str] = [f"vacuagym.stages.{stage}"]
+def stage_files(stage: str, also: str = "") -> list[Path]:
+    """Return the files on which a stage and a module beside it depend, templates included."""
+    waiting: list[str] = [f"vacuagym.stages.{stage}", *([also] if also else [])]
     modules: set[str] = set()
     while waiting:
         module = waiting.pop()

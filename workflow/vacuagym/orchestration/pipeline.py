@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from vacuagym import paths
-from vacuagym.config import canonical_json, checked_config, digest, physics_sections
+from vacuagym.config import canonical_json, checked_config, digest
 from vacuagym.errors import VacuagymError
 from vacuagym.geometry import SMOOTH_TORIC_BASES
 from vacuagym.orchestration.code_fingerprint import code_fingerprint, rows_code
@@ -37,6 +37,8 @@ from vacuagym.runtime import memory as limits
 from vacuagym.tables.column_checks import checked_content, read_checks
 from vacuagym.tables.footers import footer_metadata
 from vacuagym.tables.plan import Plan, Shard
+from vacuagym.theories.registry import THEORIES
+from vacuagym.theories.theory import Theory
 
 
 class Pipeline:
@@ -66,9 +68,7 @@ class Pipeline:
             for name, entry in self.datasets.items()
             if name not in self.computed and not is_enumerated(entry)
         ]
-        self.physics = physics_sections(self.config)
-        self.fingerprint = digest(self.physics, code_fingerprint("label"))
-        self.physics_file = paths.PHYSICS.format(fingerprint=self.fingerprint)
+        self.by_geometry = [name for name in self.datasets if self.theory(name).reads]
         self.geometry_code = code_fingerprint("geometry")
         self.threefolds_code = code_fingerprint("threefolds")
         self.columns_code = code_fingerprint("columns")
@@ -82,6 +82,30 @@ class Pipeline:
         self.plan = cache(self._plan)
         search = self.config["search"]
         self._trials = search["n_samples"] * search["n_restarts"]
+
+    def theory(self, dataset: str) -> Theory:
+        """Return the theory that labels a data set."""
+        return THEORIES[self.datasets[dataset]["theory"]]
+
+    def physics(self, dataset: str) -> dict[str, Any]:
+        """Return the sections of the configuration on which the labels of a data set depend."""
+        return {section: self.config[section] for section in self.theory(dataset).sections}
+
+    def fingerprint(self, dataset: str) -> str:
+        """Return the fingerprint of settings and code of the labels of a data set."""
+        theory = self.theory(dataset)
+        if not theory.reads:
+            return digest(self.physics(dataset), code_fingerprint("label"))
+        code = code_fingerprint("label_threefolds", also=theory.rows)
+        return digest(self.physics(dataset), code, self.datasets[dataset]["geometry"])
+
+    def fingerprints(self) -> list[str]:
+        """Return DATASET=FINGERPRINT for the labels of each data set."""
+        return [f"{name}={self.fingerprint(name)}" for name in self.datasets]
+
+    def physics_file(self, dataset: str) -> str:
+        """Return the file with the settings of the labels of a data set."""
+        return paths.PHYSICS.format(fingerprint=self.fingerprint(dataset))
 
     def _plan(self, dataset: str) -> Plan:
         """Return the plan of a data set; the first call makes it."""
@@ -225,17 +249,18 @@ class Pipeline:
     def shard_of_labels(self, dataset: str, first: str, last: str, touch: bool) -> list[str]:
         """Return the shard file as input of a label file, or no path if both are current.
 
-        Their times do not matter. With ``touch`` the run ends: Snakemake would record stale
-        results as current.
+        A theory that reads the geometry gets the geometry of the shard. Times of files do not
+        matter. With ``touch`` the run ends: Snakemake would record stale results as current.
         """
         if touch:
             wrong = "--touch: it records results as current without a look at them; "
             need = "results must be current by their content; "
             _end_run(f"{wrong}{need}leave it out: a run keeps what is current", 2)
+        pattern = paths.GEOMETRY_SHARD if self.theory(dataset).reads else paths.SHARD
         return (
             []
             if self._is_labelled(dataset, first, last)
-            else [paths.SHARD.format(dataset=dataset, first=first, last=last)]
+            else [pattern.format(dataset=dataset, first=first, last=last)]
         )
 
     def columns_before_labels(self, dataset: str, first: str, last: str) -> list[str]:
@@ -248,7 +273,8 @@ class Pipeline:
 
     def _is_labelled(self, dataset: str, first: str, last: str) -> bool:
         shard = self._shard(dataset, first, last)
-        return self.has_current_shard(dataset, shard) and self.has_current_labels(dataset, shard)
+        read = self.has_current_geometry if self.theory(dataset).reads else self.has_current_shard
+        return read(dataset, shard) and self.has_current_labels(dataset, shard)
 
     def _shard(self, dataset: str, first: str, last: str) -> Shard:
         """Return a shard by its name; the run ends if the plan has no such shard."""
@@ -274,7 +300,10 @@ class Pipeline:
         about = footer_metadata(
             path or paths.LABELS.format(dataset=dataset, first=shard.start, last=shard.last)
         )
-        return (about.get("digest"), about.get("fingerprint")) == (shard.digest, self.fingerprint)
+        return (about.get("digest"), about.get("fingerprint")) == (
+            shard.digest,
+            self.fingerprint(dataset),
+        )
 
     def is_current(self, rule: str, **wildcards: str) -> bool:
         """Return whether the result of a job of a shard is of the planned rows, settings and code.

@@ -27,9 +27,9 @@ def stamp_settings(pipeline: Pipeline, change: bool) -> None:
         _write_where_needed(
             Path(paths.SETTINGS.format(of=of)), canonical_json({of: content}) + "\n", change
         )
-    _write_where_needed(
-        Path(pipeline.physics_file), canonical_json(pipeline.physics) + "\n", change
-    )
+    for name in pipeline.datasets:
+        text = canonical_json(pipeline.physics(name)) + "\n"
+        _write_where_needed(Path(pipeline.physics_file(name)), text, change)
 
 
 def _stamps(pipeline: Pipeline) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def _stamps(pipeline: Pipeline) -> dict[str, Any]:
             for name in pipeline.derived
         },
         "table": [
-            pipeline.fingerprint,
+            pipeline.fingerprints(),
             pipeline.merge_code,
             tables,
             {name: pipeline.plan(name).content for name in pipeline.datasets},

@@ -6,21 +6,20 @@ Names of feature columns come from tables of users. They cannot start markup or 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 import vacuagym
-from vacuagym.config import PHYSICS_SECTIONS
 from vacuagym.errors import printable
 from vacuagym.publish.card_header import head_text
 from vacuagym.publish.metadata import Publication, PublishedColumn
 from vacuagym.publish.sources import source_rows, terms
+from vacuagym.publish.theory_texts import WHAT, labels_of, table
 from vacuagym.tables.split_schema import FOLDS
-from vacuagym.theories.toy.classes import LABELS
-from vacuagym.theories.toy.meanings import MEANINGS, OF_WHAT, complexity_note, label_groups
+from vacuagym.theories.toy.meanings import complexity_note
 
 _PROJECT = Path(__file__).parents[3]
 _EXAMPLES = {
@@ -101,9 +100,8 @@ def description(publication: Publication) -> str:
     rows = sum(publication.about["datasets"].values())
     return (
         f"For each of {rows:,} geometries of string compactifications "
-        f"({', '.join(publication.about['datasets'])}): the stability of the "
-        "vacuum of one toy effective field theory, with its critical point, Hessian spectrum and "
-        "couplings, labelled by the "
+        f"({', '.join(publication.about['datasets'])}): "
+        f"{' and '.join(WHAT[theory.name] for theory in publication.theories)}, labelled by the "
         f"VacuaGym pipeline {vacuagym.__version__}, and divided into training, validation and "
         "test rows in "
         f"{len(publication.divisions)} ways."
@@ -128,55 +126,29 @@ def citation(publication: Publication) -> str:
         f"  title = {{{about['title']}}},\n"
         f"  version = {{{vacuagym.__version__}}},\n"
         f"  note = {{Labels of {', '.join(publication.about['datasets'])}; seed "
-        f"{publication.about['seed']}, "
+        f"{publication.settings['seed']}, "
         f"settings {publication.about['fingerprint']}}}\n"
         "}"
     )
 
 
 def _labels(publication: Publication) -> str:
-    figures = publication.validation["labels"]
-    heads = ["geometries", *LABELS]
-    balance = [
-        [name, f"{about['rows']:,}", *(f"{about['by_label'][label]:,}" for label in LABELS)]
-        for name, about in figures.items()
-    ]
-    groups = [
-        [name, f"{sum(counts.values()):,}", *(f"{counts[label]:,}" for label in LABELS)]
-        for name, counts in label_groups(figures).items()
-    ]
+    figures: Mapping[str, Any] = publication.validation["labels"]
     bits = [
         [name, *(f"{about['bits'][kind]:.3f}" for kind in ("label", "label_and_n", "chance"))]
         for name, about in figures.items()
     ]
+    sections = [
+        labels_of(theory, {n: own for n, own in figures.items() if own["theory"] == theory.name})
+        for theory in publication.theories
+    ]
     return f"""## What the labels mean, and what not
 
-{OF_WHAT}
-
-The potential is V(φ) = φᵀKφ + b·φ − A exp(−a S) + D (1 + |φ|²)^(−p) + γ Σφᵢ⁴ with random
-couplings. `stability` says what the search found:
-
-{_table(["label", "meaning"], MEANINGS.items())}
-- It is a toy: the couplings are random draws. The labels say nothing about the compactification
-  itself. At equal *n* (`n_moduli`) a label depends on no other property of its geometry. Feature
-  columns cannot help a model that knows *n*.
-- A search from other starts, or by another method, gives other labels. A `saddle` at γ > 0 does
-  not say that there is no minimum. A `stable` vacuum need not be the deepest.
-- Inputs are `n_moduli`, the feature columns, and, for a model of the potential, the couplings.
-  What describes the critical point (its value, gradient, spectrum, barrier) and the counts over
-  trials and draws contain the answer.
-
-Rows of each data set by label:
-
-{_table(["data set", *heads], balance)}
-By regime and by sign of γ, over all data sets (γ > 0: V is bounded below; γ < 0: it falls
-without end in every direction):
-
-{_table(["", *heads], groups)}
+{"".join(sections)}
 Bits of a label, and how many of them n tells. The last column is what chance alone would show,
 if n told nothing:
 
-{_table(["data set", "bits of a label", "told by n", "by chance"], bits)}"""
+{table(["data set", "bits of a label", "told by n", "by chance"], bits)}"""
 
 
 def _splits(publication: Publication) -> str:
@@ -218,7 +190,7 @@ out geometries that belong to no fold, or lack the value that sets the test fold
 those of a baseline that knows *n* alone: the label frequencies at each *n* of the training fold, on
 the test fold.
 
-{_table(heads, rows)}
+{table(heads, rows)}
 
 The data set holds each row once. `fold_{publication.default}` and the like hold the fold of a row
 in a configuration, so files need no configuration. A file has the rows that lie in the same folds.
@@ -272,7 +244,7 @@ def _column_table(columns: Sequence[PublishedColumn]) -> str:
         [_name(column.name), str(column.type).replace("<item: ", "<"), column.meaning]
         for column in columns
     ]
-    return _table(["column", "type", "meaning"], rows)
+    return table(["column", "type", "meaning"], rows)
 
 
 def _loading(publication: Publication) -> str:
@@ -296,12 +268,13 @@ def _loading(publication: Publication) -> str:
 
 def _provenance(publication: Publication) -> str:
     about = publication.about
-    settings = {name: about["physics"][name] for name in PHYSICS_SECTIONS} | {
+    physics = {"seed": publication.settings["seed"], **about["physics"]}
+    settings = {name: physics[name] for name in publication.settings if name in physics} | {
         "splits": publication.settings["splits"]
     }
     return f"""## Provenance
 
-Made by the VacuaGym pipeline {vacuagym.__version__} with seed {about["seed"]}. The fingerprint of
+Made by the VacuaGym pipeline {vacuagym.__version__} with seed {physics["seed"]}. The fingerprint of
 settings and code of the labels is `{_word(about["fingerprint"])}`. The label of a row is a function
 of its key and these settings. `vacuagym explain KEY` derives it again. The settings, as a
 configuration file:
@@ -314,17 +287,8 @@ configuration file:
 
 def _licence(publication: Publication) -> str:
     rows = [[_name(row[0]), *map(printable, row[1:])] for row in source_rows(publication)]
-    sources = _table(["data set", "geometries", "their licence", "cite"], rows)
+    sources = table(["data set", "geometries", "their licence", "cite"], rows)
     return f"## Licence and sources\n\n{terms(publication)}\n\n{sources}"
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "".join(f"| {' | '.join(_cell(cell) for cell in line)} |\n" for line in lines)
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
 
 
 def _name(text: str) -> str:

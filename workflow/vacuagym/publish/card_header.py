@@ -7,15 +7,14 @@ feature columns come from tables of users. They cannot end the YAML, and are alw
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
 import yaml
 
 from vacuagym.publish.metadata import Publication, PublishedColumn
-from vacuagym.theories.toy.classes import FAILED, LABELS
 
-CLASSES = tuple(label for code, label in enumerate(LABELS) if code != FAILED)
 _DTYPES = {"double": "float64", "float": "float32"}
 _SIZES = (
     (10**3, "n<1K"),
@@ -69,7 +68,8 @@ def _info(publication: Publication) -> list[dict[str, Any]]:
         every = [file for files in folds.values() for file in files]
         columns = publication.columns_of(name)
         features = objects.setdefault(
-            columns, [{"name": column.name, **_feature(column)} for column in columns]
+            columns,
+            [{"name": c.name, **_feature(c, publication.classes)} for c in columns],
         )
         infos.append(
             {
@@ -90,11 +90,11 @@ def _info(publication: Publication) -> list[dict[str, Any]]:
     return infos
 
 
-def _feature(column: PublishedColumn) -> dict[str, Any]:
+def _feature(column: PublishedColumn, classes: Sequence[str]) -> dict[str, Any]:
     if column.name == "stability":
         return {
             "dtype": {
-                "class_label": {"names": {str(code): label for code, label in enumerate(CLASSES)}}
+                "class_label": {"names": {str(code): label for code, label in enumerate(classes)}}
             }
         }
     return _nested(column.type)

@@ -6,7 +6,7 @@ The texts beside the tables are written from them.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,11 @@ from vacuagym.errors import ConfigError
 from vacuagym.publish.layout import Folder
 from vacuagym.tables.arrow_values import plain_type
 from vacuagym.tables.feature_schema import short
-from vacuagym.tables.label_schema import COLUMNS
+from vacuagym.tables.label_table import COLUMNS, THEORY_OF
 from vacuagym.tables.split_schema import COLUMNS as SPLIT_COLUMNS
 from vacuagym.tables.split_schema import FOLDS
+from vacuagym.theories.registry import FAILED, STABILITY, THEORIES
+from vacuagym.theories.theory import Theory
 
 TRAIN_SHARE = "train_share"
 # names that columns of the splits have, whichever splits a run has
@@ -115,7 +117,20 @@ class Publication:
     @property
     def title(self) -> str:
         """Return the name of the data set."""
-        return f"VacuaGym: stability of toy vacua ({', '.join(self.about['datasets'])})"
+        titles = " and ".join(theory.title for theory in self.theories)
+        return f"VacuaGym: {titles} ({', '.join(self.about['datasets'])})"
+
+    @property
+    def theories(self) -> list[Theory]:
+        """Return the theories of the labels."""
+        present = set(self.about["theories"].values())
+        return [theory for name, theory in THEORIES.items() if name in present]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Return the labels that rows of a fold may have, in the order of their codes."""
+        own = {label for theory in self.theories for label in theory.classes}
+        return tuple(label for label in STABILITY if label in own and label != FAILED)
 
     @property
     def configurations(self) -> list[str]:
@@ -158,7 +173,10 @@ class Publication:
 
 
 def published_columns(
-    features: Mapping[str, Path], schemas: Mapping[str, pa.Schema], splits: Sequence[str] = ()
+    features: Mapping[str, Path],
+    schemas: Mapping[str, pa.Schema],
+    splits: Sequence[str] = (),
+    theories: Collection[str] = tuple(THEORIES),
 ) -> tuple[PublishedColumn, ...]:
     """Return the columns of labels and splits, and all published columns of feature files.
 
@@ -170,6 +188,8 @@ def published_columns(
         Schema of each of these files.
     splits : sequence of str
         Splits whose folds and training shares are columns.
+    theories : collection of str
+        Theories whose columns are published.
 
     Raises
     ------
@@ -177,7 +197,11 @@ def published_columns(
         A column cannot be published: its name is taken, or its type does not fit.
     """
     columns = [
-        *(PublishedColumn(column.name, _plain(column.type), column.meaning) for column in COLUMNS),
+        *(
+            PublishedColumn(column.name, _plain(column.type), column.meaning)
+            for column in COLUMNS
+            if THEORY_OF.get(column.name) in (None, *theories)
+        ),
         *(column for split in splits for column in split_columns(split)),
     ]
     own = {*(column.name for column in columns), TRAIN_SHARE}

@@ -33,8 +33,10 @@ from vacuagym.report.svg import (
     stacked_bars,
     stacked_rows,
 )
+from vacuagym.theories.registry import STABILITY, THEORIES
+from vacuagym.theories.theory import Theory
 from vacuagym.theories.toy.classes import LABELS, METHODS
-from vacuagym.theories.toy.meanings import OF_WHAT, label_groups, told_by_n
+from vacuagym.theories.toy.meanings import label_groups, told_by_n
 
 # Size of a picture. On a phone that shows it 314 pixels wide, its text has 11 pixels.
 SIZE = (340, 290)
@@ -84,8 +86,8 @@ def scientific(value: float) -> str:
 
 
 def present_labels(counts: Sequence[Mapping[str, int]]) -> list[str]:
-    """Return the labels that occur in any of these counts, in the order of ``LABELS``."""
-    return [name for name in LABELS if any(count[name] for count in counts)]
+    """Return the labels that occur in any of these counts, in the order of their codes."""
+    return [name for name in STABILITY if any(count.get(name) for count in counts)]
 
 
 def label_figures(figures: Mapping[str, Any]) -> list[Figure]:
@@ -98,6 +100,21 @@ def label_figures(figures: Mapping[str, Any]) -> list[Figure]:
     )
     if not datasets:
         return [Figure("Class shares", "There are no rows.", None)]
+    of_theory: dict[str, list[str]] = {}
+    for name in datasets:
+        of_theory.setdefault(figures[name]["theory"], []).append(name)
+    several = len(of_theory) > 1
+    return [
+        figure
+        for theory, names in of_theory.items()
+        for figure in _theory_figures(THEORIES[theory], names, figures, several)
+    ]
+
+
+def _theory_figures(
+    theory: Theory, datasets: Sequence[str], figures: Mapping[str, Any], several: bool
+) -> list[Figure]:
+    """Return the figures of the labels of one theory; ``several`` is whether there are others."""
     shown = datasets[:MOST_PICTURED]
     totals = {name: figures[name]["by_label"] for name in datasets}
     present = present_labels(list(totals.values()))
@@ -105,9 +122,8 @@ def label_figures(figures: Mapping[str, Any]) -> list[Figure]:
         label: [100.0 * totals[name][label] / figures[name]["rows"] for name in shown]
         for label in present
     }
-    axes = card_axes(
-        "Class shares of each data set", "share of the geometries (%)", "", x_range=(0.0, 100.0)
-    )
+    title = "Class shares of each data set" + (f", theory {theory.name}" if several else "")
+    axes = card_axes(title, "share of the geometries (%)", "", x_range=(0.0, 100.0))
     names = [f"{name}: {figures[name]['rows']:,} geometries" for name in shown]
     rows = sum(figures[name]["rows"] for name in datasets)
     whole = {label: sum(counts[label] for counts in totals.values()) for label in present}
@@ -115,9 +131,12 @@ def label_figures(figures: Mapping[str, Any]) -> list[Figure]:
     common = [label for label in present if whole[label] >= 0.05 * rows]
     caption = (
         f"Of {rows:,} geometries {percent(whole[most] / rows)} are {most}; {len(common)} of the "
-        f"{len(LABELS)} labels hold 5% or more. "
-        f"{OF_WHAT}"
+        f"{len(theory.classes)} labels hold 5% or more. "
+        f"{theory.of_what}"
     )
+    without = {name: sum(figures[name]["without_label"].values()) for name in datasets}
+    if any(without.values()):
+        caption += f" {sum(without.values()):,} further geometries have no label."
     cells = [
         [
             name,
@@ -126,6 +145,7 @@ def label_figures(figures: Mapping[str, Any]) -> list[Figure]:
                 f"{totals[name][label]:,} ({percent(totals[name][label] / figures[name]['rows'])})"
                 for label in present
             ),
+            *([f"{without[name]:,}"] if any(without.values()) else []),
         ]
         for name in datasets
     ]
@@ -133,14 +153,12 @@ def label_figures(figures: Mapping[str, Any]) -> list[Figure]:
         axes.title,
         caption,
         stacked_rows(axes, names, shares, LABEL_COLOURS),
-        ["data set", "rows", *present],
+        ["data set", "rows", *present, *(["no label"] if any(without.values()) else [])],
         cells,
     )
-    return [
-        first,
-        _groups(label_groups(figures)),
-        *(_shares_against_n(name, figures[name]) for name in shown),
-    ]
+    own = {name: figures[name] for name in datasets}
+    groups = [] if theory.reads else [_groups(label_groups(own))]
+    return [first, *groups, *(_shares_against_n(name, figures[name]) for name in shown)]
 
 
 def _groups(groups: Mapping[str, Mapping[str, int]]) -> Figure:
@@ -193,7 +211,10 @@ def _shares_against_n(dataset: str, figures: Mapping[str, Any]) -> Figure:
     present = present_labels(list(by_n.values()))
     rows = {n: sum(by_n[n].values()) for n in sizes}
     shares = {label: [100.0 * by_n[n][label] / rows[n] for n in sizes] for label in present}
-    axes = card_axes(f"Class shares against n: {dataset}", _N, "share (%)", y_range=(0.0, 100.0))
+    n_axis = "n = h11, Kähler moduli" if THEORIES[figures["theory"]].reads else _N
+    axes = card_axes(
+        f"Class shares against n: {dataset}", n_axis, "share (%)", y_range=(0.0, 100.0)
+    )
     cells = [[n, f"{rows[n]:,}", *(f"{by_n[n][label]:,}" for label in present)] for n in sizes]
     enough = [i for i, n in enumerate(sizes) if rows[n] >= FEW]
     if len(enough) > 1:

@@ -22,6 +22,7 @@ from vacuagym.report.histograms import Distributions
 from vacuagym.report.hodge_plot import hodge_figures
 from vacuagym.report.job_figures import duration, job_figures
 from vacuagym.report.split_figures import split_figures
+from vacuagym.theories.registry import THEORIES
 
 _TEMPLATE = Path(__file__).with_name("page.html")
 _PACKAGES = ("numpy", "scipy", "pyarrow", "snakemake")
@@ -64,7 +65,7 @@ def page(
         failed=sum(not check["passed"] for check in checks),
         facts=_facts(document),
         datasets=_datasets(document, configuration),
-        versions=_versions(about),
+        versions=_versions(about, configuration["seed"]),
         sections=[section for section in figure_sections(document, counts, about) if section[1]],
         configuration=yaml.safe_dump(
             dict(configuration), sort_keys=False, allow_unicode=True, width=100
@@ -76,12 +77,14 @@ def figure_sections(
     document: Mapping[str, Any], counts: Distributions, about: Mapping[str, Any]
 ) -> list[tuple[str, list[Figure]]]:
     """Return the figures of the report by heading; the parameters are those of :func:`page`."""
+    search = about["physics"].get("search")
+    geometric = any(THEORIES[about["theory"]].reads for about in document["labels"].values())
     return [
         ("Labels", label_figures(document["labels"])),
         ("Hodge numbers", hodge_figures(counts.hodge)),
-        ("Critical points", point_figures(counts, about["physics"]["search"]["grad_tol"])),
+        ("Critical points", point_figures(counts, search["grad_tol"]) if search else []),
         ("Search", search_figures(counts.steps)),
-        ("Splits", split_figures(document["splits"])),
+        ("Splits", split_figures(document["splits"], geometric)),
         ("Label jobs", job_figures(document["memory"])),
     ]
 
@@ -127,12 +130,12 @@ def _datasets(document: Mapping[str, Any], configuration: Mapping[str, Any]) -> 
     return described
 
 
-def _versions(about: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _versions(about: Mapping[str, Any], seed: int) -> list[tuple[str, str]]:
     packages = [(name, _version(name)) for name in _PACKAGES]
     machine = f"{platform.system()} {platform.machine()}"
     settings = [
         ("fingerprint of settings and code", about["fingerprint"]),
-        ("seed", str(about["seed"])),
+        ("seed", str(seed)),
     ]
     return [
         ("vacuagym", __version__),

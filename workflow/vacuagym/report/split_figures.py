@@ -18,9 +18,14 @@ _COMMONEST, _FROM_N, _BALANCED = (
 )
 
 
-def split_figures(splits: Mapping[str, Any]) -> list[Figure]:
-    """Return the figures of the section ``splits`` of the validation."""
-    return [_sizes(splits), _drifts(splits), _labels(splits), _baselines(splits)] if splits else []
+def split_figures(splits: Mapping[str, Any], geometric: bool = False) -> list[Figure]:
+    """Return the figures of the section ``splits`` of the validation.
+
+    ``geometric`` is whether the geometry decides some labels.
+    """
+    if not splits:
+        return []
+    return [_sizes(splits), _drifts(splits), _labels(splits), _baselines(splits, geometric)]
 
 
 def _sizes(splits: Mapping[str, Any]) -> Figure:
@@ -36,8 +41,8 @@ def _sizes(splits: Mapping[str, Any]) -> Figure:
     ]
     without = [name for name, split in splits.items() if not split["folds"]["test"]]
     caption = (
-        "A geometry is in one fold of each split, or in none if it failed or the split leaves it "
-        "out."
+        "A geometry is in one fold of each split, or in none if it has no label or the split "
+        "leaves it out."
         + (
             f" {', '.join(without)}: no test fold, because no rows lie apart from the rest."
             if without
@@ -109,7 +114,7 @@ def _labels(splits: Mapping[str, Any]) -> Figure:
     )
 
 
-def _baselines(splits: Mapping[str, Any]) -> Figure:
+def _baselines(splits: Mapping[str, Any], geometric: bool) -> Figure:
     title = "Baseline: what n alone scores"
     scored = {name: _scores(split) for name, split in splits.items() if split["baseline"]}
     if not scored:
@@ -129,8 +134,13 @@ def _baselines(splits: Mapping[str, Any]) -> Figure:
     small = [name for name in scored if name not in gains]
     notes = {name: f"{name}: {tested[name]} test rows, too few" for name in small}
     names = [notes.get(name, name) if score == _COMMONEST else "" for name, score in bars]
-    caption = "These bars use n alone, and nothing else of a geometry enters its label. "
-    caption += "A model that scores well above them has other inputs. "
+    caption = "These bars use n alone. "
+    caption += (
+        "A model that scores above them on labels that the geometry decides has learnt from it. "
+        if geometric
+        else "Nothing else of a geometry enters its label. A model that scores well above them has "
+        "other inputs. "
+    )
     always = "always naming the most common label."
     best = max(gains, key=lambda name: gains[name], default="")
     if best and gains[best] >= 0.0005:

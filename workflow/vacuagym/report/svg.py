@@ -39,6 +39,10 @@ LABEL_COLOURS = {
     "marginal": "#CC79A7",
     "runaway": "#7A7A7A",
     "failed": "#000000",
+    "no_span": "#882255",
+    "no_point": "#999933",
+    "boundary": "#DDCC77",
+    "point": "#117733",
 }
 SERIES_COLOURS = ("#0F3D30", "#3F8F75", "#8CCDB7", "#22664F", "#68B199", "#D3EAE2")
 # Settings of the user do not change a picture. Any: the stubs list every key as a literal.

@@ -1,7 +1,7 @@
 """Read the rows that a split may use.
 
-These are the rows of the label table that are not labelled failed, with the Hodge numbers and
-groups of their features.
+These are the rows of the label table that have a label, and not the label failed, with the Hodge
+numbers and groups of their features.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import pyarrow as pa
 from vacuagym.errors import InputError
 from vacuagym.tables.aligned import Feed
 from vacuagym.tables.feature_schema import HODGE
+from vacuagym.tables.label_table import FAILED, category_codes
 from vacuagym.tables.parquet import file_metadata, open_parquet, read_batches
-from vacuagym.theories.toy.classes import FAILED
 
 GROUP = "_group"  # hash of the columns of `split_groups`; null if one of them is null
 ROW = "_row"  # number of the row in the label table
@@ -68,7 +68,8 @@ def usable_rows(
         ]
         names = [*batch.schema.names, ROW, *without.names]
         start += len(batch)
-        usable = batch.column("stability").indices.to_numpy() != FAILED
+        codes = category_codes(batch.column("stability"))
+        usable = (codes >= 0) & (codes != FAILED)
         whole = pa.RecordBatch.from_arrays(arrays, names)
         if not usable.all():
             whole = whole.filter(pa.array(usable))

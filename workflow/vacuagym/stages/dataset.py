@@ -39,7 +39,7 @@ from vacuagym.publish.metadata import (
 from vacuagym.runtime.atomic_files import read_json, remove_abandoned, write_text
 from vacuagym.runtime.memory import CHUNK_BYTES, peak_memory_mb
 from vacuagym.tables.aligned import feed
-from vacuagym.tables.label_schema import SCHEMA
+from vacuagym.tables.label_table import SCHEMA, TOY
 from vacuagym.tables.parquet import (
     file_metadata,
     open_parquet,
@@ -99,13 +99,18 @@ def dataset(
             f"{validation}: checks failed ({', '.join(figures['verdict']['failed'])}); such "
             "labels are not published; read the report"
         )
+    settings: dict[str, Any] = read_json(configuration)
     named = _by_name(splits, "split", rf"(?!{POTENTIAL}$)[A-Za-z0-9_-]+")
     sizes = {name: file_metadata(open_parquet(path)) for name, path in named.items()}
     tables = _by_name(features, "data set", "|".join(map(re.escape, about["datasets"])))
     schemas = {name: open_parquet(path).schema_arrow for name, path in tables.items()}
-    columns = published_columns(tables, schemas, list(named))
-    metadata = {key: about[key] for key in ("seed", "fingerprint", "physics")} | {
-        "datasets": list(about["datasets"])
+    theories = set(about["theories"].values())
+    columns = published_columns(tables, schemas, list(named), theories)
+    metadata = {
+        "seed": settings["seed"],
+        "fingerprint": about["fingerprint"],
+        "physics": about["physics"],
+        "datasets": list(about["datasets"]),
     }
     own_columns: dict[str, tuple[PublishedColumn, ...]] = {}
     folders = {split: folder for folder in label_folders(sizes) for split in folder.splits}
@@ -144,7 +149,6 @@ def dataset(
             f"{labels}: no row is in a fold of {', '.join(named)}; at least one is required; "
             "change the splits"
         )
-    settings: dict[str, Any] = read_json(configuration)
     publication = Publication(
         columns=columns,
         files=tuple(files),
@@ -249,9 +253,10 @@ def _rows_with_potential(
 ) -> Iterator[tuple[pa.Table, FoldCodes]]:
     """Yield the rows of a split with their couplings, and the codes of their folds.
 
+    Rows of other theories have none: theirs are null.
     The potentials of a batch take at most :data:`CHUNK_BYTES`.
     """
-    columns = list(dict.fromkeys([*OF_LABELS, *NEEDED]))
+    columns = list(dict.fromkeys([*OF_LABELS, *NEEDED, "theory"]))
     batch_rows = max(
         1, min(_BATCH_ROWS, CHUNK_BYTES // bytes_of_row(about["physics"]["moduli"]["max"]))
     )
@@ -261,7 +266,11 @@ def _rows_with_potential(
         codes, _ = folds.take(rows["key"])
         here = codes[:, 0] != LEFT_OUT
         rows, codes = rows.filter(pa.array(here)), codes[here]
-        own = {name: rows[name] for name in OF_LABELS} | coupling_columns(about["physics"], rows)
+        toy = np.array(rows["theory"].cast(pa.string()).to_pylist()) == TOY
+        places = pa.array(np.where(toy, np.cumsum(toy) - 1, 0), pa.int64(), mask=~toy)
+        couplings = coupling_columns(about["physics"], rows.filter(pa.array(toy)))
+        own = {name: rows[name] for name in OF_LABELS}
+        own |= {name: values.take(places) for name, values in couplings.items()}
         kept = pa.schema([field for field in schema if field.name in own])
         yield pa.table(own).select(kept.names).cast(kept), codes
     folds.finish()

@@ -1,4 +1,4 @@
-"""Merge the label files of all shards into one table.
+"""Merge the label files of all shards into one table, which has the columns of every theory.
 
 The table is sorted by data set, namespace and id. A shard is a range of ids over all namespaces, so
 the rows of a namespace are scattered over the shards. They pass through a spill file in buckets:
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,9 @@ import pyarrow.compute as pc
 
 from vacuagym.errors import DamagedFileError
 from vacuagym.runtime.memory import peak_memory_mb
-from vacuagym.tables.label_schema import CATEGORIES, SCHEMA, geometry_keys
+from vacuagym.tables.columns import Column, schema_of
+from vacuagym.tables.label_schema import geometry_keys
+from vacuagym.tables.label_table import FILE_COLUMNS, SCHEMA, TOY, widened
 from vacuagym.tables.parquet import (
     TableWriter,
     column_digests,
@@ -37,7 +39,9 @@ BUCKET_ROWS = 4 * 8192  # rows of several small namespaces that are sorted toget
 _MOST_PIECES = 64  # pieces of an unfinished row group
 
 
-def merge(plans: Sequence[Plan], folder: Path, fingerprint: str | None, output: Path) -> None:
+def merge(
+    plans: Sequence[Plan], folder: Path, fingerprints: Mapping[str, str], output: Path
+) -> None:
     """Merge the label files of all planned shards.
 
     Each label file is first read and compared with its plan.
@@ -46,8 +50,9 @@ def merge(plans: Sequence[Plan], folder: Path, fingerprint: str | None, output: 
     ----------
     folder : Path
         Folder of the label files.
-    fingerprint : str, optional
-        Fingerprint of settings and code that the labels must have.
+    fingerprints : mapping of str to str
+        Fingerprint of settings and code that the labels of a data set must have. Data sets that are
+        not in it may have any.
 
     Raises
     ------
@@ -60,7 +65,8 @@ def merge(plans: Sequence[Plan], folder: Path, fingerprint: str | None, output: 
     for plan in plans:
         for shard in plan.shards:
             try:
-                namespaces[plan.dataset].update(_read_through(plan, shard, folder, fingerprint))
+                expected = fingerprints.get(plan.dataset)
+                namespaces[plan.dataset].update(_read_through(plan, shard, folder, expected))
             except DamagedFileError as error:
                 print(f"error: {error}", file=sys.stderr, flush=True)
                 bad.append(error)
@@ -70,7 +76,8 @@ def merge(plans: Sequence[Plan], folder: Path, fingerprint: str | None, output: 
             f"{bad[0].found}{others}", *(path for error in bad for path in error.paths)
         )
     names = pa.array([plan.dataset for plan in plans])
-    metadata: dict[str, Any] = {"rows": 0, "datasets": {}}
+    metadata: dict[str, Any] = {"rows": 0, "datasets": {}, "theories": {}, "fingerprints": {}}
+    metadata["physics"] = {}
     with write_table(output, SCHEMA, metadata) as writer:
         rows = _RowGroups(writer, names)
         for plan in plans:
@@ -86,6 +93,7 @@ def merge(plans: Sequence[Plan], folder: Path, fingerprint: str | None, output: 
             )
         rows.flush()
         metadata["rows"] = writer.rows
+        metadata["fingerprint"] = "+".join(dict.fromkeys(metadata["fingerprints"].values()))
 
 
 def _read_through(plan: Plan, shard: Shard, folder: Path, fingerprint: str | None) -> Counter[str]:
@@ -107,10 +115,12 @@ def _read_through(plan: Plan, shard: Shard, folder: Path, fingerprint: str | Non
     if fingerprint is not None:
         expected["fingerprint"] = fingerprint
     wrong = [key for key, value in expected.items() if about.get(key) != value]
+    columns = FILE_COLUMNS.get(about.get("theory", TOY), ())
+    schema = schema_of(columns)
     whole = (
         file.metadata.num_rows == shard.rows
-        and file.schema_arrow.equals(SCHEMA)
-        and column_digests(file).keys() == set(SCHEMA.names)
+        and file.schema_arrow.equals(schema)
+        and column_digests(file).keys() == set(schema.names)
     )
     if wrong or not whole:
         reason = ", ".join(wrong) or "rows or columns"
@@ -119,9 +129,9 @@ def _read_through(plan: Plan, shard: Shard, folder: Path, fingerprint: str | Non
         )
     counts: Counter[str] = Counter()
     content = ShardDigest()
-    for batch in read_batches(file, path, SCHEMA.names):
+    for batch in read_batches(file, path, schema.names):
         content.update(pa.Table.from_batches([batch]))
-        if problem := _misnamed(batch, plan.dataset):
+        if problem := _misnamed(batch, columns, plan.dataset):
             raise DamagedFileError(f"{path}: {problem}", path)
         if plan.has_namespaces:
             counts.update(batch.column("namespace").to_pylist())
@@ -130,7 +140,7 @@ def _read_through(plan: Plan, shard: Shard, folder: Path, fingerprint: str | Non
     return counts
 
 
-def _misnamed(batch: pa.RecordBatch, dataset: str) -> str | None:
+def _misnamed(batch: pa.RecordBatch, columns: Sequence[Column], dataset: str) -> str | None:
     """Return what is wrong with the keys and categories of a batch, None if they are right."""
     keys = geometry_keys(
         dataset, batch.column("namespace").to_pylist(), batch.column("geometry_id").to_pylist()
@@ -138,20 +148,27 @@ def _misnamed(batch: pa.RecordBatch, dataset: str) -> str | None:
     for found, key in zip(batch.column("key").to_pylist(), keys, strict=True):
         if found != key:
             return f"key {found!r} where {key!r} is due"
-    for name, categories in {**CATEGORIES, "dataset": (dataset,)}.items():
+    named = {column.name: column.categories for column in columns if column.categories}
+    for name, categories in {**named, "dataset": (dataset,)}.items():
         if tuple(batch.column(name).dictionary.to_pylist()) != tuple(categories):
             return f"column {name}: its dictionary is not {', '.join(categories)}"
     return None
 
 
 def _label_batches(plan: Plan, folder: Path, metadata: dict[str, Any]) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of a data set in the order of its shards."""
+    """Yield the rows of a data set in the order of its shards, with the columns of the table."""
     for shard in plan.shards:
         path = label_file(folder, plan.dataset, shard)
         file = open_parquet(path)
         about = file_metadata(file)
-        metadata.update({key: about[key] for key in ("seed", "physics", "fingerprint")})
-        yield from read_batches(file, path, SCHEMA.names)
+        theory = about.get("theory", TOY)
+        metadata["physics"] |= about["physics"]
+        metadata["theories"][plan.dataset] = theory
+        metadata["fingerprints"][plan.dataset] = about["fingerprint"]
+        if "seed" in about:
+            metadata["seed"] = about["seed"]
+        for batch in read_batches(file, path, file.schema_arrow.names):
+            yield widened(batch, theory)
 
 
 def _by_namespace(

@@ -53,15 +53,19 @@ def validate(inputs: Inputs, thresholds: Thresholds, output: Path) -> None:
     :func:`vacuagym.stages.gate.gate` acts on the verdict.
     """
     labels, plans = inputs.labels, inputs.plans
-    physics = file_metadata(open_parquet(labels))["physics"]
+    about = file_metadata(open_parquet(labels))
     planned = {plan.dataset: sum(shard.rows for shard in plan.shards) for plan in plans}
-    label_figures, every = check_labels(labels, planned, physics["search"], thresholds)
+    theories = {name: about["theories"].get(name, "toy") for name in planned}
+    label_figures, every = check_labels(labels, theories, about["physics"], thresholds)
     document: dict[str, Any] = {
         "labels": label_figures,
         "splits": {},
         "memory": _memory_figures(plans, inputs.label_files),
     }
-    found = {name: figures["rows"] for name, figures in label_figures.items()}
+    found = {
+        name: figures["rows"] + sum(figures["without_label"].values())
+        for name, figures in label_figures.items()
+    }
     every.append(
         Check("coverage", "rows of each data set = rows of its plan", found == planned, found)
     )

@@ -9,21 +9,24 @@ from __future__ import annotations
 import heapq
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vacuagym.checks.independent import disagreements
+from vacuagym.checks.registry import CHECKS
 from vacuagym.errors import VacuagymError
 from vacuagym.runtime.atomic_files import write_text
 from vacuagym.runtime.memory import peak_memory_mb
 from vacuagym.runtime.stall import beat
 from vacuagym.splits.hashing import row_hashes
-from vacuagym.tables.label_schema import SCHEMA
+from vacuagym.tables.label_table import SCHEMA
 from vacuagym.tables.parquet import file_metadata, open_parquet, read_batches
+from vacuagym.tables.threefold_rows import Identity, geometry_rows
+from vacuagym.theories.registry import THEORIES
 
 _COLUMNS = ("dataset", "namespace", "geometry_id", "stability")
+NO_LABEL = "no label"
 
 
 class LabelDisagreement(VacuagymError):
@@ -49,13 +52,21 @@ class SampleSize:
     per_label: int
 
 
-def verify(labels: Path, size: SampleSize, output: Path, record_only: bool = False) -> None:
+def verify(
+    labels: Path,
+    size: SampleSize,
+    output: Path,
+    record_only: bool = False,
+    geometry: Path = Path("results/geometry"),
+) -> None:
     """Verify a sample of the label table and write the figures.
 
     Parameters
     ----------
     record_only : bool
         Whether to write differences without raising an error.
+    geometry : Path
+        Folder of the tables of computed geometry, for theories that read them.
 
     Raises
     ------
@@ -64,13 +75,15 @@ def verify(labels: Path, size: SampleSize, output: Path, record_only: bool = Fal
     """
     file = open_parquet(labels)
     physics = file_metadata(file)["physics"]
-    chosen = _sample(labels, size, physics["seed"])
+    chosen = _sample(labels, size, physics.get("seed", 0))
+    known = _geometry(labels, chosen, geometry)
     counts: Counter[str] = Counter()
     found: dict[str, list[str]] = {}
     for row in _rows(labels, chosen):
         beat()
-        counts[row["stability"]] += 1
-        if differences := disagreements(row, physics):
+        counts[row["stability"] or NO_LABEL] += 1
+        beside = known.get(row["dataset"], {}).get((row["namespace"], row["geometry_id"]))
+        if differences := CHECKS[row["theory"]].disagreements(row, physics, beside):
             found[row["key"]] = differences
         done = sum(counts.values())
         if done % 50 == 0 or done == len(chosen):
@@ -101,10 +114,10 @@ def verify(labels: Path, size: SampleSize, output: Path, record_only: bool = Fal
 
 
 def _sample(labels: Path, size: SampleSize, seed: int) -> set[int]:
-    """Return the rows of lowest hash, of all rows and of each (data set, label)."""
+    """Return the rows of lowest hash, of all rows and of each (data set, label or None)."""
     wanted = max(size.least, round(size.share * open_parquet(labels).metadata.num_rows))
     overall: list[tuple[float, int]] = []
-    strata: dict[tuple[str, str], list[tuple[float, int]]] = {}
+    strata: dict[tuple[str, str | None], list[tuple[float, int]]] = {}
     start = 0
     for batch in read_batches(open_parquet(labels), labels, _COLUMNS):
         hashes = row_hashes(seed, "verify", batch).tolist()
@@ -129,7 +142,26 @@ def _keep_lowest(heap: list[tuple[float, int]], count: int, fraction: float, row
         heapq.heapreplace(heap, (-fraction, row))
 
 
-def _rows(labels: Path, chosen: set[int]) -> Iterator[dict[str, Any]]:
+def _geometry(
+    labels: Path, chosen: set[int], folder: Path
+) -> dict[str, dict[Identity, dict[str, Any]]]:
+    """Return the computed geometry of the chosen rows, by data set, where a theory reads it."""
+    wanted: dict[tuple[str, str], set[Identity]] = {}
+    for row in _rows(labels, chosen, ["dataset", "theory", "namespace", "geometry_id"]):
+        if THEORIES[row["theory"]].reads:
+            identity = row["namespace"], row["geometry_id"]
+            wanted.setdefault((row["dataset"], row["theory"]), set()).add(identity)
+    return {
+        dataset: geometry_rows(
+            folder / f"{dataset}.parquet", own, ["favourable", *THEORIES[theory].reads]
+        )
+        for (dataset, theory), own in wanted.items()
+    }
+
+
+def _rows(
+    labels: Path, chosen: set[int], columns: Sequence[str] = SCHEMA.names
+) -> Iterator[dict[str, Any]]:
     """Yield the chosen rows in the order of the table. Row groups without them are not read."""
     file = open_parquet(labels)
     order = sorted(chosen)
@@ -139,7 +171,7 @@ def _rows(labels: Path, chosen: set[int]) -> Iterator[dict[str, Any]]:
         here = [row - start for row in order if start <= row < start + rows]
         if here:
             offset = 0
-            for batch in read_batches(file, labels, SCHEMA.names, row_groups=[group]):
+            for batch in read_batches(file, labels, columns, row_groups=[group]):
                 for row in here:
                     if offset <= row < offset + len(batch):
                         yield batch.slice(row - offset, 1).to_pylist()[0]

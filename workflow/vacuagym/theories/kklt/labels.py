@@ -27,11 +27,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vacuagym.theories.kklt.candidates import Ints, find_candidates, fits_int64, independent
+from vacuagym.theories.kklt.classes import (
+    BOUNDARY,
+    FAILED,
+    INCOMPLETE_FAN,
+    NO_POINT,
+    NO_SPAN,
+    NON_FAVOURABLE,
+    OUT_OF_RANGE,
+    POINT,
+    TOO_MANY_BASES,
+)
 
-CLASSES = ("no_span", "no_point", "boundary", "point", "failed")
-NO_SPAN, NO_POINT, BOUNDARY, POINT, FAILED = range(len(CLASSES))
-REASONS = ("non_favourable", "out_of_range", "too_many_bases", "incomplete_fan")
-NON_FAVOURABLE, OUT_OF_RANGE, TOO_MANY_BASES, INCOMPLETE_FAN = range(len(REASONS))
 NULL = -1
 
 # A favourable hypersurface has four divisors more than moduli.
@@ -48,9 +55,10 @@ class KkltLabels:
     Attributes
     ----------
     stability : (B,) int8
-        Index into `CLASSES`, or -1 (null).
+        Index into `classes.CLASSES`, or -1 (null).
     reason : (B,) int8
-        Index into `REASONS`, or -1 (null): why there is no label, or no count of candidates.
+        Index into `classes.REASONS`, or -1 (null): why there is no label, or no count of
+        candidates.
     num_moduli : (B,) int32
         n, the number of points less four.
     num_rigid : (B,) int32

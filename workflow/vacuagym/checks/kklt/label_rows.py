@@ -1,0 +1,175 @@
+"""Checks of the rows of the KKLT theory, and their second derivation from the geometry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from math import gcd
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vacuagym.checks.check import Check
+from vacuagym.checks.kklt.candidates import Matrix, divisor_classes, rank
+from vacuagym.checks.kklt.candidates import disagreements as label_disagreements
+
+_COUNTS = ("kklt_num_rigid", "kklt_num_candidates", "kklt_num_positive", "kklt_tight")
+COLUMNS = ("moduli", "n_moduli", "kklt_reason", *_COUNTS, "kklt_v", "kklt_v_scale")
+MEANINGS = {
+    "kklt moduli": "n is the count of moduli, h11",
+    "kklt reasons": "rows without a label, and only they, lack it for a reason; a failed label "
+    "has one too",
+    "kklt counts": "the label agrees with the numbers of rigid divisors and of candidates",
+    "kklt volumes": "a first positive candidate has a positive volume for each of n + 4 divisors, "
+    "and n or more of the least one",
+}
+_NO_LABEL = ("non_favourable", "out_of_range", "too_many_bases", "no_geometry")
+_DIMENSION = 4
+# Beyond, all candidates would take seconds in fractions. A point and a no_span are proved without.
+_MAX_MODULI_ENUMERATED = 12
+
+
+def check_rows(
+    batch: pa.RecordBatch, sections: Mapping[str, Any], checks: Mapping[str, Check]
+) -> None:
+    """Note the rows of the KKLT theory that break a check of :data:`MEANINGS`."""
+    keys = batch.column("key")
+    label = batch.column("stability").to_numpy(zero_copy_only=False)
+    reason = batch.column("kklt_reason").to_numpy(zero_copy_only=False)
+    moduli, n, rigid, found, positive, tight = (
+        pc.fill_null(batch.column(name), -1).to_numpy(zero_copy_only=False)
+        for name in ("moduli", "n_moduli", *_COUNTS)
+    )
+    none = np.array([name is None for name in label], dtype=bool)
+    checks["kklt moduli"].note(moduli != n, keys)
+    given = np.isin(reason, _NO_LABEL) & ~((reason == "too_many_bases") & (label == "point"))
+    broken = (reason == "incomplete_fan") != (label == "failed")
+    checks["kklt reasons"].note((none != given) | broken, keys)
+    uncounted = (reason == "too_many_bases") & (rigid == n + _DIMENSION) & (found == -1)
+    agrees = np.select(
+        [label == "no_span", np.isin(label, ("no_point", "boundary")), label == "point"],
+        [
+            (found == 0) & (positive == 0),
+            (rigid >= n) & (found > 0) & (positive == 0),
+            ((rigid >= n) & (found >= positive) & (positive > 0)) | uncounted,
+        ],
+        True,
+    )
+    checks["kklt counts"].note(~(agrees & ((rigid >= n) | none | (label == "no_span"))), keys)
+    scale = pc.fill_null(batch.column("kklt_v_scale"), 0).to_numpy(zero_copy_only=False)
+    volumes = batch.column("kklt_v").to_pylist()
+    wrong = [
+        not _is_positive_candidate(own, int(size), int(least), int(unit))
+        if count > 0
+        else own is not None
+        for own, count, size, least, unit in zip(volumes, positive, n, tight, scale, strict=True)
+    ]
+    checks["kklt volumes"].note(np.array(wrong, dtype=bool), keys)
+
+
+def _is_positive_candidate(volumes: list[int] | None, n: int, tight: int, unit: int) -> bool:
+    return (
+        volumes is not None
+        and len(volumes) == n + _DIMENSION
+        and min(volumes) > 0
+        and n <= tight <= volumes.count(unit)
+    )
+
+
+def disagreements(
+    row: Mapping[str, Any], sections: Mapping[str, Any], geometry: Mapping[str, Any] | None
+) -> list[str]:
+    """Return the differences between a row of the label table and its second derivation.
+
+    Parameters
+    ----------
+    row : mapping
+        A whole row of the label table.
+    sections : mapping
+        The section ``kklt`` of the settings of the labels.
+    geometry : mapping, optional
+        The row of the computed geometry: favourable, points, divisor_h1 and divisor_h2.
+
+    Returns
+    -------
+    list of str
+        One text for each column that differs. Empty if the row agrees.
+    """
+    if geometry is None:
+        return ["the geometry of the row is not there"]
+    expected = (
+        "no_geometry"
+        if geometry["favourable"] is None
+        else "non_favourable"
+        if not geometry["favourable"]
+        else "out_of_range"
+        if geometry["points"] is None
+        else None
+    )
+    if expected is not None:
+        return _differ(row, {"stability": None, "kklt_reason": expected})
+    rigid = [
+        (first, second) == (0, 0)
+        for first, second in zip(geometry["divisor_h1"], geometry["divisor_h2"], strict=True)
+    ]
+    found = _differ(row, {"kklt_num_rigid": sum(rigid), "n_moduli": len(rigid) - _DIMENSION})
+    if row["kklt_reason"] == "too_many_bases":
+        return found + _differ(row, {"stability": "point" if all(rigid) else None})
+    if len(rigid) - _DIMENSION > _MAX_MODULI_ENUMERATED:
+        if row["stability"] == "point":
+            return found + _not_a_candidate(geometry["points"], rigid, row)
+        if row["stability"] == "no_span":
+            spans = rank(_classes_of(geometry["points"], rigid)) == len(rigid) - _DIMENSION
+            return found + (["stability: no_span, but the rigid divisors span"] if spans else [])
+    plain = {name.removeprefix("kklt_"): value for name, value in row.items()}
+    return found + label_disagreements(geometry["points"], rigid, plain)
+
+
+def _classes_of(points: Sequence[Sequence[int]], rigid: Sequence[bool]) -> Matrix:
+    """Return the classes of the rigid divisors."""
+    classes = divisor_classes(points)
+    return [own for own, one in zip(classes, rigid, strict=True) if one]
+
+
+def _not_a_candidate(
+    points: Sequence[Sequence[int]], rigid: Sequence[bool], row: Mapping[str, Any]
+) -> list[str]:
+    """Return why kklt_v of a row is no positive candidate, empty if it is one.
+
+    One candidate proves the label point. Its volumes balance the points. They are positive, and at
+    least 1 on rigid divisors. The divisors of volume 1 span the classes: so the points of the
+    others are independent (Gale duality).
+    """
+    v, unit = row["kklt_v"], row["kklt_v_scale"]
+    if v is None or len(v) != len(points):
+        return [f"kklt_v: {v} in the table; a positive candidate is due"]
+    tight = [one and volume == unit for one, volume in zip(rigid, v, strict=True)]
+    others = [
+        [Fraction(x) for x in point] for point, at in zip(points, tight, strict=True) if not at
+    ]
+    conditions = {
+        "the points do not balance": any(
+            sum(volume * point[i] for volume, point in zip(v, points, strict=True))
+            for i in range(_DIMENSION)
+        ),
+        "some volume is not positive": min(v) <= 0,
+        "some rigid divisor is below 1": any(
+            one and volume < unit for one, volume in zip(rigid, v, strict=True)
+        ),
+        "the divisors of volume 1 do not span": len(others) > _DIMENSION
+        or rank(others) < len(others),
+        "a common factor is left": gcd(*v, unit) != 1,
+        "kklt_tight is another number": sum(tight) != row["kklt_tight"],
+    }
+    return [f"kklt_v: {text}" for text, broken in conditions.items() if broken]
+
+
+def _differ(row: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:
+    """Return a text for each column that is not as expected."""
+    return [
+        f"{name}: {row[name]} in the table, {value} derived again"
+        for name, value in expected.items()
+        if row[name] != value
+    ]

@@ -1,0 +1,54 @@
+"""The checks of each theory by its name: of its rows, and the second derivation of its labels.
+
+None of this code uses the code that made the labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from vacuagym.checks import independent, toy_rows
+from vacuagym.checks.check import Check
+from vacuagym.checks.kklt import label_rows as kklt_rows
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class TheoryChecks:
+    """The checks of a theory.
+
+    Attributes
+    ----------
+    columns : tuple of str
+        Columns of the label table that ``check_rows`` reads, besides ``key`` and ``stability``.
+    meanings : mapping of str to str
+        The checks by name, and what each states.
+    check_rows : callable
+        Notes the rows that break a check: (rows of the theory, its settings, checks by name).
+    disagreements : callable
+        The second derivation: (row of the label table, settings, row of the computed geometry or
+        None) to the texts of the differences.
+    """
+
+    columns: tuple[str, ...]
+    meanings: Mapping[str, str]
+    check_rows: Callable[[pa.RecordBatch, Mapping[str, Any], Mapping[str, Check]], None]
+    disagreements: Callable[[Row, Mapping[str, Any], Row | None], list[str]]
+
+
+CHECKS = {
+    "toy": TheoryChecks(
+        toy_rows.COLUMNS,
+        toy_rows.MEANINGS,
+        toy_rows.check_rows,
+        lambda row, sections, _: independent.disagreements(row, sections),
+    ),
+    "kklt": TheoryChecks(
+        kklt_rows.COLUMNS, kklt_rows.MEANINGS, kklt_rows.check_rows, kklt_rows.disagreements
+    ),
+}
