@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 import numpy as np
 import pyarrow as pa
@@ -60,13 +59,6 @@ ROOT = Path(__file__).parent.parent
 def snakemake_server() -> SnakemakeServer:
     """Return the one server of this test process."""
     return SnakemakeServer()
-
-
-def run_forked(command: list[str], folder: Path, timeout: int) -> subprocess.CompletedProcess:
-    """Run `python -m snakemake …` in a folder, without the time of its imports."""
-    with NamedTemporaryFile() as output:
-        code = snakemake_server().run(folder, command[3:], Path(output.name), timeout)
-        return subprocess.CompletedProcess(command, code, Path(output.name).read_text("utf-8"))
 
 
 class Workspace:
@@ -132,7 +124,9 @@ class Workspace:
         """
         command = self.command(*arguments, cores=cores, target=target)
         if environment is None:
-            done = run_forked(command, self.folder, PATIENCE)
+            done = snakemake_server().run(
+                self.folder, command[3:], environment=os.environ, timeout=PATIENCE
+            )
         else:
             done = subprocess.run(
                 command,

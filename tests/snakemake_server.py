@@ -9,7 +9,9 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import NoReturn
 
 
@@ -21,39 +23,53 @@ class SnakemakeServer:
             [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
-    def run(self, folder: Path, arguments: list[str], output: Path, timeout: int) -> int:
-        """Run Snakemake in a folder with the environment of this process.
+    def run(
+        self,
+        folder: Path,
+        arguments: list[str],
+        *,
+        environment: Mapping[str, str],
+        timeout: int,
+        apart: bool = False,
+    ) -> subprocess.CompletedProcess:
+        """Run `python -m snakemake` in a folder.
 
         Parameters
         ----------
         arguments : list of str
             The command line after `python -m snakemake`.
-        output : Path
-            The file for stdout and stderr.
+        environment : mapping of str to str
+            The whole environment. Snakemake and its jobs see it, the start of Python does not.
         timeout : int
-            Seconds until SIGALRM kills the run, and so its jobs.
+            Seconds until SIGALRM kills Snakemake, and so its jobs.
+        apart : bool
+            Whether stderr is kept apart from stdout.
 
         Returns
         -------
-        int
-            The exit code. The negative number of a signal, if one has killed Snakemake.
+        subprocess.CompletedProcess
+            As `subprocess.run` returns it, in text.
         """
-        call = [str(folder), arguments, str(output), timeout, dict(os.environ)]
-        print(json.dumps(call), file=self._process.stdin, flush=True)
-        return int(self._process.stdout.readline())
+        with NamedTemporaryFile() as out, NamedTemporaryFile() as err:
+            files = [out.name, err.name if apart else out.name]
+            call = [str(folder), arguments, dict(environment), timeout, *files]
+            print(json.dumps(call), file=self._process.stdin, flush=True)
+            code = int(self._process.stdout.readline())
+            said, complaint = (Path(file.name).read_text("utf-8") for file in (out, err))
+            return subprocess.CompletedProcess(arguments, code, said, complaint)
 
 
 def become_snakemake(
-    folder: str, arguments: list[str], output: str, timeout: int, environment: dict[str, str]
+    folder: str, arguments: list[str], environment: dict[str, str], timeout: int, *files: str
 ) -> NoReturn:
-    """Go on as `python -m snakemake` in a folder."""
+    """Go on as `python -m snakemake` in a folder, with files for stdout and stderr."""
     signal.alarm(timeout)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.dup2(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
-    os.dup2(1, 2)
+    for descriptor, file in enumerate(files, start=1):
+        os.dup2(os.open(file, os.O_WRONLY | os.O_APPEND), descriptor)
     sys.path[0] = folder
     sys.argv = [snakemake.cli.__file__, *arguments]
     snakemake.cli.main()

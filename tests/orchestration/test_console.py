@@ -16,8 +16,8 @@ from snakemake.settings.types import OutputSettings
 from snakemake_interface_logger_plugins.common import LogEvent
 
 import snakemake_logger_plugin_vacuagym as console
+from conftest import PATIENCE, snakemake_server
 
-WORKFLOW = Path(console.__file__).parent.parent
 OURS = ("--logger", "vacuagym")
 
 FAILING = """
@@ -71,12 +71,13 @@ def snakemake(
     if snakefile is not None:
         (folder / "Snakefile").write_text(snakefile)
     env = {key: value for key, value in os.environ.items() if not key.startswith("SNAKEMAKE")}
-    env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(WORKFLOW), env.get("PYTHONPATH")]))
-    command = [sys.executable, "-m", "snakemake", *options, *logger, "--cores", "4"]
-    kwargs = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **kwargs}
-    return subprocess.run(
-        command, cwd=folder, env=env, text=True, timeout=60, check=False, **kwargs
-    )
+    arguments = [*options, *logger, "--cores", "4"]
+    if not kwargs:
+        run = snakemake_server().run
+        return run(folder, arguments, environment=env, timeout=PATIENCE, apart=True)
+    command = [sys.executable, "-m", "snakemake", *arguments]
+    kwargs = {"stdout": subprocess.PIPE, **kwargs}
+    return subprocess.run(command, cwd=folder, env=env, text=True, timeout=PATIENCE, **kwargs)
 
 
 def without_times(text: str) -> str:
