@@ -36,6 +36,7 @@ from vacuagym.report.job_figures import MOST_BARS, Job, _at_work, lanes, on_the_
 from vacuagym.report.page import figure_sections, page
 from vacuagym.report.split_figures import split_figures
 from vacuagym.report.svg import LABEL_COLOURS, SERIES_COLOURS
+from vacuagym.tables.aligned import Feed
 from vacuagym.tables.parquet import file_metadata, open_parquet, read_batches
 from vacuagym.theories.toy.classes import LABELS, METHODS
 from vacuagym.theories.toy.meanings import OF_WHAT, told_by_n
@@ -269,7 +270,7 @@ def test_hodge_numbers_are_counted_by_pair_in_batches_of_any_size():
     table = pa.table({"_h11": pa.array(h11, pa.int32()), "_h21": pa.array(h21, pa.int32())})
     for size in (1, 3, 100):
         counts = count_hodge(table.to_batches(max_chunksize=size), HodgeCounts())
-        found = {(i, j): int(counts.grid[i, j]) for i, j in np.argwhere(counts.grid).tolist()}
+        found = {(i, j): int(counts.grid[0, i, j]) for _, i, j in np.argwhere(counts.grid).tolist()}
         assert found == {(1, 101): 2, (101, 1): 1, (11, 491): 1, (491, 11): 1}
         assert counts.others == 1
 
@@ -290,6 +291,23 @@ def test_a_hodge_plot_has_its_cells_where_the_numbers_are():
     quintic, far = sorted(corners.tolist())
     assert max(x for x, _ in quintic) < min(x for x, _ in far)
     assert min(y for _, y in quintic) > max(y for _, y in far)
+
+
+def test_a_cell_of_a_hodge_plot_has_the_colour_of_its_most_common_label():
+    numbers = pa.table({"_h11": pa.array([1, 1, 1, 50, 90], pa.int32()), "_h21": [101] * 5})
+    given = pa.table({"stability": ["point", "no_span", "point", None, "boundary"]})
+    labels = ("no_span", "no_point", "boundary", "point")
+    for size in (2, 100):
+        feed = Feed(given.schema, iter(given.to_batches(max_chunksize=3)))
+        batches = numbers.to_batches(max_chunksize=size)
+        counts = count_hodge(batches, HodgeCounts(labels), feed)
+        assert counts.grid[:, 1, 101].tolist() == [1, 0, 0, 2, 0]
+        assert counts.grid[-1, 50, 101] == counts.grid[2, 90, 101] == 1
+    (figure,) = hodge_figures({"x": counts})
+    notes = re.findall("<title>([^<]*)</title>", figure.picture)
+    assert {"point", "boundary", "no label"} <= set(notes)
+    assert "no_span" not in notes
+    assert "most common label" in figure.caption
 
 
 def test_a_hodge_plot_stays_small_and_may_be_empty():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,29 +71,33 @@ class Histogram:
 _MOST_HODGE = 512  # of h11 and h21 in the Hodge plot; the largest known are 491
 
 
-@dataclass
 class HodgeCounts:
-    """Counts of geometries by h11 and h21.
+    """Counts of geometries by label, h11 and h21.
 
     Attributes
     ----------
-    grid : (512, 512) integers
-        Counts by h11 and h21.
+    labels : sequence of str
+        Labels that are told apart. Empty if none are.
+    grid : (labels + 1, 512, 512) integers
+        Counts by label, h11 and h21. The last label stands for none.
     others : int
         Number of geometries with larger Hodge numbers.
     """
 
-    grid: Counts = field(default_factory=lambda: np.zeros((_MOST_HODGE, _MOST_HODGE), np.int64))
-    others: int = 0
+    def __init__(self, labels: Sequence[str] = ()) -> None:
+        self.labels = labels
+        self.grid = np.zeros((len(labels) + 1, _MOST_HODGE, _MOST_HODGE), np.int32)
+        self.others = 0
 
-    def add(self, h11: Floats, h21: Floats) -> None:
-        """Count Hodge numbers (rows,). NaN is left out."""
+    def add(self, h11: Floats, h21: Floats, label: Codes | None = None) -> None:
+        """Count Hodge numbers (rows,) with codes of labels (rows,), −1 for none. Leave out NaN."""
         known = ~(np.isnan(h11) | np.isnan(h21))
         first, second = h11[known].astype(np.int64), h21[known].astype(np.int64)
         inside = (first < _MOST_HODGE) & (second < _MOST_HODGE)
         self.others += int(np.count_nonzero(~inside))
-        places = first[inside] * _MOST_HODGE + second[inside]
-        self.grid += np.bincount(places, minlength=self.grid.size).reshape(self.grid.shape)
+        series = np.full(len(h11), -1) if label is None else label
+        places = series[known][inside], first[inside], second[inside]
+        np.add.at(self.grid, places, 1)
 
 
 @dataclass

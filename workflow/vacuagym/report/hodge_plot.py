@@ -5,29 +5,46 @@ P. Candelas, M. Lynker and R. Schimmrigk, Nucl. Phys. B 341, 383 (1990).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from vacuagym.report.figures import MOST_PICTURED, Figure, card_axes
-from vacuagym.report.histograms import HodgeCounts
-from vacuagym.report.svg import SERIES_COLOURS, Axes, cells
+from vacuagym.report.histograms import Codes, Counts, HodgeCounts
+from vacuagym.report.svg import LABEL_COLOURS, SERIES_COLOURS, Axes, cells
+from vacuagym.tables.aligned import Feed
 
 # Cells of the picture: Euler numbers are even, so a cell is as wide as it is high.
 _CELL = 10
 _CLASSES = (1, 10, 100, 1000)  # least count of each shade
 _SHADES = (SERIES_COLOURS[2], SERIES_COLOURS[1], SERIES_COLOURS[3], SERIES_COLOURS[0])
+_GREY = "#DDDDDD"
 _HEAD = ("from χ", "to χ", "geometries", "pairs (h11, h21)", "largest h11 + h21")
 _ROWS = 16  # of the table
 
 
-def count_hodge(batches: Iterable[pa.RecordBatch], into: HodgeCounts) -> HodgeCounts:
-    """Count the rows of batches whose two columns are h11 and h21; nulls are left out."""
+def count_hodge(
+    batches: Iterable[pa.RecordBatch], into: HodgeCounts, labels: Feed | None = None
+) -> HodgeCounts:
+    """Count the rows of batches whose two columns are h11 and h21; nulls are left out.
+
+    ``labels`` gives the column stability of the same rows.
+    """
     for batch in batches:
-        into.add(*(column.to_numpy(zero_copy_only=False) for column in batch.columns))
+        codes = None if labels is None else _codes(labels.take(len(batch)), into.labels)
+        h11, h21 = (column.to_numpy(zero_copy_only=False) for column in batch.columns)
+        into.add(h11, h21, codes)
     return into
+
+
+def _codes(rows: pa.Table, labels: Sequence[str]) -> Codes:
+    """Return the places of the labels of rows, −1 where a row has none."""
+    names = rows["stability"].combine_chunks()
+    places: Codes = pc.fill_null(pc.index_in(names, pa.array(labels)), -1).to_numpy()
+    return places
 
 
 def hodge_figures(counts: Mapping[str, HodgeCounts]) -> list[Figure]:
@@ -37,17 +54,34 @@ def hodge_figures(counts: Mapping[str, HodgeCounts]) -> list[Figure]:
 
 def hodge_picture(axes: Axes, counts: HodgeCounts, cell: int = _CELL) -> str:
     """Draw the Hodge plot of counts as an SVG; ``cell`` is the height of a cell."""
-    h11, h21 = np.nonzero(counts.grid)
+    series, h11, h21 = np.nonzero(counts.grid)
     across, up = (h11 - h21) // cell, (h11 + h21) // cell
     left = across.min()
-    grid = np.zeros((up.max() + 1, across.max() - left + 1), np.int64)
-    np.add.at(grid, (up, across - left), counts.grid[h11, h21])
-    kinds = np.searchsorted(_CLASSES, grid, side="right") - 1
-    x_edges = 2.0 * cell * np.arange(left, left + grid.shape[1] + 1)
-    y_edges = float(cell) * np.arange(grid.shape[0] + 1)
-    ends = [*_CLASSES[1:], None]
-    names = [_range(low, high) for low, high in zip(_CLASSES, ends, strict=True)]
-    return cells(axes, x_edges, y_edges, kinds, dict(zip(names, _SHADES, strict=True)))
+    grid = np.zeros((len(counts.grid), up.max() + 1, across.max() - left + 1), np.int64)
+    np.add.at(grid, (series, up, across - left), counts.grid[series, h11, h21])
+    x_edges = 2.0 * cell * np.arange(left, left + grid.shape[2] + 1)
+    y_edges = float(cell) * np.arange(grid.shape[1] + 1)
+    if counts.labels:
+        kinds, colours = _labels(grid, counts.labels)
+    else:
+        kinds = np.searchsorted(_CLASSES, grid[0], side="right") - 1
+        ends = [*_CLASSES[1:], None]
+        names = [_range(low, high) for low, high in zip(_CLASSES, ends, strict=True)]
+        colours = dict(zip(names, _SHADES, strict=True))
+    return cells(axes, x_edges, y_edges, kinds, colours)
+
+
+def _labels(grid: Counts, labels: Sequence[str]) -> tuple[Counts, dict[str, str]]:
+    """Return the most common label of each cell (rows, columns), and the colours.
+
+    A cell without any labelled geometry has the last colour. An empty one has the kind −1.
+    """
+    present = [code for code in range(len(labels)) if grid[code].any()]
+    labelled = grid[present]
+    most = labelled.argmax(axis=0) if present else np.zeros(grid.shape[1:], np.int64)
+    kinds = np.where(labelled.any(axis=0), most, len(present))
+    colours = {labels[code]: LABEL_COLOURS[labels[code]] for code in present}
+    return np.where(grid.any(axis=0), kinds, -1), {**colours, "no label": _GREY}
 
 
 def _figure(dataset: str, counts: HodgeCounts) -> Figure:
@@ -55,11 +89,16 @@ def _figure(dataset: str, counts: HodgeCounts) -> Figure:
     if not counts.grid.any():
         return Figure(title, "There are no Hodge numbers in the range of the plot.", None)
     axes = card_axes(title, "χ, Euler number", "h11 + h21")
-    h11, h21 = np.nonzero(counts.grid)
-    total = int(counts.grid.sum())
+    grid = counts.grid.sum(axis=0)
+    h11, h21 = np.nonzero(grid)
+    shown = (
+        "The colour of a cell is that of its most common label"
+        if counts.labels
+        else "The shade of a cell counts them"
+    )
     caption = (
-        f"{total:,} geometries have {len(h11):,} different pairs (h11, h21). The shade of a cell "
-        f"counts them; it covers {2 * _CELL} in χ = 2 (h11 − h21) and {_CELL} in h11 + h21. "
+        f"{int(grid.sum()):,} geometries have {len(h11):,} different pairs (h11, h21). {shown}; a "
+        f"cell covers {2 * _CELL} in χ = 2 (h11 − h21) and {_CELL} in h11 + h21. "
         f"χ lies between {_signed(2 * (h11 - h21).min())} and {_signed(2 * (h11 - h21).max())}."
     )
     if counts.others:
@@ -70,7 +109,7 @@ def _figure(dataset: str, counts: HodgeCounts) -> Figure:
     for low, high in pairwise(edges):
         here = (euler >= low) & (euler < high)
         if here.any():
-            geometries = int(counts.grid[h11[here], h21[here]].sum())
+            geometries = int(grid[h11[here], h21[here]].sum())
             numbers = (geometries, int(here.sum()), int((h11 + h21)[here].max()))
             rows.append([_signed(low), _signed(high - 1), *(f"{number:,}" for number in numbers)])
     return Figure(title, caption, hodge_picture(axes, counts), _HEAD, rows)

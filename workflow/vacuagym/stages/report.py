@@ -5,17 +5,22 @@ The gate judges the run. The report does not.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from vacuagym.report.histograms import COLUMNS, HodgeCounts, count_rows
 from vacuagym.report.hodge_plot import count_hodge
 from vacuagym.report.page import page
 from vacuagym.runtime.atomic_files import read_json, write_text
 from vacuagym.runtime.memory import peak_memory_mb
+from vacuagym.tables.aligned import Feed
 from vacuagym.tables.feature_schema import HODGE
 from vacuagym.tables.parquet import file_metadata, open_parquet, read_batches
+from vacuagym.theories.registry import THEORIES
 
 
 def report(
@@ -34,7 +39,7 @@ def report(
     file = open_parquet(labels)
     counts = count_rows(read_batches(file, labels, COLUMNS))
     for path in features:
-        _count_hodge(path, counts.hodge)
+        counts.hodge |= _hodge(path, labels, document["labels"])
     text = page(document, counts, settings, file_metadata(file))
     write_text(output, text)
     print(
@@ -43,9 +48,26 @@ def report(
     )
 
 
-def _count_hodge(path: Path, counts: dict[str, HodgeCounts]) -> None:
-    """Count the Hodge numbers of a feature file, if it has any."""
+def _hodge(path: Path, labels: Path, figures: Mapping[str, Any]) -> dict[str, HodgeCounts]:
+    """Count the Hodge numbers of a feature file, if it has any.
+
+    Labels are told apart where the geometry decides them.
+    """
     file = open_parquet(path)
-    if set(HODGE) <= set(file.schema_arrow.names):
-        batches = read_batches(file, path, HODGE)
-        counts[file_metadata(file)["dataset"]] = count_hodge(batches, HodgeCounts())
+    dataset = file_metadata(file).get("dataset", "")
+    if dataset not in figures or not set(HODGE) <= set(file.schema_arrow.names):
+        return {}
+    theory = THEORIES[figures[dataset]["theory"]]
+    batches = read_batches(file, path, HODGE)
+    if not theory.reads:
+        return {dataset: count_hodge(batches, HodgeCounts())}
+    own = Feed(pa.schema([("stability", pa.string())]), _labels_of(labels, dataset))
+    return {dataset: count_hodge(batches, HodgeCounts(tuple(theory.classes)), own)}
+
+
+def _labels_of(labels: Path, dataset: str) -> Iterator[pa.RecordBatch]:
+    """Yield the labels of a data set in the order of its feature file."""
+    for batch in read_batches(open_parquet(labels), labels, ["dataset", "stability"]):
+        own = pc.equal(batch.column("dataset").dictionary_decode(), dataset)
+        stability = batch.column("stability").dictionary_decode().filter(own)
+        yield pa.record_batch([stability], names=["stability"])
