@@ -88,6 +88,8 @@ DEFAULTS_OF_A_TABLE = {
     "moduli": None,
     "hodge": None,
     "columns": [],
+    "licence": None,
+    "citation": None,
     "theory": "toy",
 }
 LEAVES = dict(leaves(DEFAULTS))
