@@ -109,6 +109,13 @@ def labels_begun(folder: Path) -> list[Path]:
     return list(folder.glob("logs/label/*/*.log"))
 
 
+def at_work(folder: Path) -> list[int]:
+    """Return the processes that label in a folder."""
+    found = subprocess.run(["pgrep", "-f", "vacuagym label "], capture_output=True, text=True)
+    pids = [int(pid) for pid in found.stdout.split()]
+    return [pid for pid in pids if Path(f"/proc/{pid}/cwd").resolve() == folder.resolve()]
+
+
 def undisturbed(folder: Path) -> list[str]:
     finish(on_slurm(folder), folder)
     return []
@@ -134,11 +141,17 @@ def node_dies(folder: Path) -> list[str]:
 
 
 def main_process_dies(folder: Path) -> list[str]:
-    """Kill the main process with jobs at work, and start the same command again."""
+    """Kill the main process with jobs at work, and start the same command again.
+
+    The label jobs are stopped until then, so that they cannot finish before.
+    """
     options = ("--group-components", "labels=1", "--set-resources", *LONG)
     run = on_slurm(folder, *options)
     wait_for(lambda: labels_begun(folder), "a label job")
     time.sleep(5)
+    stopped = at_work(folder)
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
     run.kill()
     run.wait()
     orphans = jobs(folder)
@@ -147,6 +160,8 @@ def main_process_dies(folder: Path) -> list[str]:
     lease = folder / ".snakemake/vacuagym.run"
     wait_for(lambda: json.loads(lease.read_text())["run"] != first, "a new lease")
     begun = time.monotonic()
+    for pid in stopped:
+        os.kill(pid, signal.SIGCONT)
     numbers = {job.split()[0] for job in orphans}
     wait_for(
         lambda: not numbers & {job.split()[0] for job in jobs(folder, "RUNNING")},
@@ -157,7 +172,7 @@ def main_process_dies(folder: Path) -> list[str]:
     asked = ["sacct", "-X", "-n", "-P", "-o", "JobID,State,Elapsed", "-j", ",".join(numbers)]
     ends = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()
     return [
-        f"of the dead run: {orphans}",
+        f"of the dead run: {orphans}; stopped at their labels: {len(stopped)}",
         f"none at work {ended:.0f} s after the new lease; their ends: {ends}",
     ]
 
