@@ -62,7 +62,8 @@ def test_mathematics_knows_neither_files_nor_settings(package):
 
 
 def test_the_independent_checks_import_nothing_that_they_check():
-    for name in ("independent", "high_precision", "cicy"):
+    names = ("independent", "high_precision", "cicy", "reflexive", "polytopes", "intersections")
+    for name in (*names, "bases"):
         others = {other for _, other in imports(PACKAGE / f"checks/{name}.py")}
         assert not others & {"theories", "geometry"}, name
 

@@ -14,6 +14,7 @@ from vacuagym.errors import ConfigError, InputError
 from vacuagym.stages.plan import plan
 from vacuagym.stages.threefolds import ThreefoldColumns, threefolds
 from vacuagym.tables.feature_table import FeatureTable
+from vacuagym.tables.parquet import file_metadata, open_parquet, write_table
 from vacuagym.tables.plan import Plan
 from vacuagym.tables.threefold_names import CICY_NAMES, POLYTOPE_NAMES
 from vacuagym.tables.threefold_schema import CICY_SCHEMA, POLYTOPE_SCHEMA
@@ -324,6 +325,22 @@ class TestRun:
         assert labels["moduli"].to_pylist() == [1, 2, None, None]
         features = pq.read_table(workspace.folder / "results/features/w.parquet")
         assert features["h11"].to_pylist() == [1, 2, None, None]
+        validation = json.loads((workspace.folder / "results/validation.json").read_text())
+        (figures,) = validation["geometry"]
+        assert figures["problems"] == {"no weight system": 1, "null": 1}
+        assert figures["verified"] == 4
+        page = (workspace.folder / "results/report.html").read_text()
+        assert "no weight system 1, null 1" in page
+        # A wrong number in the computed table is found, and fails the verdict.
+        path = workspace.folder / "results/geometry/w.parquet"
+        table, about = pq.read_table(path), file_metadata(open_parquet(path))
+        place = table.schema.get_field_index("h11")
+        wrong = pa.array([3, 2, None, None], pa.int16())
+        with write_table(path, table.schema, about) as writer:
+            writer.write(table.set_column(place, table.schema.field("h11"), wrong))
+        run = workspace.snakemake(check=False)
+        assert "geometry of w" in run.stdout
+        assert "w:0 (h11 is 3" in run.stdout
 
     def test_a_column_of_a_wrong_type_starts_nothing(self, workspace):
         workspace.table("w.parquet", range(2), weights=[5, 6])

@@ -70,3 +70,28 @@ rule threefold_table:
         "exec python -P -m vacuagym threefold-table --plan={input.plan:q}"
         " --shards={params.folder:q} --output={output:q}"
         " --mem-mb={resources.mem_mb} --stall-minutes={resources.stall_minutes} --log={log:q}"
+
+
+rule verify_geometry:
+    """Derive a random sample of the computed geometry again, by code that shares nothing with it."""
+    input:
+        table=paths.GEOMETRY,
+        plan=ancient(lambda wildcards: run.plan_file(wildcards.dataset)),
+        settings=paths.SETTINGS.format(of="geometry_verification"),
+    output:
+        paths.GEOMETRY_VERIFICATION,
+    log:
+        "logs/verify_geometry/{dataset}.log",
+    wildcard_constraints:
+        dataset="|".join(run.with_geometry) or "(?!)",
+    resources:
+        mem_mb=run.table_memory_mb(),
+        stall_minutes=run.config["stall_minutes"],
+    params:
+        columns=lambda wildcards: run.geometry_options(wildcards.dataset),
+        seed=run.config["seed"],
+        sample=run.section_options("verify"),
+    shell:
+        "exec python -P -m vacuagym verify-geometry --dataset={wildcards.dataset} --table={input.table:q}"
+        " {params.columns} --seed={params.seed} {params.sample} --record-only --output={output:q}"
+        " --mem-mb={resources.mem_mb} --stall-minutes={resources.stall_minutes} --log={log:q}"

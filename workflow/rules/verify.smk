@@ -35,6 +35,7 @@ rule validate:
         features=expand(paths.FEATURES, dataset=run.datasets),
         splits=expand(paths.SPLIT, split=run.splits()),
         verification=paths.VERIFICATION,
+        geometry=run.geometry_verifications(),
         settings=paths.SETTINGS.format(of="validation"),
     output:
         report(
@@ -54,7 +55,7 @@ rule validate:
     shell:
         "exec python -P -m vacuagym validate --labels={input.labels:q} --plans {input.plans:q} --splits {input.splits:q}"
         " --features {input.features:q}"
-        " --verification={input.verification:q} {params.thresholds} --output={output:q}"
+        " --verification={input.verification:q} --geometry {input.geometry:q} {params.thresholds} --output={output:q}"
         " --mem-mb={resources.mem_mb} --stall-minutes={resources.stall_minutes} --log={log:q}"
 
 

@@ -13,14 +13,20 @@ entry of kappa or c2 then goes unseen with a probability of at most 2e-9.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vacuagym.checks.reflexive import TooLarge
+
 Ints = NDArray[np.int64]
 
 _PRIME = (1 << 31) - 1
+_MOST_FIXED_POINTS = 1 << 19
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,72 @@ def cicy_problems(matrix: Ints, claim: CicyClaim, seed: int = 0) -> list[str]:
     if ((2 * cubes + claim.c2) % 12).any():
         problems.append("2 kappa_iii + c2.J_i is not divisible by 12 for some i")
     return problems
+
+
+def cicy_row_problems(content: Any, row: Mapping[str, Any], seed: int = 0) -> list[str]:
+    """Return what is wrong with a row of a table of CICY threefolds, a sentence each.
+
+    Parameters
+    ----------
+    content : list of lists of int, or None
+        Configuration matrix.
+    row : mapping
+        The row.
+    seed : int
+        Seed of random weights and classes.
+
+    Raises
+    ------
+    TooLarge
+        If the second derivation would take too much memory.
+    """
+    blocks = _blocks(content)
+    if row["problem"]:
+        good = row["problem"] == "too large" or blocks == 0
+        return [] if good else ["the matrix is a threefold"]
+    if blocks == 0:
+        return ["the matrix is no threefold"]
+    matrix = np.array(content, dtype=np.int64)
+    if math.prod(matrix.sum(axis=1).tolist()) > _MOST_FIXED_POINTS:
+        raise TooLarge(f"more than {_MOST_FIXED_POINTS} fixed points")
+    claim = CicyClaim(
+        c2=np.array(row["c2"], dtype=np.int64),
+        kappa_index=np.array(row["kappa_index"], dtype=np.int64).reshape(-1, 3),
+        kappa_value=np.array(row["kappa_value"], dtype=np.int64),
+        euler=row["euler"],
+    )
+    if len(claim.c2) != len(matrix):
+        return ["c2 has another length than the matrix"]
+    derived: dict[str, Any] = {"num_divisors": len(matrix), "product": blocks > 1}
+    if row["h11"] is not None:
+        derived["favourable"] = row["h11"] == len(matrix)
+        derived["euler"] = 2 * (row["h11"] - row["h21"])
+    return cicy_problems(matrix, claim, seed) + [
+        f"{name} is {row[name]}, the second derivation gives {value}"
+        for name, value in derived.items()
+        if row[name] != value
+    ]
+
+
+def _blocks(content: Any) -> int:
+    """Return the number of blocks of the matrix of a CICY threefold, or 0 if it is none."""
+    if not content or any(not row or None in row or min(row) < 0 for row in content):
+        return 0
+    columns = list(zip(*content, strict=False))
+    if len({len(row) for row in content}) > 1 or any(sum(row) < 2 for row in content):
+        return 0
+    blocks: list[tuple[set[int], set[int]]] = []  # rows and columns
+    for place, column in enumerate(columns):
+        rows = {row for row, degree in enumerate(column) if degree}
+        joined = [block for block in blocks if block[0] & rows]
+        blocks = [block for block in blocks if not block[0] & rows]
+        blocks.append(
+            (rows.union(*(own for own, _ in joined)), {place}.union(*(own for _, own in joined)))
+        )
+    dimensions = [
+        sum(sum(content[row]) - 1 for row in rows) - len(places) for rows, places in blocks
+    ]
+    return len(blocks) if sum(dimensions) == 3 and min(dimensions) > 0 else 0
 
 
 def _integrals(matrix: Ints, divisor: Ints, generator: np.random.Generator) -> tuple[int, int, int]:

@@ -44,6 +44,57 @@ def add_verify(stages: Stages) -> None:
     parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
 
 
+def add_verify_geometry(stages: Stages) -> None:
+    """Add ``vacuagym verify-geometry``."""
+
+    def run(options: argparse.Namespace) -> None:
+        from vacuagym.stages.verify_geometry import Geometry, SampleSize, verify_geometry
+        from vacuagym.tables.plan import Plan
+
+        hold_to_memory(table_memory_mb(), options.mem_mb)
+        geometry = Geometry(
+            dataset=options.dataset,
+            table=options.table,
+            source=options.source,
+            plan=Plan.read(options.plan) if options.plan else None,
+            content=options.content,
+            side=options.side,
+        )
+        size = SampleSize(options.share, options.least, options.per_label)
+        verify_geometry(geometry, size, options.seed, options.output, options.record_only)
+
+    text = "derive a random sample of computed geometry a second time, by other code"
+    parser = stage(stages, "verify-geometry", run, text)
+    parser.add_argument("--dataset", required=True, help="name of the data set")
+    parser.add_argument("--table", type=Path, required=True, help="computed geometry")
+    sources = ("toric_bases", "weight_systems", "polytopes", "cicy")
+    parser.add_argument("--source", choices=sources, required=True, help="what the rows are")
+    parser.add_argument("--plan", type=Path, help="plan of the table of a data set of threefolds")
+    parser.add_argument(
+        "--content",
+        metavar="COLUMN",
+        action="append",
+        default=[],
+        help="column of weight systems, vertices, matrices or single weights; may be repeated",
+    )
+    sides = ("weights", "mirror")
+    parser.add_argument(
+        "--side", choices=sides, default="weights", help="side that the geometry was computed for"
+    )
+    add_setting(parser, "seed", int, "seed of the sample")
+    add_setting(parser, "verify.share", float)
+    add_setting(parser, "verify.least", int)
+    add_setting(
+        parser, "verify.per_label", int, "minimum number of rows to verify of each kind of row"
+    )
+    parser.add_argument(
+        "--record-only",
+        action="store_true",
+        help="do not fail on a disagreement, only write it down",
+    )
+    parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
+
+
 def add_validate(stages: Stages) -> None:
     """Add ``vacuagym validate``."""
 
@@ -62,6 +113,7 @@ def add_validate(stages: Stages) -> None:
             features=options.features,
             label_files=options.label_files,
             verification=options.verification,
+            geometry=options.geometry,
         )
         validate(inputs, thresholds, options.output)
 
@@ -94,6 +146,13 @@ def add_validate(stages: Stages) -> None:
         type=Path,
         default=Path("results/verification.json"),
         help="figures of vacuagym verify",
+    )
+    parser.add_argument(
+        "--geometry",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="figures of vacuagym verify-geometry, of all data sets with computed geometry",
     )
     add_setting(parser, "validation.largest_class", float)
     add_setting(parser, "validation.failed_share", float)

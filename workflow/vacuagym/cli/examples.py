@@ -26,6 +26,9 @@ EXAMPLES = {
     "--output=features.parquet",
     "split": "vacuagym split --name=iid --train=0.8 --validation=0.1 --output=iid.parquet",
     "verify": "vacuagym verify --least=50 --output=verification.json",
+    "verify-geometry": "vacuagym verify-geometry --dataset=threefolds --table=threefolds.parquet "
+    "--source=weight_systems --plan=threefolds/plan.json --content=weights --least=50 "
+    "--output=geometry-verification.json",
     "validate": "vacuagym validate --plans plan.json --splits results/splits/*.parquet "
     "--output=validation.json",
     "report": "vacuagym report --output=report.html",

@@ -102,7 +102,8 @@ def command_line() -> argparse.ArgumentParser:
         *(tables.add_threefolds, tables.add_threefold_table, tables.add_shard),
         *(labels.add_label, labels.add_label_threefolds, labels.add_merge),
         *(splits.add_features, splits.add_split),
-        *(checks.add_verify, checks.add_validate, checks.add_report, checks.add_gate),
+        *(checks.add_verify, checks.add_verify_geometry, checks.add_validate),
+        *(checks.add_report, checks.add_gate),
         splits.add_dataset,
     ):
         add(stages)

@@ -24,6 +24,7 @@ from vacuagym.paths import (
     CONFIGURATION,
     DATASET,
     FEATURES,
+    GEOMETRY_VERIFICATION,
     JOBS,
     LABEL_TABLE,
     LABELS,
@@ -233,6 +234,7 @@ def _missing(pipeline: Pipeline) -> list[str]:
     """Return the results after the labels that are absent or older than the label table."""
     behind = [FEATURES.format(dataset=name) for name in pipeline.datasets]
     behind += [SPLIT.format(split=name) for name in pipeline.splits()]
+    behind += [GEOMETRY_VERIFICATION.format(dataset=name) for name in pipeline.with_geometry]
     behind += [VERIFICATION, VALIDATION, REPORT, VERDICT, DATASET]
     table = _time(LABEL_TABLE)
     return [path for path in (LABEL_TABLE, *behind) if _time(path) < max(table, 1.0)]
@@ -240,12 +242,8 @@ def _missing(pipeline: Pipeline) -> list[str]:
 
 def _at_work(missing: list[str], since: float) -> str:
     """Return the rules of this run that have begun, by their logs, and lack their results."""
-    rules = {
-        Path(path).parent.name
-        if Path(path).parent.name in ("features", "splits")
-        else Path(path).stem
-        for path in missing
-    }
+    folders = {"features": "features", "splits": "splits", "verification": "verify_geometry"}
+    rules = {folders.get(Path(path).parent.name, Path(path).stem) for path in missing}
     names = sorted(_RULES.get(rule, rule) for rule in rules)
     begun = [
         name

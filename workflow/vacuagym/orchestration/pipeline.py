@@ -27,11 +27,13 @@ from vacuagym.orchestration.planning import (
 )
 from vacuagym.orchestration.threefolds import (
     THREEFOLDS,
+    columns_beside,
     content_columns,
     enumerated_rows,
     is_enumerated,
     no_hodge_numbers,
     threefold_options,
+    verification_options,
 )
 from vacuagym.runtime import memory as limits
 from vacuagym.tables.column_checks import checked_content, read_checks
@@ -69,11 +71,13 @@ class Pipeline:
             if name not in self.computed and not is_enumerated(entry)
         ]
         self.by_geometry = [name for name in self.datasets if self.theory(name).reads]
+        self.with_geometry = [*self.computed, *self.derived]
         self.geometry_code = code_fingerprint("geometry")
         self.threefolds_code = code_fingerprint("threefolds")
         self.columns_code = code_fingerprint("columns")
         self.merge_code = code_fingerprint("merge")
         self.verify_code = code_fingerprint("verify")
+        self.verify_geometry_code = code_fingerprint("verify_geometry")
         self.validate_code = code_fingerprint("validate")
         self.features_code = code_fingerprint("features")
         self.dataset_code = code_fingerprint("dataset", wording=True)
@@ -171,26 +175,8 @@ class Pipeline:
         return {
             **entry,
             "group": groups,
-            "beside": self._beside(dataset),
+            "beside": columns_beside(self.datasets, dataset),
         }
-
-    def _beside(self, dataset: str) -> list[tuple[str, str | list[str] | None, str]]:
-        """Return the columns of other data sets with the same name as a column of this one.
-
-        Each is (data set, table, name). The table is None if the pipeline computes it.
-        """
-        own = self.datasets[dataset].get("columns", [])
-        others = (
-            (name, entry)
-            for name, entry in self.datasets.items()
-            if name != dataset and name not in self.derived
-        )
-        return [
-            (name, entry.get("path"), column)
-            for name, entry in others
-            for column in entry.get("columns", [])
-            if column in own
-        ]
 
     def computed_table(self, dataset: str) -> list[str]:
         """Return the table that the pipeline computes for a data set: one path or no path.
@@ -230,6 +216,16 @@ class Pipeline:
         """Return the options of ``vacuagym threefolds``, quoted for a shell."""
         columns = [*self.datasets[dataset]["columns"], *self._table(dataset)["group"]]
         return shlex.join(command_options(threefold_options(self.datasets[dataset], columns)))
+
+    def geometry_options(self, dataset: str) -> str:
+        """Return the options of ``vacuagym verify-geometry``, quoted for a shell."""
+        plan = self.plan_file(dataset) if dataset in self.given else None
+        options = verification_options(self.datasets[dataset])
+        return shlex.join(command_options({**options, "plan": plan}))
+
+    def geometry_verifications(self) -> list[str]:
+        """Return the files of figures of the verified geometry."""
+        return [paths.GEOMETRY_VERIFICATION.format(dataset=name) for name in self.with_geometry]
 
     def threefolds_fingerprint(self, dataset: str) -> str:
         """Return the fingerprint of what the geometry of a shard depends on besides its rows."""

@@ -59,6 +59,12 @@ def _stamps(pipeline: Pipeline) -> dict[str, Any]:
         ],
         "splits": [pipeline.config["seed"], pipeline.config["splits"], pipeline.split_code],
         "verification": [pipeline.config["verify"], pipeline.verify_code],
+        "geometry_verification": [
+            pipeline.config["seed"],
+            pipeline.config["verify"],
+            pipeline.verify_geometry_code,
+            {name: pipeline.geometry_options(name) for name in pipeline.with_geometry},
+        ],
         "validation": [pipeline.config["validation"], pipeline.validate_code],
         "report": [pipeline.report_code],
         "dataset": [

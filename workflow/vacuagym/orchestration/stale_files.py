@@ -40,7 +40,10 @@ def settle(pipeline: Pipeline) -> None:
         for pattern in (paths.SPLIT, *pipeline.index_files().values())
     }
     features = {Path(paths.FEATURES.format(dataset=name)) for name in pipeline.datasets}
-    for known in (splits, features):
+    geometry = {
+        Path(paths.GEOMETRY_VERIFICATION.format(dataset=name)) for name in pipeline.with_geometry
+    } or {Path(paths.GEOMETRY_VERIFICATION)}
+    for known in (splits, features, geometry):
         for path in {path.parent for path in known}.pop().glob("*"):
             if path.suffix in (".parquet", ".json") and path not in known:
                 path.unlink()

@@ -69,3 +69,30 @@ def threefold_options(entry: Mapping[str, Any], columns: Sequence[str]) -> dict[
         "h21": h21,
         "column": sorted({*columns} - {*computed}),
     }
+
+
+def verification_options(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of ``vacuagym verify-geometry`` by their names."""
+    content = content_columns(entry) if entry["source"] in THREEFOLDS else []
+    return {"source": entry["source"], "side": entry.get("side"), "content": content}
+
+
+def columns_beside(
+    datasets: Mapping[str, Mapping[str, Any]], dataset: str
+) -> list[tuple[str, str | list[str] | None, str]]:
+    """Return the columns of other data sets with the same name as a column of one.
+
+    Each is (data set, table, name). The table is None if the pipeline computes it.
+    """
+    own = datasets[dataset].get("columns", [])
+    others = (
+        (name, entry)
+        for name, entry in datasets.items()
+        if name != dataset and entry["source"] not in THREEFOLDS
+    )
+    return [
+        (name, entry.get("path"), column)
+        for name, entry in others
+        for column in entry.get("columns", [])
+        if column in own
+    ]

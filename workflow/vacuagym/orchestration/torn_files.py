@@ -33,6 +33,7 @@ _WRITTEN = (
     ),
     *(
         paths.VERIFICATION,
+        paths.GEOMETRY_VERIFICATION,
         paths.VALIDATION,
         paths.REPORT,
         paths.VERDICT,

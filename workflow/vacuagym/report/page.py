@@ -65,6 +65,7 @@ def page(
         failed=sum(not check["passed"] for check in checks),
         facts=_facts(document),
         datasets=_datasets(document, configuration),
+        geometry=_geometry(document),
         versions=_versions(about, configuration["seed"]),
         sections=[section for section in figure_sections(document, counts, about) if section[1]],
         configuration=yaml.safe_dump(
@@ -109,6 +110,9 @@ def _facts(document: Mapping[str, Any]) -> list[tuple[str, str]]:
         )
     if "verified" in verification:
         facts.append(("labels derived a second time", f"{verification['verified']:,}"))
+    if document.get("geometry"):
+        verified = sum(figures["verified"] for figures in document["geometry"])
+        facts.append(("geometries derived a second time", f"{verified:,}"))
     if memory:
         finished = datetime.fromtimestamp(max(record["finished"] for record in memory), UTC)
         facts.append(("last label job ended (UTC)", f"{finished:%Y-%m-%d %H:%M}"))
@@ -127,6 +131,24 @@ def _datasets(document: Mapping[str, Any], configuration: Mapping[str, Any]) -> 
         path = entry.get("path") or (f"{kind}, enumerated" if entry else kind)
         source = path if isinstance(path, str) else ", ".join(path)
         described.append([name, source, f"{figures['rows']:,}", f"{len(own):,}", speed])
+    return described
+
+
+def _geometry(document: Mapping[str, Any]) -> list[list[str]]:
+    """Return a row for each data set with computed geometry: what is special, what was verified."""
+    described = []
+    for figures in document.get("geometry", []):
+        counts = [figures["rows"], figures["not_favourable"], figures["products"]]
+        problems = [f"{name} {count:,}" for name, count in sorted(figures["problems"].items())]
+        described.append(
+            [
+                figures["dataset"],
+                ", ".join(problems) or "none",
+                *(f"{count:,}" for count in counts),
+                f"{figures['verified']:,}",
+                f"{figures['differing']:,}",
+            ]
+        )
     return described
 
 

@@ -7,7 +7,7 @@ the number of moduli alone predicts.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,8 @@ class Inputs:
         Folder of the label files.
     verification : Path
         Figures of the verification.
+    geometry : sequence of Path
+        Figures of the verification of computed geometry.
     """
 
     labels: Path
@@ -45,6 +47,7 @@ class Inputs:
     features: Sequence[Path]
     label_files: Path
     verification: Path
+    geometry: Sequence[Path] = ()
 
 
 def validate(inputs: Inputs, thresholds: Thresholds, output: Path) -> None:
@@ -84,6 +87,8 @@ def validate(inputs: Inputs, thresholds: Thresholds, output: Path) -> None:
             list(differing)[:5],
         )
     )
+    document["geometry"] = [read_json(path) for path in inputs.geometry]
+    every += [check for figures in document["geometry"] for check in _geometry_checks(figures)]
     failed = [check.name for check in every if not check.passed]
     document |= {
         "checks": [asdict(check) for check in every],
@@ -94,6 +99,25 @@ def validate(inputs: Inputs, thresholds: Thresholds, output: Path) -> None:
         f"{len(every)} checks, failed: {', '.join(failed) or 'none'}; peak {peak_memory_mb():.0f} "
         "MB"
     )
+
+
+def _geometry_checks(figures: dict[str, Any]) -> Iterator[Check]:
+    """Yield the checks of the computed geometry of a data set."""
+    yield Check(
+        f"geometry of {figures['dataset']}",
+        "geometry derived a second time agrees",
+        not figures["differing"],
+        figures["differing"],
+        [f"{key} ({texts[0]})" for key, texts in list(figures["disagreements"].items())[:5]],
+    )
+    if figures["problems"]:
+        wrong = sum(figures["problems"].values())
+        yield Check(
+            f"threefolds of {figures['dataset']}",
+            "some rows are threefolds",
+            wrong < figures["rows"],
+            figures["problems"],
+        )
 
 
 def _memory_figures(plans: Sequence[Plan], folder: Path) -> list[dict[str, Any]]:
