@@ -18,8 +18,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from vacuagym.publish.card_header import CLASSES
 from vacuagym.stages.dataset import dataset
+from vacuagym.theories.toy.classes import LABELS
+
+CLASSES = [label for label in LABELS if label != "failed"]
 
 HOSTILE = 'a|b`<script>\n---\nx: [1, "&id001"] {{7*7}} é\t#/ http://x.y'
 NEEDS = {

@@ -203,7 +203,8 @@ class Splits(Section):
     )
     hodge_share: InnerShare = Field(
         default=0.30,
-        description="share of the test fold of ood_hodge: the geometries of largest h11 + h21",
+        description="share of the test fold of ood_hodge: the geometries of largest h11 + h21; and "
+        "of ood_euler: those of largest |χ|",
     )
     index_rows: Whole = Field(
         default=10_000_000,
@@ -324,7 +325,11 @@ class Configuration(Section):
 
     @model_validator(mode="after")
     def _require_relations(self) -> Self:
-        if found := [*_unknown_groups(self), *_short_field_range(self)]:
+        if found := [
+            *_unknown_groups(self),
+            *_short_field_range(self),
+            *_no_potential(self),
+        ]:
             raise broken_relations(found)
         return self
 
@@ -341,6 +346,14 @@ def _unknown_groups(config: Configuration) -> Iterator[tuple[tuple[str, ...], st
                 f"the toric bases have no column {', '.join(sorted(unknown))}; they have "
                 f"{', '.join(TORIC_COLUMNS)}",
             )
+
+
+def _no_potential(config: Configuration) -> Iterator[tuple[tuple[str, ...], str]]:
+    if config.publish.potential and not any(e.theory == "toy" for e in config.datasets.values()):
+        yield (
+            ("publish", "potential"),
+            "no data set has the theory toy, which alone draws a potential; set it to false",
+        )
 
 
 def _short_field_range(config: Configuration) -> Iterator[tuple[tuple[str, ...], str]]:

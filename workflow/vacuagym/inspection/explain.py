@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from vacuagym.checks.independent import disagreements, redraw
+from vacuagym.checks.registry import CHECKS
 from vacuagym.config import load_config
 from vacuagym.errors import InputError, VacuagymError
+from vacuagym.inspection.explain_kklt import geometry_of, print_label
 from vacuagym.inspection.rebuild import Geometry, find_geometry
 from vacuagym.paths import CONFIGURATION
 from vacuagym.runtime.atomic_files import read_json
@@ -19,6 +21,8 @@ from vacuagym.theories.toy.classes import LABELS, METHODS, REGIMES
 from vacuagym.theories.toy.labelling import Physics, SearchedGeometries, search_geometries
 from vacuagym.theories.toy.random_streams import stream_key
 
+PRINTED = {"kklt": print_label}  # of a theory that reads the geometry: what decides its labels
+
 
 def explain(
     key: str,
@@ -26,7 +30,9 @@ def explain(
     labels: str | Path = ".",
     precise: bool = False,
 ) -> None:
-    """Print the trials of a geometry, its label, and a second derivation of the label.
+    """Print what decides the label of a geometry, and a second derivation of the label.
+
+    A label of the toy theory is decided by its trials, one of KKLT by divisors and candidates.
 
     Parameters
     ----------
@@ -57,6 +63,9 @@ def explain(
             "each data set"
         )
         print(f"note: {key} has no label yet{why}; a run would give it this label")
+    if geometry.theory.reads:
+        _explain_geometric(geometry, labels)
+        return
     physics = Physics.from_mapping(geometry.sections)
     streams = (
         stream_key(physics.seed, geometry.dataset, geometry.namespace)[None],
@@ -81,13 +90,30 @@ def explain(
     if precise and row["minimization_success"]:
         differences += _precisely(geometry, row)
     if differences:
-        raise VacuagymError(
-            f"{key}: the table differs from a second derivation; both must agree; recompute the "
-            "label, or report the differences:\n  " + "\n  ".join(differences)
-        )
+        raise _differing(key, differences)
     print(
         "the table agrees with other code: couplings, polished critical point and spectrum are "
         "the same"
+    )
+
+
+def _explain_geometric(geometry: Geometry, labels: str | Path) -> None:
+    """Print what decides a label of the geometry, and compare with a second derivation."""
+    row = geometry.row
+    assert row is not None
+    folder = Path(labels) if Path(labels).is_dir() else Path()
+    beside = geometry_of(geometry, folder)
+    PRINTED[geometry.theory.name](geometry, beside)
+    checks = CHECKS[geometry.theory.name]
+    if differences := checks.disagreements(row, geometry.sections, beside):
+        raise _differing(geometry.key, differences)
+    print("the table agrees with other code, which derives the label from the definition")
+
+
+def _differing(key: str, differences: list[str]) -> VacuagymError:
+    return VacuagymError(
+        f"{key}: the table differs from a second derivation; both must agree; recompute the "
+        "label, or report the differences:\n  " + "\n  ".join(differences)
     )
 
 

@@ -14,12 +14,13 @@ from vacuagym.errors import InputError
 from vacuagym.inspection.label_files import label_files
 from vacuagym.paths import LABEL_TABLE
 from vacuagym.tables.parquet import file_metadata, open_parquet, read_batches
+from vacuagym.theories.registry import THEORIES
 from vacuagym.theories.toy.ensemble import draw_fluxes
 from vacuagym.theories.toy.labelling import Physics
 from vacuagym.theories.toy.potential import ToyPotential
 from vacuagym.theories.toy.random_streams import Streams, stream_key
 
-_COLUMNS = ("key", "dataset", "namespace", "geometry_id", "n_moduli", "sample_idx")
+_COLUMNS = ("key", "dataset", "namespace", "geometry_id", "n_moduli", "sample_idx", "theory")
 
 
 def potentials(
@@ -47,7 +48,7 @@ def potentials(
     Raises
     ------
     InputError
-        If a key has no label there, or the folder holds no labels.
+        If a key has no label there or no toy potential, or the folder holds no labels.
     ValueError
         If ``draw`` is negative.
 
@@ -103,5 +104,10 @@ def _find(wanted: Mapping[str, int], folder: Path) -> tuple[Physics, list[dict[s
         raise InputError(
             f"{folder.absolute()}: no label of {', '.join(map(repr, missing[:5]))}; every key must "
             "have a label; give keys of its label table"
+        )
+    if others := [key for key, row in found.items() if THEORIES[row["theory"]].reads]:
+        raise InputError(
+            f"{folder.absolute()}: {', '.join(map(repr, others[:5]))}: labels that the geometry "
+            "decides have no drawn potential; give keys with theory toy"
         )
     return Physics.from_mapping(physics), list(found.values())

@@ -18,14 +18,16 @@ import numpy.typing as npt
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from vacuagym.config import digest, load_config, physics_sections
+from vacuagym.config import load_config, physics_sections
 from vacuagym.errors import ConfigError, InputError
 from vacuagym.inspection.label_files import label_files
-from vacuagym.orchestration.code_fingerprint import code_fingerprint
+from vacuagym.orchestration.code_fingerprint import label_fingerprint
 from vacuagym.paths import GEOMETRY
 from vacuagym.tables.feature_table import FeatureTable
 from vacuagym.tables.label_table import SCHEMA
 from vacuagym.tables.parquet import file_metadata, open_parquet, read_batches
+from vacuagym.theories.registry import THEORIES
+from vacuagym.theories.theory import Theory
 from vacuagym.theories.toy.batched_linalg import Floats
 from vacuagym.theories.toy.ensemble import draw_fluxes
 from vacuagym.theories.toy.labelling import Physics
@@ -41,12 +43,18 @@ class Geometry:
     dataset: str
     namespace: str | None
     geometry_id: int
-    n: int  # number of moduli
+    n: int  # number of moduli; 0 where the row is no threefold
+    theory: Theory
     sections: Mapping[str, Any]  # settings of the physics
     row: Mapping[str, Any] | None  # of the label table
 
     def potential(self, draw: int) -> RebuiltPotential:
-        """Return the potential of a flux draw, 0 or larger."""
+        """Return the potential of a flux draw, 0 or larger; of the toy theory only."""
+        if self.theory.reads:
+            raise ConfigError(
+                f"{self.key}: the theory {self.theory.name} draws no potential; a key of a data "
+                f"set with theory toy is needed; the geometry is vacuagym.threefold({self.key!r})"
+            )
         if draw < 0:
             raise ValueError(f"draw: {draw}; draws are numbered from 0; give 0 or larger")
         physics = Physics.from_mapping(self.sections)
@@ -151,16 +159,18 @@ def find_geometry(
         file = open_parquet(path)
         about = file_metadata(file)
         for row in _matching_rows(file, path, key, geometry_id):
+            theory = THEORIES[row["theory"]]
             geometry = Geometry(
                 key=key,
                 dataset=dataset,
                 namespace=namespace,
                 geometry_id=geometry_id,
-                n=row["n_moduli"],
-                sections=about["physics"],
+                n=row["n_moduli"] or 0,
+                theory=theory,
+                sections={name: about["physics"][name] for name in theory.sections},
                 row=row,
             )
-            return geometry, _changes(about, config)
+            return geometry, _changes(about, geometry, config)
     return _unlabelled(key, load_config(config)), []
 
 
@@ -218,6 +228,11 @@ def _unlabelled(key: str, settings: Mapping[str, Any]) -> Geometry:
             f"{', '.join(settings['datasets'])}; give a key of one of them"
         )
     entry = settings["datasets"][dataset]
+    if THEORIES[entry["theory"]].reads:
+        raise InputError(
+            f"{key}: no label yet; the theory {entry['theory']} reads the geometry that a run "
+            "computes; run snakemake, or look at the geometry with vacuagym.threefold"
+        )
     if entry["source"] != "table":
         computed = {"path": GEOMETRY.format(dataset=dataset), "moduli": entry["moduli"]}
         identity = "base_id" if entry["source"] == "toric_bases" else "geometry_id"
@@ -239,6 +254,7 @@ def _unlabelled(key: str, settings: Mapping[str, Any]) -> Geometry:
                     namespace=namespace,
                     geometry_id=geometry_id,
                     n=int(n[0]),
+                    theory=THEORIES[settings["datasets"][dataset]["theory"]],
                     sections=sections,
                     row=None,
                 )
@@ -254,23 +270,26 @@ def _unlabelled(key: str, settings: Mapping[str, Any]) -> Geometry:
     )
 
 
-def _changes(made: Mapping[str, Any], config: str | Path) -> list[str]:
-    """Return the changes of settings and code since a label table was written.
+def _changes(made: Mapping[str, Any], geometry: Geometry, config: str | Path) -> list[str]:
+    """Return the changes of settings and code since the label of a geometry.
 
     ``made`` is the metadata of the table.
     """
-    code = (
-        []
-        if made["fingerprint"] == digest(made["physics"], code_fingerprint("label"))
-        else ["the code of the search has changed since the label"]
-    )
+    theory = geometry.theory
+    found = made["fingerprints"].get(geometry.dataset)
+    told = ["the code of the labels has changed since the label"]
+    toy = found == label_fingerprint(theory, geometry.sections, None)
     if not Path(config).exists():
-        return code
+        return [] if toy or theory.reads else told
     try:
         settings = load_config(config)
     except ConfigError:
-        return [*code, f"{config} is invalid now"]
-    old, new = dict(_leaves(made["physics"])), dict(_leaves(physics_sections(settings)))
+        return [*([] if toy or theory.reads else told), f"{config} is invalid now"]
+    levels = settings["datasets"].get(geometry.dataset, {}).get("geometry")
+    same = found == label_fingerprint(theory, geometry.sections, levels)
+    code = [] if toy or same or (theory.reads and levels is None) else told
+    now = {name: settings[name] for name in theory.sections}
+    old, new = dict(_leaves(geometry.sections)), dict(_leaves(now))
     differ = [path for path in old | new if old.get(path) != new.get(path)]
     return [
         *code,

@@ -9,8 +9,13 @@ from __future__ import annotations
 
 import ast
 import hashlib
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
+
+from vacuagym.config import digest
+from vacuagym.theories.theory import Theory
 
 _ROOT = Path(__file__).parents[2]
 # These modules carry data and settings and do not change them. No result depends on them.
@@ -49,6 +54,23 @@ def code_fingerprint(stage: str, wording: bool = False, also: str = "") -> str:
     meanings = sorted(_meaning(path, wording) for path in stage_files(stage, also))
     found = hashlib.blake2b("\0".join(meanings).encode(), digest_size=6).hexdigest()
     return _SAME.get(found, found)
+
+
+def label_fingerprint(
+    theory: Theory, physics: Mapping[str, Any], geometry: Mapping[str, Any] | None
+) -> str:
+    """Return the fingerprint of settings and code of the labels of a theory.
+
+    Parameters
+    ----------
+    physics : mapping
+        The sections of the configuration on which the labels depend.
+    geometry : mapping, optional
+        Levels of geometry of the data set, for a theory that reads them.
+    """
+    if not theory.reads:
+        return digest(physics, code_fingerprint("label"))
+    return digest(physics, code_fingerprint("label_threefolds", also=theory.rows), geometry)
 
 
 def rows_code(fingerprint: str) -> str:

@@ -17,7 +17,7 @@ from vacuagym import paths
 from vacuagym.config import canonical_json, checked_config, digest
 from vacuagym.errors import VacuagymError
 from vacuagym.geometry import SMOOTH_TORIC_BASES
-from vacuagym.orchestration.code_fingerprint import code_fingerprint, rows_code
+from vacuagym.orchestration.code_fingerprint import code_fingerprint, label_fingerprint, rows_code
 from vacuagym.orchestration.planning import (
     command_options,
     computed_plan,
@@ -97,11 +97,8 @@ class Pipeline:
 
     def fingerprint(self, dataset: str) -> str:
         """Return the fingerprint of settings and code of the labels of a data set."""
-        theory = self.theory(dataset)
-        if not theory.reads:
-            return digest(self.physics(dataset), code_fingerprint("label"))
-        code = code_fingerprint("label_threefolds", also=theory.rows)
-        return digest(self.physics(dataset), code, self.datasets[dataset]["geometry"])
+        geometry = self.datasets[dataset].get("geometry")
+        return label_fingerprint(self.theory(dataset), self.physics(dataset), geometry)
 
     def fingerprints(self) -> list[str]:
         """Return DATASET=FINGERPRINT for the labels of each data set."""
@@ -393,6 +390,7 @@ class Pipeline:
         """Return the names of the splits.
 
         A split ``ood_dataset_NAME`` needs two data sets, and ``ood_hodge`` needs Hodge numbers.
+        ``ood_euler`` needs those of threefolds that the pipeline computes.
         """
         hodge = (
             ["ood_hodge"] if any(self._table(name).get("hodge") for name in self.datasets) else []
@@ -402,7 +400,10 @@ class Pipeline:
             if len(self.datasets) > 1
             else []
         )
-        return ["iid", "ood_complexity", *hodge, *apart]
+        euler = (
+            ["ood_euler"] if any(self._table(name).get("hodge") for name in self.derived) else []
+        )
+        return ["iid", "ood_complexity", *hodge, *euler, *apart]
 
     def feature_options(self, dataset: str) -> str:
         """Return the options of ``vacuagym features``, quoted for a shell."""

@@ -223,6 +223,8 @@ def _test_fold(name: str, about: Mapping[str, Any], figures: Mapping[str, Any]) 
         )
     if "least_hodge_sum" in about:
         return f"the geometries with h11 + h21 ≥ {about['least_hodge_sum']}"
+    if "least_euler" in about:
+        return f"the geometries with |χ| ≥ {about['least_euler']}"
     if dataset := re.fullmatch("ood_dataset_(.+)", name):
         return f"the data set {dataset[1]}"
     return "rows chosen by the split"

@@ -42,7 +42,7 @@ class SplitShares:
     train, validation : float
         Shares of all rows. The rest is test.
     complexity, hodge : float
-        Shares of the test folds of ood_complexity and ood_hodge.
+        Shares of the test folds of ood_complexity, and of ood_hodge and ood_euler.
     """
 
     train: float
@@ -149,6 +149,15 @@ def fold_rule(name: str, shares: SplitShares, rows: Rows) -> FoldRule:
             NEEDS["least_hodge_sum"],
             about,
         )
+    if name == "ood_euler":
+        least, share = _threshold(rows, "least_euler", shares.hodge)
+        return FoldRule(
+            shares,
+            lambda batch: _eulers(batch) >= least,
+            lambda batch: _eulers(batch) >= 0,
+            NEEDS["least_euler"],
+            {"least_euler": least, "share": share},
+        )
     if match := re.fullmatch("ood_dataset_(.+)", name):
         dataset, known = match[1], set()
         for batch in rows(["dataset", "stability"]):
@@ -160,7 +169,7 @@ def fold_rule(name: str, shares: SplitShares, rows: Rows) -> FoldRule:
             )
         return FoldRule(shares, lambda batch: _is_of(batch, dataset), needs=("dataset",))
     raise ConfigError(
-        f"split {name!r}: unknown; splits are iid, ood_complexity, ood_hodge and "
+        f"split {name!r}: unknown; splits are iid, ood_complexity, ood_hodge, ood_euler and "
         "ood_dataset_NAME; name one of them"
     )
 
@@ -185,13 +194,26 @@ def _hodge_sums(rows: pa.RecordBatch) -> _Integers:
     return sums
 
 
+def _eulers(rows: pa.RecordBatch) -> _Integers:
+    """Return |χ| = 2 |h11 − h21| of each row, −1 where a Hodge number is unknown."""
+    h11, h21 = (rows.column(name).cast(pa.int64()) for name in HODGE)
+    difference = pc.abs(pc.subtract(h11, h21))
+    eulers: _Integers = pc.fill_null(pc.multiply(difference, 2), -1).to_numpy(zero_copy_only=False)
+    return eulers
+
+
 # the value that sets a test fold, by the name of its threshold in the metadata of a split
 VALUES: dict[str, Callable[[pa.RecordBatch], _Integers]] = {
     "least_moduli": _moduli,
     "least_hodge_sum": _hodge_sums,
+    "least_euler": _eulers,
 }
 # the columns of that value
-NEEDS: dict[str, tuple[str, ...]] = {"least_moduli": ("moduli",), "least_hodge_sum": HODGE}
+NEEDS: dict[str, tuple[str, ...]] = {
+    "least_moduli": ("moduli",),
+    "least_hodge_sum": HODGE,
+    "least_euler": HODGE,
+}
 
 
 def _threshold(rows: Rows, name: str, share: float) -> tuple[int, float]:

@@ -109,6 +109,7 @@ def dataset(
     metadata = {
         "seed": settings["seed"],
         "fingerprint": about["fingerprint"],
+        "fingerprints": about["fingerprints"],
         "physics": about["physics"],
         "datasets": list(about["datasets"]),
     }

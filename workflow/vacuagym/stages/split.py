@@ -78,9 +78,9 @@ def split(
     InputError
         The feature files do not have the rows of the labels.
     """
-    if name == "ood_hodge" and not any_has(features, *HODGE):
+    if name in ("ood_hodge", "ood_euler") and not any_has(features, *HODGE):
         raise ConfigError(
-            "split 'ood_hodge': no feature file has Hodge numbers; one data set needs them; name "
+            f"split {name!r}: no feature file has Hodge numbers; one data set needs them; name "
             "their columns as `hodge` of the data set"
         )
     if index_rows is not None and open_parquet(labels).metadata.num_rows > index_rows:

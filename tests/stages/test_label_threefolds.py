@@ -1,0 +1,300 @@
+"""Labels that the geometry decides: of the definition, in any shards, and in runs."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import vacuagym
+from conftest import Workspace
+from vacuagym.checks.kklt import label_rows as checks
+from vacuagym.cli.main import main
+from vacuagym.config import checked_config
+from vacuagym.errors import ConfigError, InputError, MemoryDeclarationError
+from vacuagym.stages.label_threefolds import label_threefolds
+from vacuagym.stages.plan import plan
+from vacuagym.stages.threefolds import ThreefoldColumns, threefolds
+from vacuagym.tables.feature_table import FeatureTable
+from vacuagym.tables.label_table import FILE_COLUMNS, STABILITY, widened
+from vacuagym.tables.plan import Plan
+from vacuagym.theories.kklt import label_rows as theory
+from vacuagym.theories.registry import THEORIES
+
+# Weight systems of the Kreuzer-Skarke list, one twice in another order, and rows that are no
+# threefolds. The mirrors of the first ones have few moduli, that of the quintic has 101.
+WEIGHTS = [
+    *("84 12 13 15 19 25", "85 13 15 16 17 24", "84 6 13 19 21 25", "84 9 15 16 20 24"),
+    *("66 9 10 11 16 20", "78 7 8 15 22 26", "84 25 19 15 13 12", "78 9 10 14 19 26"),
+    *("84 8 11 13 20 32", "8 1 2 2 3 0 0  24 2 3 0 0 7 12", "5 1 1 1 1 1"),
+    *("9 1 3 2 3 0 0  38 6 19 0 0 8 5", None, "7 1 1 1 1 1"),
+]
+TWICE = (0, 6)
+SECTIONS = {"kklt": {"w0": 1e-8, "panel": [1e-2, 1e-40], "max_bases": 2**20}}
+ROWS = "vacuagym.theories.kklt.label_rows"
+
+
+def geometry(folder, side="mirror", shard_size=1000, divisors=20, weights=WEIGHTS):
+    """The files of computed geometry of the weight systems, one a shard."""
+    folder.mkdir(exist_ok=True)
+    pq.write_table(pa.table({"id": range(len(weights)), "w": weights}), folder / "t.parquet")
+    columns = ThreefoldColumns("weight_systems", ["w"], side, divisors=divisors, full=2)
+    table = FeatureTable(folder / "t.parquet", "id", carried=columns.content)
+    how = {"shard_size": shard_size, "n_limit": None, "origin": "here"}
+    plan("t", table, output=folder / "plan.json", **how)
+    paths = []
+    for shard in Plan.read(folder / "plan.json").shards:
+        paths.append(folder / f"{shard.first}.parquet")
+        threefolds(Plan.read(folder / "plan.json"), shard.first, columns, "f", paths[-1])
+    return paths
+
+
+def labelled(path, sections=SECTIONS, name="labels.parquet", granted=None):
+    output = path.with_name(f"{path.stem}-{name}")
+    label_threefolds(ROWS, path, sections, fingerprint="f", granted_mb=granted, output=output)
+    return output
+
+
+@pytest.mark.parametrize("side", ["weights", "mirror"])
+def test_labels_are_those_of_the_definition(tmp_path, side):
+    (path,) = geometry(tmp_path, side)
+    rows = pq.read_table(labelled(path)).to_pylist()
+    beside = pq.read_table(path).to_pylist()
+    assert [row["geometry_id"] for row in rows] == list(range(len(WEIGHTS)))
+    for row, own in zip(rows, beside, strict=True):
+        assert checks.disagreements(row, SECTIONS, own) == [], row["key"]
+        assert row["n_moduli"] == row["moduli"] == own["h11"]
+        assert (row["stability"] is None) == (own["points"] is None or not own["favourable"])
+    assert rows[-1]["kklt_reason"] == rows[-2]["kklt_reason"] == "no_geometry"
+    one, other = (dict(rows[i], key=0, geometry_id=0) for i in TWICE)
+    assert one == other
+    if side == "mirror":
+        found = [row["stability"] for row in rows]
+        assert {*found} == {"no_span", "no_point", "boundary", "point", None}
+        for label in ("no_span", "no_point", "boundary", "point"):
+            place = found.index(label)
+            altered = rows[place] | {"stability": "point" if label != "point" else "boundary"}
+            assert checks.disagreements(altered, SECTIONS, beside[place]), label
+
+
+def test_equal_polytopes_are_labelled_once_and_rows_of_any_shards_are_the_same(
+    tmp_path, monkeypatch
+):
+    seen = []
+    real = theory.label_batch
+    monkeypatch.setattr(
+        theory,
+        "label_batch",
+        lambda points, *a, **k: (seen.append(len(points)), real(points, *a, **k))[1],
+    )
+    (whole,) = geometry(tmp_path / "whole")
+    together = pq.read_table(labelled(whole))
+    distinct = {row["geometry_hash"] for row in pq.read_table(whole).to_pylist() if row["points"]}
+    assert sum(seen) == len(distinct) == len(WEIGHTS) - 4
+    parts = [labelled(path) for path in geometry(tmp_path / "parts", shard_size=3)]
+    assert len(parts) == 5
+    assert pa.concat_tables([pq.read_table(path) for path in parts]).equals(together)
+    monkeypatch.setattr("vacuagym.stages.label_threefolds._WINDOW_ROWS", 1)
+    monkeypatch.setattr("vacuagym.stages.label_threefolds._KEPT_BYTES", 0)
+    assert pq.read_table(labelled(whole, name="small.parquet")).equals(together)
+
+
+def test_the_limit_on_bases_leaves_rows_without_a_label(tmp_path):
+    (path,) = geometry(tmp_path)
+    few = {"kklt": SECTIONS["kklt"] | {"max_bases": 8}}
+    rows = pq.read_table(labelled(path, few)).to_pylist()
+    cut = [row for row in rows if row["kklt_reason"] == "too_many_bases"]
+    assert cut
+    for row in cut:
+        everything = row["kklt_num_rigid"] == row["n_moduli"] + 4
+        assert row["stability"] == ("point" if everything else None)
+        assert row["kklt_num_candidates"] is None
+
+
+def test_files_that_hold_no_geometry_of_polytopes_are_refused(tmp_path):
+    (path,) = geometry(tmp_path)
+    pq.write_table(pa.table({"id": [1]}), tmp_path / "other.parquet")
+    with pytest.raises(InputError, match=r"other\.parquet: not computed geometry of polytopes"):
+        labelled(tmp_path / "other.parquet")
+    with pytest.raises(MemoryDeclarationError):
+        labelled(path, granted=100)
+
+
+def test_rows_of_a_label_file_fit_into_the_table_of_all_theories(tmp_path):
+    (path,) = geometry(tmp_path)
+    (batch,) = pq.ParquetFile(labelled(path)).iter_batches()
+    assert batch.schema.names == [column.name for column in FILE_COLUMNS["kklt"]]
+    wide = widened(batch, "kklt")
+    given, found = batch.to_pylist(), wide.to_pylist()
+    for one, row in zip(given, found, strict=True):
+        assert row == dict.fromkeys(wide.schema.names) | one | {"theory": "kklt"}
+    assert wide.column("stability").dictionary.to_pylist() == list(STABILITY)
+
+
+def test_every_theory_of_the_registry_is_one_of_the_configuration():
+    names = checked_config({"datasets": {"t": {"source": "toric_bases"}}})["datasets"]["t"]
+    assert names["theory"] == "toy"
+    for name, own in THEORIES.items():
+        entry = {"source": "weight_systems", "theory": name}
+        config = checked_config({"datasets": {"t": entry}})
+        assert set(own.sections) <= set(config)
+        assert set(own.classes) <= set(STABILITY)
+        assert name == own.name
+        assert all(column.name.startswith(f"{name}_") for column in own.columns)
+    assert STABILITY[:7] == tuple(THEORIES["toy"].classes)
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        ({"source": "toric_bases"}, "weight_systems and polytopes only"),
+        ({"source": "table", "path": "t", "id": "i"}, "weight_systems and polytopes only"),
+        (
+            {"source": "cicy", "path": "t", "id": "i", "matrix": "m", "moduli": None},
+            "a CICY has no rigid",
+        ),
+        ({"source": "weight_systems", "geometry": {"divisors": 0}}, "geometry.divisors is 0"),
+        ({"source": "weight_systems", "moduli": "h21"}, "n = h11"),
+    ],
+    ids=lambda value: value["source"] if isinstance(value, dict) else "",
+)
+def test_data_sets_without_what_the_theory_needs_are_refused(entry, told):
+    checked_config({"datasets": {"t": entry | ({"geometry": {}} if "geometry" in entry else {})}})
+    with pytest.raises(ConfigError, match=told):
+        checked_config({"datasets": {"t": entry | {"theory": "kklt"}}})
+
+
+def test_couplings_are_published_only_if_some_theory_draws_them():
+    config = {"datasets": {"t": {"source": "weight_systems", "theory": "kklt"}}}
+    with pytest.raises(ConfigError, match=r"publish\.potential: no data set has the theory toy"):
+        checked_config(config | {"publish": {"potential": True}})
+
+
+def configured(workspace: Workspace) -> Workspace:
+    """Weight systems with KKLT labels beside a table with toy labels."""
+    workspace.table("toy.parquet", np.arange(12), np.arange(12) % 4 + 2)
+    workspace.table("w.parquet", np.arange(60), w=pa.array((WEIGHTS * 5)[:60]))
+    of_user = {"id": "id", "path": "toy.parquet", "moduli": "moduli"}
+    kklt = {
+        "source": "weight_systems",
+        "path": "w.parquet",
+        "id": "id",
+        "weights": "w",
+        "side": "mirror",
+    }
+    workspace.configure(
+        {
+            "toy": {"source": "table", **of_user},
+            "w": {**kklt, "theory": "kklt", "geometry": {"divisors": 20, "full": 2}},
+        },
+        n_limit=60,
+        shard_size=20,
+        verify={"least": 20, "per_label": 2},
+        search={"n_samples": 1, "n_restarts": 1},
+    )
+    return workspace
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory) -> Workspace:
+    workspace = configured(Workspace(tmp_path_factory.mktemp("both")))
+    workspace.snakemake()
+    return workspace
+
+
+def rows_of(workspace: Workspace) -> dict[str, dict]:
+    return {row["key"]: row for row in workspace.labels().to_pylist()}
+
+
+class TestRun:
+    def test_the_table_has_the_labels_of_both_theories(self, both):
+        rows = rows_of(both)
+        assert len(rows) == 72
+        for key, row in rows.items():
+            assert row["theory"] == ("toy" if key.startswith("toy:") else "kklt")
+            own = "kklt_" if row["theory"] == "toy" else "trials_"
+            assert all(row[name] is None for name in row if name.startswith(own))
+        assert rows["w:0"]["stability"] == rows["w:14"]["stability"] is not None
+        (path,) = geometry(both.folder / "again", weights=(WEIGHTS * 5)[:60])
+        again = pq.read_table(labelled(path)).to_pylist()
+        for row in again:
+            found = rows[f"w:{row['geometry_id']}"]
+            assert all(found[name] == row[name] for name in row if name not in ("key", "dataset"))
+
+    def test_rows_without_a_label_are_in_no_split_and_in_no_share(self, both):
+        rows = rows_of(both)
+        without = {key for key, row in rows.items() if row["stability"] is None}
+        assert without
+        for path in sorted((both.folder / "results/splits").glob("*.parquet")):
+            assert not without & set(pq.read_table(path)["key"].to_pylist()), path
+        document = json.loads((both.folder / "results/validation.json").read_text())
+        figures = document["labels"]["w"]
+        assert figures["rows"] == 60 - len(without) == sum(figures["by_label"].values())
+        assert sum(figures["without_label"].values()) == len(without)
+        assert document["verdict"]["passed"]
+        assert (both.folder / "results/splits/ood_euler.parquet").exists()
+
+    def test_load_explain_and_rebuild(self, both, capsys, monkeypatch):
+        monkeypatch.chdir(both.folder)
+        frame = vacuagym.load(dataset="w", split="iid")
+        assert set(frame["theory"]) == {"kklt"}
+        assert main(["explain", "w:1", "--config=mine.yaml"]) == 0
+        text = capsys.readouterr().out
+        row = rows_of(both)["w:1"]
+        assert f"label: {row['stability']}" in text
+        assert f"{row['kklt_num_rigid']} of them rigid" in text
+        assert "the table agrees with other code" in text
+        assert main(["explain", "w:12", "--config=mine.yaml"]) == 0
+        assert "no label: the row is no threefold" in capsys.readouterr().out
+        with pytest.raises(ConfigError, match="the theory kklt draws no potential"):
+            vacuagym.rebuild("w:1", "mine.yaml")
+        with pytest.raises(InputError, match="no drawn potential"):
+            vacuagym.potentials(["w:1"])
+        card = (both.folder / "results/dataset/README.md").read_text()
+        assert "no_span" in card
+        assert "kklt_v" in card
+        assert "KKLT" in (both.folder / "results/report.html").read_text()
+
+    def test_settings_of_one_theory_leave_the_labels_of_the_other(self, both):
+        def times():
+            files = (both.folder / "results/labels").glob("*/*.parquet")
+            return {path: path.stat().st_mtime_ns for path in files}
+
+        before = times()
+        both.snakemake("--config", "kklt={max_bases: 1000}", target="results/labels.parquet")
+        after = times()
+        changed = {path for path in before if before[path] != after[path]}
+        assert {path.parent.name for path in changed} == {"w"}
+        assert len(changed) == 3
+        both.snakemake("--config", "search={n_samples: 2}", target="results/labels.parquet")
+        last = times()
+        # The first labels of w come back from where they were set aside.
+        assert {path.parent.name for path in last if last[path] != before[path]} == {"toy"}
+
+
+def test_a_killed_run_resumes_with_the_same_labels(workspace, both):
+    configured(workspace)
+    run = subprocess.Popen(
+        workspace.command(target="results/labels.parquet"),
+        cwd=workspace.folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 90
+    while not workspace.files("labels/w/*.parquet") and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait()
+    assert workspace.files("labels/w/*.parquet")
+    assert not workspace.files("labels.parquet")
+    workspace.snakemake(target="results/labels.parquet")
+    found, expected = rows_of(workspace), rows_of(both)
+    assert [found[key] for key in found if key.startswith("w:")] == [
+        expected[key] for key in expected if key.startswith("w:")
+    ]
