@@ -423,6 +423,17 @@ def test_every_column_of_the_labels_has_one_place_among_inputs_and_targets():
         assert sum(fnmatchcase(column.name, name) for name in named) == 1, column.name
 
 
+def test_the_tests_of_the_workarounds_exist():
+    page = (ROOT / "docs/explanation/workarounds.md").read_text(encoding="utf-8")
+    named = re.findall(r"(test_\w+\.py)::(?:(Test\w+)(?:::)?)?(test_\w+)?", page)
+    assert len(named) > 20
+    for file, group, test in named:
+        (path,) = (ROOT / "tests").rglob(file)
+        text = path.read_text(encoding="utf-8")
+        assert not group or f"class {group}:" in text, (file, group)
+        assert not test or f"def {test}(" in text, (file, test)
+
+
 def test_the_index_names_every_page():
     index = (ROOT / "docs/README.md").read_text(encoding="utf-8")
     assert [

@@ -18,15 +18,31 @@ ENTRY = {"source": "table", "path": "t.parquet", "id": "id", "moduli": "moduli"}
 LABELS = "results/labels.parquet"
 
 
-@pytest.fixture
-def small(workspace) -> Workspace:
-    """A folder with a table of five rows, and its configuration."""
+def with_five_rows(workspace: Workspace) -> Workspace:
+    """Write a table of five rows, and its configuration."""
     workspace.table("t.parquet", range(5), [2] * 5)
     workspace.configure({"t": ENTRY})
     return workspace
 
 
-LATE = ("validation.json", "verdict.txt", "report.html")  # a run to the labels leaves them alone
+@pytest.fixture
+def small(workspace) -> Workspace:
+    return with_five_rows(workspace)
+
+
+@pytest.fixture(scope="module")
+def run_to_labels(tmp_path_factory) -> Workspace:
+    """A run of five rows to their labels; to be read only."""
+    workspace = with_five_rows(Workspace(tmp_path_factory.mktemp("five_rows")))
+    workspace.snakemake(target=LABELS)
+    return workspace
+
+
+@pytest.fixture
+def labelled(run_to_labels, workspace) -> Workspace:
+    """A copy of it, as if it had run here."""
+    shutil.copytree(run_to_labels.folder, workspace.folder, dirs_exist_ok=True)
+    return workspace
 
 
 def refused(
@@ -45,9 +61,9 @@ def refused(
     assert "jobs:" not in run.stdout, run.stdout
 
 
-def test_a_second_clone_does_not_run_the_code_of_the_first(small):
+def test_a_second_clone_does_not_run_the_code_of_the_first(labelled):
     """The environment has the package of this tree; the physics of the other tree differ."""
-    other = small.folder / "clone"
+    other = labelled.folder / "clone"
     shutil.copytree(
         ROOT,
         other,
@@ -55,26 +71,25 @@ def test_a_second_clone_does_not_run_the_code_of_the_first(small):
     )
     potential = other / "workflow/vacuagym/theories/toy/potential.py"
     potential.write_text(potential.read_text(encoding="utf-8") + "\nOTHER = 1\n", encoding="utf-8")
-    small.snakemake(target=LABELS)
     before = {
-        path: (small.folder / "results" / path).read_bytes() for path in small.files("**/*.*")
+        path: (labelled.folder / "results" / path).read_bytes() for path in labelled.files("**/*.*")
     }
     command = [
         str(other / "Snakefile") if part == str(ROOT / "Snakefile") else part
-        for part in small.command()
+        for part in labelled.command()
     ]
-    run = subprocess.run(command, cwd=small.folder, capture_output=True, text=True)
+    run = subprocess.run(command, cwd=labelled.folder, capture_output=True, text=True)
     assert run.returncode == 1
     assert f"this environment has the package of {ROOT / 'workflow'}" in run.stderr
     assert f"pip install --no-deps -e {other}" in run.stderr
     assert {
-        path: (small.folder / "results" / path).read_bytes() for path in small.files("**/*.*")
+        path: (labelled.folder / "results" / path).read_bytes() for path in labelled.files("**/*.*")
     } == before
 
 
-@pytest.mark.parametrize("name", ["select.py", "numpy.py", "json.py", "vacuagym.py"])
-def test_modules_in_the_run_folder_are_not_executed(small, name):
-    (small.folder / name).write_text("raise SystemExit('executed')\n", encoding="utf-8")
+def test_modules_in_the_run_folder_are_not_executed(small):
+    for name in ("select.py", "numpy.py", "json.py", "vacuagym.py"):
+        (small.folder / name).write_text("raise SystemExit('executed')\n", encoding="utf-8")
     command = ["snakemake" if part == "-m" else part for part in small.command(target=LABELS)]
     command = [
         str(Path(sys.executable).parent / "snakemake"),
@@ -100,9 +115,8 @@ class TestFilesOfOthers:
         small.configure({"t": {**ENTRY, "path": "/dev/zero"}})
         refused(small, 3, "/dev/zero: not a regular file")
 
-    @pytest.mark.parametrize(
-        "path",
-        [
+    def test_fifos_in_place_of_results_stop_no_start(self, small):
+        paths = (
             "configuration.json",
             "settings/table.json",
             "labels/t/0-9999.parquet",
@@ -110,13 +124,13 @@ class TestFilesOfOthers:
             "validation.json",
             "verdict.txt",
             "report.html",
-        ],
-    )
-    def test_a_fifo_in_place_of_a_result_stops_no_start(self, small, path):
-        (small.folder / "results" / path).parent.mkdir(parents=True, exist_ok=True)
-        os.mkfifo(small.folder / "results" / path)
-        small.snakemake(target=None if path in LATE else LABELS)
-        assert stat.S_ISREG((small.folder / "results" / path).stat().st_mode)
+        )
+        for path in paths:
+            (small.folder / "results" / path).parent.mkdir(parents=True, exist_ok=True)
+            os.mkfifo(small.folder / "results" / path)
+        small.snakemake()
+        kinds = {path: (small.folder / "results" / path).stat().st_mode for path in paths}
+        assert [path for path, kind in kinds.items() if not stat.S_ISREG(kind)] == []
 
     def test_a_file_named_results_is_refused(self, small):
         (small.folder / "results").write_text("mine", encoding="utf-8")
@@ -133,7 +147,7 @@ class TestFilesOfOthers:
     ["{}", "null", "[" * 100_000 + "]" * 100_000, '{"shards": {}}'],
     ids=["empty", "null", "deep", "shape"],
 )
-def test_own_json_of_the_wrong_shape_is_made_anew(finished, text):
+def test_own_json_of_the_wrong_shape_is_recomputed(finished, text):
     results = finished.folder / "results"
     named = [
         *finished.files("plans/*.json"),
@@ -146,7 +160,8 @@ def test_own_json_of_the_wrong_shape_is_made_anew(finished, text):
     for record in (finished.folder / ".snakemake/metadata").rglob("*"):
         if record.is_file():
             record.write_text(text, encoding="utf-8")
-    assert "Traceback" not in finished.snakemake().stdout
+    assert "Traceback" not in finished.snakemake(target="results/validation.json").stdout
+    assert [path for path in named if (results / path).read_text(encoding="utf-8") == text] == []
     (results / "configuration.json").write_text(text, encoding="utf-8")
     status = finished.vacuagym("status")
     assert "Traceback" not in status.stdout
@@ -154,16 +169,15 @@ def test_own_json_of_the_wrong_shape_is_made_anew(finished, text):
 
 
 @pytest.mark.parametrize("path", ["results/shards/t", "results/settings", ".snakemake", "results"])
-def test_a_folder_of_another_user_is_one_message(small, path):
+def test_a_folder_of_another_user_is_one_message(labelled, path):
     if os.getuid() != 0:
         pytest.skip("needs root to become another user")
-    small.snakemake(target=LABELS)
-    subprocess.run(["chmod", "-R", "go-rwx", str(small.folder / path)], check=True)
-    small.folder.chmod(0o777)
-    for parent in small.folder.parents:
+    subprocess.run(["chmod", "-R", "go-rwx", str(labelled.folder / path)], check=True)
+    labelled.folder.chmod(0o777)
+    for parent in labelled.folder.parents:
         if parent != Path("/") and parent.stat().st_uid == 0 and not parent.stat().st_mode & 1:
             parent.chmod(parent.stat().st_mode | 0o011)
-    home = small.folder / "home"
+    home = labelled.folder / "home"
     home.mkdir()
     home.chmod(0o777)
     command = [
@@ -171,11 +185,11 @@ def test_a_folder_of_another_user_is_one_message(small, path):
         "--reuid=65534",
         "--regid=65534",
         "--clear-groups",
-        *small.command("--config", "seed=7"),
+        *labelled.command("--config", "seed=7"),
     ]
     run = subprocess.run(
         command,
-        cwd=small.folder,
+        cwd=labelled.folder,
         capture_output=True,
         text=True,
         env={**os.environ, "HOME": str(home)},
@@ -212,6 +226,14 @@ def test_a_home_that_cannot_be_written_stops_no_run(small):
     nowhere = {"HOME": "/proc/nowhere", "XDG_CACHE_HOME": "/proc/nowhere/cache"}
     done = small.snakemake(environment=nowhere, target=LABELS)
     assert "Traceback" not in done.stdout
+
+
+def test_jobs_take_the_interpreter_of_snakemake_and_not_the_one_on_the_path(small):
+    other = small.folder / "python"
+    other.write_text("#!/bin/sh\nexit 9\n")
+    other.chmod(0o755)
+    path = {"PATH": f"{small.folder}:{os.defpath}"}
+    small.snakemake(environment=path, target="results/shards/t/0-9999.parquet")
 
 
 def test_the_moduli_of_a_table_in_a_folder_with_marks_of_snakemake(workspace):

@@ -298,8 +298,10 @@ class TestRun:
         assert "nothing to be done" in finished.snakemake().stdout.lower()
 
     def test_other_levels_remake_the_geometry_and_no_label(self, finished):
-        labels = finished.folder / "results/labels/w/0-15.parquet"
-        before = labels.stat().st_mtime_ns
+        labels, shard = (
+            finished.folder / f"results/{kind}/w/0-15.parquet" for kind in ("labels", "shards")
+        )
+        before, cut = labels.stat().st_mtime_ns, shard.stat().st_mtime_ns
         config = (finished.folder / "mine.yaml").read_text()
         (finished.folder / "mine.yaml").write_text(
             config.replace("    shard_size: 16", "    geometry: {full: 3}\n    shard_size: 16")
@@ -308,6 +310,7 @@ class TestRun:
         assert labels.stat().st_mtime_ns == before
         finished.snakemake(target="results/labels.parquet")
         assert labels.stat().st_mtime_ns == before
+        assert shard.stat().st_mtime_ns == cut
         (finished.folder / "mine.yaml").write_text(config)
 
     def test_a_key_gives_its_threefold(self, finished):

@@ -1,5 +1,5 @@
-"""Whatever happens to a run, the same command typed again ends well and leaves the bytes of an
-undisturbed run, and nothing else.
+"""After any failure of a run, the same command ends well and leaves the bytes of an undisturbed
+run, and nothing else.
 
 The long form of the random kills is benchmarks/crashes.py.
 """
@@ -13,6 +13,7 @@ import itertools
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -443,7 +444,7 @@ def test_of_two_starts_one_waits_until_the_other_has_looked_through_the_folder(
 @pytest.mark.parametrize(
     "name", ["notes.txt", "mine.json", "plot.html", "model/scores.parquet", "dataset/notes.txt"]
 )
-def test_files_of_others_among_the_results_stay_whatever_they_hold(tmp_path, monkeypatch, name):
+def test_files_of_others_among_the_results_stay_with_any_content(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     write_text(Path("results", name), "not as the pipeline writes")
     write_text(Path("results/verdict.txt"), "not as the pipeline writes")
@@ -464,6 +465,7 @@ def test_a_file_that_a_job_takes_away_while_a_start_looks_at_it_is_no_obstacle(
 # --------------------------------------------------------------------------------------- whole runs
 
 
+BUT_THE_REPORT = ("--until", "dataset")  # no other result is made from it
 RESULTS = (
     "labels.parquet",
     "splits/*",
@@ -527,7 +529,7 @@ def finished(tmp_path_factory) -> Workspace:
 
 @pytest.fixture
 def workspace(finished, tmp_path) -> Workspace:
-    """A folder of its own with that run, times of change included."""
+    """Return a copy of that run, with the same times of its files."""
     shutil.copytree(finished.folder, tmp_path / "run")
     return Workspace(tmp_path / "run")
 
@@ -549,9 +551,9 @@ def the_only(workspace, pattern) -> Path:
     return path
 
 
-def assert_run_gives(workspace, finished) -> str:
+def assert_run_gives(workspace, finished, *arguments: str) -> str:
     """Type the command, and compare with the undisturbed run; returns what was printed."""
-    said = workspace.snakemake().stdout
+    said = workspace.snakemake(*arguments).stdout
     assert results(workspace) == results(finished)
     assert not temporary_files(workspace)
     return said
@@ -560,7 +562,7 @@ def assert_run_gives(workspace, finished) -> str:
 def test_label_files_that_are_torn_are_made_again(workspace, finished):
     tear(the_only(workspace, "results/labels/t/0-59.parquet"))
     the_only(workspace, "results/labels/bases/*").write_bytes(b"")
-    assert_run_gives(workspace, finished)
+    assert_run_gives(workspace, finished, *BUT_THE_REPORT)
 
 
 def test_the_records_of_snakemake_may_be_torn(workspace, finished):
@@ -586,7 +588,7 @@ def test_what_a_killed_snakemake_leaves_may_be_torn(workspace, finished):
     ):
         (internal / "incomplete" / record.name).write_text(content)
         tear(record)
-    assert_run_gives(workspace, finished)
+    assert_run_gives(workspace, finished, *BUT_THE_REPORT)
 
 
 def up_to_a_bracket(content: bytes) -> bytes:
@@ -617,17 +619,23 @@ TORN = {
 def test_a_file_that_is_torn_is_made_again(workspace, finished, what):
     pattern, cut = TORN[what]
     tear(the_only(workspace, f"results/{pattern}"), cut, keep_time=what == "a split")
-    assert_run_gives(workspace, finished)
+    assert_run_gives(workspace, finished, *BUT_THE_REPORT)
 
 
 def garbage(content: bytes) -> bytes:
     return random.Random(1).randbytes(len(content))
 
 
-WAYS = (lambda content: b"", half, garbage)
+def tail(content: bytes) -> bytes:
+    """Cut off at the beginning; whole at its end only."""
+    return content[40:]
 
 
-def test_whatever_file_of_the_results_is_torn_however_the_next_start_removes_it_and_no_other(
+WAYS = (lambda content: b"", half, garbage, tail, lambda content: content[:-40])
+ENDS_ONLY = re.compile(r"report\.html|verdict\.txt|splits/\w+\.json")  # whose ends only are checked
+
+
+def test_the_next_start_removes_any_file_that_is_torn_in_any_way_and_no_other(
     workspace, monkeypatch, capsys
 ):
     monkeypatch.chdir(workspace.folder)
@@ -638,6 +646,8 @@ def test_whatever_file_of_the_results_is_torn_however_the_next_start_removes_it_
     sums = Path("results/dataset/SHA256SUMS")
     checksums = sums.read_bytes()
     for name, cut in itertools.product(names, WAYS):
+        if cut is tail and ENDS_ONLY.fullmatch(name):
+            continue
         path = Path("results", name)
         content = path.read_bytes()
         tear(path, cut)
@@ -679,14 +689,14 @@ def test_garbage_in_the_place_of_everything_that_snakemake_keeps_is_no_obstacle(
 def test_torn_settings_are_written_again_for_the_next_label_job(workspace, finished):
     tear(the_only(workspace, "results/physics/*.json"))
     the_only(workspace, "results/labels/t/0-59.parquet").unlink()
-    assert_run_gives(workspace, finished)
+    assert_run_gives(workspace, finished, *BUT_THE_REPORT)
 
 
 # -------------------------------------------------------------------------------------- killed runs
 
 
 class Run:
-    """The command, as a process group of its own, that can be stopped on its way."""
+    """The command as a new process group that can be stopped."""
 
     def __init__(self, workspace, *arguments, console="console.log", **environment):
         self.folder = workspace.folder
