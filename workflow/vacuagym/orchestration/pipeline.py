@@ -303,15 +303,13 @@ class Pipeline:
 
         Return false for jobs of other rules.
         """
-        if rule not in ("threefolds", "shard", "label"):
-            return False
-        dataset = wildcards["dataset"]
-        shard = self._shard(**wildcards)
-        return {
+        is_current = {
             "threefolds": self.has_current_geometry,
             "shard": self.has_current_shard,
             "label": self.has_current_labels,
-        }[rule](dataset, shard)
+            "label_threefolds": self.has_current_labels,
+        }.get(rule)
+        return is_current is not None and is_current(wildcards["dataset"], self._shard(**wildcards))
 
     def geometry_limit(self, dataset: str) -> int:
         """Return how many rows to compute: those of the plan, or of a larger table on disk.
