@@ -21,7 +21,8 @@ from vacuagym.config import checked_config, physics_sections
 from vacuagym.inspection.rebuild import parse_key
 from vacuagym.stages.label import label
 from vacuagym.stages.merge import merge
-from vacuagym.stages.verify import LabelDisagreement, SampleSize, verify
+from vacuagym.stages.sample import SampleSize
+from vacuagym.stages.verify import LabelDisagreement, verify
 from vacuagym.tables.plan import Plan, label_file
 
 ROWS = 60

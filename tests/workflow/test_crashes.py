@@ -42,9 +42,10 @@ from vacuagym.stages.geometry import geometry
 from vacuagym.stages.label import label
 from vacuagym.stages.merge import merge
 from vacuagym.stages.plan import plan
+from vacuagym.stages.sample import SampleSize
 from vacuagym.stages.shard import shard
 from vacuagym.stages.split import split
-from vacuagym.stages.verify import SampleSize, verify
+from vacuagym.stages.verify import verify
 from vacuagym.tables.feature_table import FeatureTable
 from vacuagym.tables.plan import Plan
 

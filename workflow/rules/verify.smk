@@ -1,11 +1,57 @@
 """Trust, but verify: labels derived a second time."""
 
+if run.verified_parts():
+
+    rule sample:
+        """Draw the random sample of the labels that are verified, in parts."""
+        input:
+            labels=paths.LABEL_TABLE,
+            geometry=expand(paths.GEOMETRY, dataset=run.by_geometry),
+            settings=paths.SETTINGS.format(of="verification"),
+        output:
+            paths.SAMPLE,
+            expand(paths.SAMPLE_GEOMETRY, dataset=run.by_geometry),
+        log:
+            "logs/sample/labels.log",
+        resources:
+            mem_mb=run.table_memory_mb(),
+            stall_minutes=run.config["stall_minutes"],
+        params:
+            code=run.verify_code,
+            sample=run.section_options("verify"),
+            parts=len(run.verified_parts()),
+        shell:
+            "exec python -P -m vacuagym sample --labels={input.labels:q} {params.sample} --parts={params.parts} --output={output[0]:q}"
+            " --mem-mb={resources.mem_mb} --stall-minutes={resources.stall_minutes} --log={log:q}"
+
+    rule verify_part:
+        """Derive the labels of one part of the sample again, by code that shares nothing with the search."""
+        input:
+            sample=paths.SAMPLE,
+            geometry=expand(paths.SAMPLE_GEOMETRY, dataset=run.by_geometry),
+        output:
+            paths.VERIFIED_PART,
+        log:
+            "logs/verify_part/{part}.log",
+        wildcard_constraints:
+            part="[0-9]+",
+        threads: 1
+        resources:
+            mem_mb=run.table_memory_mb(),
+            stall_minutes=run.config["stall_minutes"],
+        params:
+            code=run.verify_code,
+        shell:
+            "exec python -P -m vacuagym verify-part --sample={input.sample:q} --part={wildcards.part} --output={output:q}"
+            " --mem-mb={resources.mem_mb} --stall-minutes={resources.stall_minutes} --log={log:q}"
+
 
 rule verify:
     """Derive a random sample of the labels again, by code that shares nothing with the search; the gate judges what differs."""
     input:
         labels=paths.LABEL_TABLE,
         geometry=expand(paths.GEOMETRY, dataset=run.by_geometry),
+        parts=run.verified_parts(),
         settings=paths.SETTINGS.format(of="verification"),
     output:
         report(
@@ -22,8 +68,10 @@ rule verify:
     params:
         code=run.verify_code,
         sample=run.section_options("verify"),
+        parts="--parts" if run.verified_parts() else "",
     shell:
-        "exec python -P -m vacuagym verify --labels={input.labels:q} {params.sample} --record-only --output={output:q}"
+        "exec python -P -m vacuagym verify --labels={input.labels:q} {params.sample} {params.parts} {input.parts:q}"
+        " --record-only --output={output:q}"
         " --mem-mb={resources.mem_mb} --stall-minutes={resources.stall_minutes} --log={log:q}"
 
 

@@ -6,36 +6,78 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vacuagym.cli.arguments import add_label_table, add_setting, stage
+from vacuagym.cli.arguments import add_label_table, add_setting, positive, stage
 from vacuagym.runtime.memory import hold_to_memory, table_memory_mb
 
 if TYPE_CHECKING:
     from vacuagym.cli.arguments import Stages
 
 
+def add_sample(stages: Stages) -> None:
+    """Add ``vacuagym sample``."""
+
+    def run(options: argparse.Namespace) -> None:
+        from vacuagym.stages.sample import SampleSize, sample
+
+        hold_to_memory(table_memory_mb(), options.mem_mb)
+        size = SampleSize(options.share, options.least, options.per_label)
+        sample(options.labels, size, options.parts, options.output, options.geometry)
+
+    parser = stage(
+        stages, "sample", run, "draw the random sample of labels to verify, and write it in parts"
+    )
+    add_label_table(parser)
+    _add_geometry(parser, "results/geometry")
+    _add_sample_size(parser)
+    parser.add_argument("--parts", type=positive, default=1, help="largest number of parts")
+    parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
+
+
+def add_verify_part(stages: Stages) -> None:
+    """Add ``vacuagym verify-part``."""
+
+    def run(options: argparse.Namespace) -> None:
+        from vacuagym.stages.verify import verify_part
+
+        hold_to_memory(table_memory_mb(), options.mem_mb)
+        verify_part(options.sample, options.part, options.output, options.geometry)
+
+    parser = stage(
+        stages, "verify-part", run, "derive the labels of one part of a sample a second time"
+    )
+    parser.add_argument("--sample", type=Path, required=True, help="sample (vacuagym sample)")
+    parser.add_argument("--part", type=int, required=True, help="number of the part, from 0")
+    _add_geometry(parser, "results/sample/geometry")
+    parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
+
+
 def add_verify(stages: Stages) -> None:
     """Add ``vacuagym verify``."""
 
     def run(options: argparse.Namespace) -> None:
-        from vacuagym.stages.verify import SampleSize, verify
+        from vacuagym.stages.sample import SampleSize
+        from vacuagym.stages.verify import add_up, verify
 
         hold_to_memory(table_memory_mb(), options.mem_mb)
         size = SampleSize(options.share, options.least, options.per_label)
-        verify(options.labels, size, options.output, options.record_only, options.geometry)
+        if options.parts:
+            add_up(options.parts, options.output, options.record_only)
+        else:
+            verify(options.labels, size, options.output, options.record_only, options.geometry)
 
     parser = stage(
         stages, "verify", run, "derive a random sample of the labels a second time, by other code"
     )
     add_label_table(parser)
+    _add_geometry(parser, "results/geometry")
+    _add_sample_size(parser)
     parser.add_argument(
-        "--geometry",
+        "--parts",
         type=Path,
-        default=Path("results/geometry"),
-        help="folder of the tables of computed geometry (default: %(default)s)",
+        nargs="+",
+        default=[],
+        help="add up these figures of all parts of a sample (vacuagym verify-part) instead",
     )
-    add_setting(parser, "verify.share", float)
-    add_setting(parser, "verify.least", int)
-    add_setting(parser, "verify.per_label", int)
     parser.add_argument(
         "--record-only",
         action="store_true",
@@ -93,6 +135,21 @@ def add_verify_geometry(stages: Stages) -> None:
         help="do not fail on a disagreement, only write it down",
     )
     parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
+
+
+def _add_geometry(parser: argparse.ArgumentParser, folder: str) -> None:
+    parser.add_argument(
+        "--geometry",
+        type=Path,
+        default=Path(folder),
+        help="folder of the tables of computed geometry (default: %(default)s)",
+    )
+
+
+def _add_sample_size(parser: argparse.ArgumentParser) -> None:
+    add_setting(parser, "verify.share", float)
+    add_setting(parser, "verify.least", int)
+    add_setting(parser, "verify.per_label", int)
 
 
 def add_validate(stages: Stages) -> None:

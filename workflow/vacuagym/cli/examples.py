@@ -25,6 +25,8 @@ EXAMPLES = {
     "features": "vacuagym features --plan=plan.json --h11=h11 --h21=h21 --column=T "
     "--output=features.parquet",
     "split": "vacuagym split --name=iid --train=0.8 --validation=0.1 --output=iid.parquet",
+    "sample": "vacuagym sample --least=20 --parts=4 --output=sample.parquet",
+    "verify-part": "vacuagym verify-part --sample=sample.parquet --part=0 --output=part-0.json",
     "verify": "vacuagym verify --least=50 --output=verification.json",
     "verify-geometry": "vacuagym verify-geometry --dataset=threefolds --table=threefolds.parquet "
     "--source=weight_systems --plan=threefolds/plan.json --content=weights --least=50 "

@@ -42,6 +42,9 @@ from vacuagym.tables.plan import Plan, Shard
 from vacuagym.theories.registry import THEORIES
 from vacuagym.theories.theory import Theory
 
+_PART_ROWS = 64  # rows that a job verifies
+_MOST_PARTS = 1000
+
 
 class Pipeline:
     """A checked configuration, its plans and its fingerprints.
@@ -408,6 +411,14 @@ class Pipeline:
         table = self._table(dataset)
         computed = {"table": table["path"]} if dataset in self.derived else {}
         return shlex.join(command_options({**feature_columns(table), **computed}))
+
+    def verified_parts(self) -> list[str]:
+        """Return the figures of the parts of the sample, one for each job; none of a small one."""
+        share, least = (self.config["verify"][key] for key in ("share", "least"))
+        rows = sum(shard.rows for name in self.datasets for shard in self.plan(name).shards)
+        parts = min(_MOST_PARTS, -(-max(least, round(share * rows)) // _PART_ROWS))
+        numbers = range(parts if parts > 1 else 0)
+        return [paths.VERIFIED_PART.format(part=number) for number in numbers]
 
     def index_files(self) -> dict[str, str]:
         """Return the pattern of the files of row numbers, as an output; none of a large table."""

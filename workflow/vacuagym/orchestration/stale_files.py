@@ -47,6 +47,10 @@ def settle(pipeline: Pipeline) -> None:
         for path in {path.parent for path in known}.pop().glob("*"):
             if path.suffix in (".parquet", ".json") and path not in known:
                 path.unlink()
+    parts = {Path(path) for path in pipeline.verified_parts()}
+    for path in Path(paths.VERIFIED_PART).parent.glob("*.json"):
+        if path not in parts:
+            path.unlink()
     _end_future()
     _remove_other_features(pipeline)
 

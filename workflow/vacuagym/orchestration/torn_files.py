@@ -30,6 +30,9 @@ _WRITTEN = (
         paths.FEATURES,
         paths.SPLIT,
         paths.INDEX,
+        paths.SAMPLE,
+        paths.SAMPLE_GEOMETRY,
+        paths.VERIFIED_PART,
     ),
     *(
         paths.VERIFICATION,

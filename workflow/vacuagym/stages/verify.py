@@ -1,55 +1,41 @@
 """Verify a random sample of labels: derive them a second time by other code.
 
-The sample comes from a keyed hash, so equal labels give an equal sample. It has a share of all
-rows, a minimum number of rows, and some rows of every label.
+The sample has a share of all rows, a minimum number of rows, and some rows of every label. A small
+one is verified by one job, a large one in parts that add up.
 """
 
 from __future__ import annotations
 
-import heapq
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from vacuagym.checks.registry import CHECKS
-from vacuagym.errors import VacuagymError
-from vacuagym.runtime.atomic_files import write_text
+from vacuagym.errors import InputError, VacuagymError
+from vacuagym.runtime.atomic_files import read_json, write_text
 from vacuagym.runtime.memory import peak_memory_mb
 from vacuagym.runtime.stall import beat
-from vacuagym.splits.hashing import row_hashes
-from vacuagym.tables.label_table import SCHEMA
+from vacuagym.stages.sample import (
+    IDENTITY,
+    SampleSize,
+    chosen_rows,
+    geometry_columns,
+    read_rows,
+    wanted_geometry,
+)
 from vacuagym.tables.parquet import file_metadata, open_parquet, read_batches
 from vacuagym.tables.threefold_rows import Identity, geometry_rows
-from vacuagym.theories.registry import THEORIES
 
-_COLUMNS = ("dataset", "namespace", "geometry_id", "stability")
 NO_LABEL = "no label"
 
 
 class LabelDisagreement(VacuagymError):
     """A second derivation of a label differs from the label."""
-
-
-@dataclass(frozen=True)
-class SampleSize:
-    """Number of rows to verify.
-
-    Attributes
-    ----------
-    share : float
-        Share of all rows.
-    least : int
-        Minimum number of rows.
-    per_label : int
-        Minimum number of rows of each label in each data set.
-    """
-
-    share: float
-    least: int
-    per_label: int
 
 
 def verify(
@@ -74,106 +60,124 @@ def verify(
         Some rows differ. The message names the first of them.
     """
     file = open_parquet(labels)
-    physics = file_metadata(file)["physics"]
-    chosen = _sample(labels, size, physics.get("seed", 0))
-    known = _geometry(labels, chosen, geometry)
+    chosen = chosen_rows(labels, size)
+    known = _geometry(read_rows(labels, chosen, IDENTITY), geometry)
+    rows = read_rows(labels, chosen, file.schema_arrow.names)
+    derived = _derive(rows, len(chosen), file_metadata(file)["physics"], known)
+    _write({**derived, "rows": file.metadata.num_rows, **asdict(size)}, output, record_only)
+
+
+def verify_part(
+    sample: Path, part: int, output: Path, geometry: Path = Path("results/sample/geometry")
+) -> None:
+    """Verify one part of a sample (:func:`vacuagym.stages.sample.sample`) and write its figures.
+
+    Parameters
+    ----------
+    part : int
+        Number of the part, from 0. There may be fewer parts in the sample.
+    geometry : Path
+        Folder of the computed geometry of the sample, for theories that read it.
+    """
+    file = open_parquet(sample)
+    groups = range(file.num_row_groups)[part : part + 1]
+    about = file_metadata(file)
+    known = _geometry(read_batches(file, sample, IDENTITY, row_groups=groups), geometry)
+    rows = read_batches(file, sample, file.schema_arrow.names, row_groups=groups)
+    count = sum(file.metadata.row_group(group).num_rows for group in groups)
+    derived = _derive(rows, count, about["physics"], known)
+    figures = {**derived, "part": part, "sampled": file.metadata.num_rows}
+    figures |= {"rows": about["rows"], **about["size"]}
+    write_text(output, json.dumps(figures, indent=1, sort_keys=True) + "\n")
+
+
+def add_up(parts: Sequence[Path], output: Path, record_only: bool = False) -> None:
+    """Add up the figures of all parts of a sample.
+
+    Parameters
+    ----------
+    parts : sequence of Path
+        Output of :func:`verify_part`.
+    record_only : bool
+        Whether to write differences without raising an error.
+
+    Raises
+    ------
+    InputError
+        The parts are not all parts of one sample.
+    LabelDisagreement
+        Some rows differ. The message names the first of them.
+    """
+    every = [read_json(path) for path in parts]
+    shared = ("sampled", "rows", *SampleSize.__dataclass_fields__)
+    about = {key: every[0][key] for key in shared}
+    verified = sum(figures["verified"] for figures in every)
+    own = {figures["part"] for figures in every}
+    same = all({key: figures[key] for key in shared} == about for figures in every)
+    if verified != about.pop("sampled") or len(own) < len(every) or not same:
+        raise InputError(
+            f"{parts[0]}: with {len(parts) - 1} other files, not all parts of one sample; each "
+            "part must occur once; remove these files, and run the same command again"
+        )
     counts: Counter[str] = Counter()
     found: dict[str, list[str]] = {}
-    for row in _rows(labels, chosen):
+    for figures in every:
+        counts.update(figures["by_label"])
+        found |= figures["disagreements"]
+    _write(
+        {"verified": verified, "disagreements": found, "by_label": counts, **about},
+        output,
+        record_only,
+    )
+
+
+def _derive(
+    batches: Iterable[pa.RecordBatch],
+    count: int,
+    physics: Mapping[str, Any],
+    geometry: Mapping[str, Mapping[Identity, Mapping[str, Any]]],
+) -> dict[str, Any]:
+    """Derive the labels of ``count`` rows, and return the figures."""
+    counts: Counter[str] = Counter()
+    found: dict[str, list[str]] = {}
+    for row in (row for batch in batches for row in batch.to_pylist()):
         beat()
         counts[row["stability"] or NO_LABEL] += 1
-        beside = known.get(row["dataset"], {}).get((row["namespace"], row["geometry_id"]))
+        beside = geometry.get(row["dataset"], {}).get((row["namespace"], row["geometry_id"]))
         if differences := CHECKS[row["theory"]].disagreements(row, physics, beside):
             found[row["key"]] = differences
         done = sum(counts.values())
-        if done % 50 == 0 or done == len(chosen):
+        if done % 50 == 0 or done == count:
             print(
-                f"{done} of {len(chosen)} verified, {len(found)} disagree, peak "
+                f"{done} of {count} verified, {len(found)} disagree, peak "
                 f"{peak_memory_mb():.0f} MB",
                 flush=True,
             )
-    figures = {
-        "rows": file.metadata.num_rows,
-        "verified": sum(counts.values()),
-        "disagreements": found,
-        "by_label": counts,
-        **asdict(size),
-    }
+    return {"verified": sum(counts.values()), "disagreements": found, "by_label": counts}
+
+
+def _write(figures: Mapping[str, Any], output: Path, record_only: bool) -> None:
+    """Write the figures; raise :class:`LabelDisagreement` if labels differ."""
     write_text(output, json.dumps(figures, indent=1, sort_keys=True) + "\n")
+    found = figures["disagreements"]
     if found and not record_only:
         shown = [
             f"{key}: {'; '.join(text[:500] for text in texts)}"
             for key, texts in list(found.items())[:5]
         ]
         raise LabelDisagreement(
-            f"{len(found)} of {sum(counts.values())} labels disagree with their second "
+            f"{len(found)} of {figures['verified']} labels disagree with their second "
             "derivation:\n  "
             + "\n  ".join(shown)
             + "\n  look closer with: vacuagym explain KEY --precise"
         )
 
 
-def _sample(labels: Path, size: SampleSize, seed: int) -> set[int]:
-    """Return the rows of lowest hash, of all rows and of each (data set, label or None)."""
-    wanted = max(size.least, round(size.share * open_parquet(labels).metadata.num_rows))
-    overall: list[tuple[float, int]] = []
-    strata: dict[tuple[str, str | None], list[tuple[float, int]]] = {}
-    start = 0
-    for batch in read_batches(open_parquet(labels), labels, _COLUMNS):
-        hashes = row_hashes(seed, "verify", batch).tolist()
-        datasets = batch.column("dataset").dictionary_decode().to_pylist()
-        names = batch.column("stability").dictionary_decode().to_pylist()
-        for offset, (fraction, dataset, name) in enumerate(
-            zip(hashes, datasets, names, strict=True)
-        ):
-            _keep_lowest(overall, wanted, fraction, start + offset)
-            _keep_lowest(
-                strata.setdefault((dataset, name), []), size.per_label, fraction, start + offset
-            )
-        start += len(batch)
-    return {row for heap in (overall, *strata.values()) for _, row in heap}
-
-
-def _keep_lowest(heap: list[tuple[float, int]], count: int, fraction: float, row: int) -> None:
-    """Keep the ``count`` rows of lowest hash in a heap. Its first entry is the highest kept."""
-    if len(heap) < count:
-        heapq.heappush(heap, (-fraction, row))
-    elif heap and -fraction > heap[0][0]:
-        heapq.heapreplace(heap, (-fraction, row))
-
-
 def _geometry(
-    labels: Path, chosen: set[int], folder: Path
+    rows: Iterable[pa.RecordBatch], folder: Path
 ) -> dict[str, dict[Identity, dict[str, Any]]]:
-    """Return the computed geometry of the chosen rows, by data set, where a theory reads it."""
-    wanted: dict[tuple[str, str], set[Identity]] = {}
-    for row in _rows(labels, chosen, ["dataset", "theory", "namespace", "geometry_id"]):
-        if THEORIES[row["theory"]].reads:
-            identity = row["namespace"], row["geometry_id"]
-            wanted.setdefault((row["dataset"], row["theory"]), set()).add(identity)
+    """Return the computed geometry of rows, by data set, where a theory reads it."""
     return {
-        dataset: geometry_rows(
-            folder / f"{dataset}.parquet", own, ["favourable", *THEORIES[theory].reads]
-        )
-        for (dataset, theory), own in wanted.items()
+        dataset: geometry_rows(folder / f"{dataset}.parquet", own, geometry_columns(theory))
+        for (dataset, theory), own in wanted_geometry(rows).items()
     }
-
-
-def _rows(
-    labels: Path, chosen: set[int], columns: Sequence[str] = SCHEMA.names
-) -> Iterator[dict[str, Any]]:
-    """Yield the chosen rows in the order of the table. Row groups without them are not read."""
-    file = open_parquet(labels)
-    order = sorted(chosen)
-    start = 0
-    for group in range(file.num_row_groups):
-        rows = file.metadata.row_group(group).num_rows
-        here = [row - start for row in order if start <= row < start + rows]
-        if here:
-            offset = 0
-            for batch in read_batches(file, labels, columns, row_groups=[group]):
-                for row in here:
-                    if offset <= row < offset + len(batch):
-                        yield batch.slice(row - offset, 1).to_pylist()[0]
-                offset += len(batch)
-        start += rows
