@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,6 @@ import pyarrow.compute as pc
 from vacuagym.errors import DamagedFileError
 from vacuagym.runtime.memory import peak_memory_mb
 from vacuagym.tables.columns import Column, schema_of
-from vacuagym.tables.label_schema import geometry_keys
 from vacuagym.tables.label_table import FILE_COLUMNS, SCHEMA, TOY, widened
 from vacuagym.tables.parquet import (
     TableWriter,
@@ -44,7 +44,7 @@ def merge(
 ) -> None:
     """Merge the label files of all planned shards.
 
-    Each label file is first read and compared with its plan.
+    Each label file is compared with its plan while it is merged.
 
     Parameters
     ----------
@@ -60,21 +60,7 @@ def merge(
         Label files are damaged, altered or stale. All of them are named.
     """
     plans = sorted(plans, key=lambda plan: plan.dataset)
-    namespaces: dict[str, Counter[str]] = {plan.dataset: Counter() for plan in plans}
     bad: list[DamagedFileError] = []
-    for plan in plans:
-        for shard in plan.shards:
-            try:
-                expected = fingerprints.get(plan.dataset)
-                namespaces[plan.dataset].update(_read_through(plan, shard, folder, expected))
-            except DamagedFileError as error:
-                print(f"error: {error}", file=sys.stderr, flush=True)
-                bad.append(error)
-    if bad:
-        others = f" and {len(bad) - 1} more label files" if len(bad) > 1 else ""
-        raise DamagedFileError(
-            f"{bad[0].found}{others}", *(path for error in bad for path in error.paths)
-        )
     names = pa.array([plan.dataset for plan in plans])
     metadata: dict[str, Any] = {"rows": 0, "datasets": {}, "theories": {}, "fingerprints": {}}
     metadata["physics"] = {}
@@ -82,25 +68,65 @@ def merge(
         rows = _RowGroups(writer, names)
         for plan in plans:
             before = rows.written
-            batches, counts = _label_batches(plan, folder, metadata), namespaces[plan.dataset]
-            scattered = counts and not plan.is_by_file
-            for batch in _by_namespace(counts, batches, output.parent) if scattered else batches:
-                rows.add(batch)
+            expected = fingerprints.get(plan.dataset)
+            batches = _label_batches(plan, folder, expected, metadata, bad)
+            scattered = plan.has_namespaces and not plan.is_by_file
+            if scattered and (counts := _namespaces(plan, folder)):
+                batches = _by_namespace(counts, batches, output.parent)
+            for batch in batches:
+                if not bad:  # Otherwise the rest is only checked.
+                    rows.add(batch)
             metadata["datasets"][plan.dataset] = rows.written - before
             print(
                 f"{plan.dataset}: {rows.written - before} rows, peak {peak_memory_mb():.0f} MB",
                 flush=True,
+            )
+        if bad:
+            others = f" and {len(bad) - 1} more label files" if len(bad) > 1 else ""
+            raise DamagedFileError(
+                f"{bad[0].found}{others}", *(path for error in bad for path in error.paths)
             )
         rows.flush()
         metadata["rows"] = writer.rows
         metadata["fingerprint"] = "+".join(dict.fromkeys(metadata["fingerprints"].values()))
 
 
-def _read_through(plan: Plan, shard: Shard, folder: Path, fingerprint: str | None) -> Counter[str]:
-    """Read every value of a label file and compare it with the plan.
+def _namespaces(plan: Plan, folder: Path) -> Counter[str]:
+    """Return the rows of each namespace. Damaged files are left out: they are found later."""
+    counts: Counter[str] = Counter()
+    for shard in plan.shards:
+        path = label_file(folder, plan.dataset, shard)
+        with suppress(DamagedFileError):
+            for batch in read_batches(open_parquet(path), path, ["namespace"]):
+                counts.update(batch.column("namespace").to_pylist())
+    return counts
 
-    Return the rows of each namespace, empty if the table has no namespaces.
-    :class:`DamagedFileError` reports any difference.
+
+def _label_batches(
+    plan: Plan,
+    folder: Path,
+    fingerprint: str | None,
+    metadata: dict[str, Any],
+    bad: list[DamagedFileError],
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a data set in the order of its shards, with the columns of the table.
+
+    Every value of a label file is compared with the plan. Files that differ are added to ``bad``.
+    """
+    for shard in plan.shards:
+        try:
+            yield from _read_through(plan, shard, folder, fingerprint, metadata)
+        except DamagedFileError as error:
+            print(f"error: {error}", file=sys.stderr, flush=True)
+            bad.append(error)
+
+
+def _read_through(
+    plan: Plan, shard: Shard, folder: Path, fingerprint: str | None, metadata: dict[str, Any]
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a label file, and note its settings in the metadata of the table.
+
+    :class:`DamagedFileError` reports any difference from the plan, at the latest after all rows.
     """
     path = label_file(folder, plan.dataset, shard)
     file = open_parquet(path)
@@ -115,7 +141,8 @@ def _read_through(plan: Plan, shard: Shard, folder: Path, fingerprint: str | Non
     if fingerprint is not None:
         expected["fingerprint"] = fingerprint
     wrong = [key for key, value in expected.items() if about.get(key) != value]
-    columns = FILE_COLUMNS.get(about.get("theory", TOY), ())
+    theory = about.get("theory", TOY)
+    columns = FILE_COLUMNS.get(theory, ())
     schema = schema_of(columns)
     whole = (
         file.metadata.num_rows == shard.rows
@@ -127,48 +154,39 @@ def _read_through(plan: Plan, shard: Shard, folder: Path, fingerprint: str | Non
         raise DamagedFileError(
             f"{path}: not the labels of this shard by these settings ({reason} differ)", path
         )
-    counts: Counter[str] = Counter()
+    metadata["physics"] |= about["physics"]
+    metadata["theories"][plan.dataset] = theory
+    metadata["fingerprints"][plan.dataset] = about["fingerprint"]
+    if "seed" in about:
+        metadata["seed"] = about["seed"]
     content = ShardDigest()
     for batch in read_batches(file, path, schema.names):
         content.update(pa.Table.from_batches([batch]))
         if problem := _misnamed(batch, columns, plan.dataset):
             raise DamagedFileError(f"{path}: {problem}", path)
-        if plan.has_namespaces:
-            counts.update(batch.column("namespace").to_pylist())
+        yield widened(batch, theory)
     if plan.has_row_digests and content.hexdigest() != shard.digest:
         raise DamagedFileError(f"{path}: labels of other rows than those of the shard", path)
-    return counts
 
 
 def _misnamed(batch: pa.RecordBatch, columns: Sequence[Column], dataset: str) -> str | None:
     """Return what is wrong with the keys and categories of a batch, None if they are right."""
-    keys = geometry_keys(
-        dataset, batch.column("namespace").to_pylist(), batch.column("geometry_id").to_pylist()
+    keys = pc.binary_join_element_wise(
+        pa.repeat(dataset, len(batch)),
+        batch.column("namespace"),
+        batch.column("geometry_id").cast(pa.string()),
+        ":",
+        null_handling="skip",
     )
-    for found, key in zip(batch.column("key").to_pylist(), keys, strict=True):
-        if found != key:
-            return f"key {found!r} where {key!r} is due"
+    if not keys.equals(batch.column("key")):
+        pairs = zip(batch.column("key").to_pylist(), keys.to_pylist(), strict=True)
+        found, key = next(pair for pair in pairs if pair[0] != pair[1])
+        return f"key {found!r} where {key!r} is due"
     named = {column.name: column.categories for column in columns if column.categories}
     for name, categories in {**named, "dataset": (dataset,)}.items():
         if tuple(batch.column(name).dictionary.to_pylist()) != tuple(categories):
             return f"column {name}: its dictionary is not {', '.join(categories)}"
     return None
-
-
-def _label_batches(plan: Plan, folder: Path, metadata: dict[str, Any]) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of a data set in the order of its shards, with the columns of the table."""
-    for shard in plan.shards:
-        path = label_file(folder, plan.dataset, shard)
-        file = open_parquet(path)
-        about = file_metadata(file)
-        theory = about.get("theory", TOY)
-        metadata["physics"] |= about["physics"]
-        metadata["theories"][plan.dataset] = theory
-        metadata["fingerprints"][plan.dataset] = about["fingerprint"]
-        if "seed" in about:
-            metadata["seed"] = about["seed"]
-        for batch in read_batches(file, path, file.schema_arrow.names):
-            yield widened(batch, theory)
 
 
 def _by_namespace(
@@ -183,7 +201,8 @@ def _by_namespace(
     for name, bucket in buckets.items():
         names[bucket].append(name)
     placed = (
-        (batch, np.array([buckets[name] for name in batch.column("namespace").to_pylist()]))
+        # A namespace is unknown only if a file is damaged; then nothing is written.
+        (batch, np.array([buckets.get(name, 0) for name in batch.column("namespace").to_pylist()]))
         for batch in batches
     )
     for own, pieces in zip(
