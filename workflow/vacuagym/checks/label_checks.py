@@ -74,18 +74,31 @@ def _in_order(labels: Path, names: list[str], check: Check) -> Iterator[pa.Recor
     """Yield the batches of the label table, and compare each row with the row before it."""
     before: tuple[str, str, int] | None = None
     for batch in read_batches(open_parquet(labels), labels, names):
-        places = zip(
-            batch.column("dataset").dictionary_decode().to_pylist(),
-            [name or "" for name in batch.column("namespace").to_pylist()],
-            batch.column("geometry_id").to_pylist(),
-            strict=True,
+        places = pa.table(
+            {
+                "dataset": batch.column("dataset").dictionary_decode(),
+                "namespace": pc.fill_null(batch.column("namespace"), ""),
+                "geometry_id": batch.column("geometry_id"),
+            }
         )
-        wrong = np.zeros(len(batch), bool)
-        for row, place in enumerate(places):
-            wrong[row] = before is not None and place <= before
-            before = place
+        first, last = (
+            tuple(places.slice(row, 1).to_pylist()[0].values()) for row in (0, len(batch) - 1)
+        )
+        wrong = np.ones(len(batch), bool)
+        wrong[0] = before is not None and first <= before
+        wrong[1:] = ~_is_after(places.slice(1), places.slice(0, len(batch) - 1))
         check.note(wrong, batch.column("key"))
+        before = last
         yield batch
+
+
+def _is_after(rows: pa.Table, before: pa.Table) -> npt.NDArray[np.bool_]:
+    """Return whether each row comes after the row at the same position, shape (rows,)."""
+    after, equal = np.zeros(len(rows), bool), np.ones(len(rows), bool)
+    for name in rows.column_names:
+        after |= equal & pc.greater(rows[name], before[name]).to_numpy()
+        equal &= pc.equal(rows[name], before[name]).to_numpy()
+    return after
 
 
 class _Counts:

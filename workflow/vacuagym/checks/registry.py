@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from vacuagym.checks import independent, toy_rows
+from vacuagym.checks import toy_rows
 from vacuagym.checks.check import Check
 from vacuagym.checks.kklt import label_rows as kklt_rows
 
@@ -41,12 +41,19 @@ class TheoryChecks:
     disagreements: Callable[[Row, Mapping[str, Any], Row | None], list[str]]
 
 
+def _toy_disagreements(row: Row, sections: Mapping[str, Any], _: Row | None) -> list[str]:
+    # Imported here, because only a second derivation needs SciPy.
+    from vacuagym.checks.independent import disagreements
+
+    return disagreements(row, sections)
+
+
 CHECKS = {
     "toy": TheoryChecks(
         toy_rows.COLUMNS,
         toy_rows.MEANINGS,
         toy_rows.check_rows,
-        lambda row, sections, _: independent.disagreements(row, sections),
+        _toy_disagreements,
     ),
     "kklt": TheoryChecks(
         kklt_rows.COLUMNS, kklt_rows.MEANINGS, kklt_rows.check_rows, kklt_rows.disagreements
