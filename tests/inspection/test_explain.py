@@ -201,7 +201,7 @@ def test_a_downloaded_data_set_is_explained_and_rebuilt_alone(
     folder = tmp_path_factory.mktemp("downloaded") / "vacua"
     shutil.copytree(finished.folder / "results/dataset", folder)
     monkeypatch.chdir(folder)
-    key = pq.read_table(next(folder.glob("data/iid/test-*.parquet")))["key"][0].as_py()
+    key = pq.read_table(next(folder.glob("data/labels/e*.parquet")))["key"][0].as_py()
     vacuagym.explain(key)
     assert "the table agrees" in capsys.readouterr().out
     row = vacuagym.load(".", columns=["key", "gamma", "sample_idx"]).set_index("key").loc[key]
