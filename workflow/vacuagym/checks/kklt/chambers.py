@@ -74,18 +74,22 @@ class Polytope:
         facets = np.unique(np.rint(normals).astype(np.int64), axis=0)
         self.on_facet = self.points @ facets.T == -1
         self._fans: dict[bytes, Fan] = {}
+        self._deepest = np.array([0.0, 0.0, 0.0, 0.0, np.inf])
 
     def fan(self, t: Floats) -> Fan | None:
         """Return the fan of the class t (n,), or None if its polytope has no interior."""
         heights = np.zeros(len(self.points))
         heights[self.basis] = t
-        # The point m that is deepest inside {m : <m, p> >= -t_p}.
-        slopes = np.hstack([-self.points, np.ones((len(self.points), 1))])
-        bounds = [(None, None)] * 5
-        deepest = linprog([0, 0, 0, 0, -1], A_ub=slopes, b_ub=heights, bounds=bounds)
-        if deepest.status != 0 or not deepest.x[4] > 0:
-            return None
-        distances = heights + self.points @ deepest.x[:4]
+        distances = heights + self.points @ self._deepest[:4]
+        if distances.min() < 0.5 * self._deepest[4]:
+            # The point m that is deepest inside {m : <m, p> >= -t_p}, with its depth.
+            slopes = np.hstack([-self.points, np.ones((len(self.points), 1))])
+            bounds = [(None, None)] * 5
+            deepest = linprog([0, 0, 0, 0, -1], A_ub=slopes, b_ub=heights, bounds=bounds)
+            if deepest.status != 0 or not deepest.x[4] > 0:
+                return None
+            self._deepest = deepest.x
+            distances = heights + self.points @ deepest.x[:4]
         try:
             hull = ConvexHull(self.points / distances[:, None])
         except QhullError:

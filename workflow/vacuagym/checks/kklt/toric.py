@@ -22,13 +22,14 @@ from vacuagym.checks.kklt.chambers import Fan, Floats, Polytope
 
 # A curve below this times Vol^(1/3) has size 0.
 SMALLEST_CURVE = 1e-6
-_NEWTON_STEPS = 300
+_NEWTON_STEPS = 50
 _SHIFTS = (1e-15, *(10.0 ** np.arange(-10, 6)))
 _ROUNDING = 1e-11
-_NEIGHBOURS, _NEARBY = 40, 1e-5
+_NEIGHBOURS, _NEARBY, _OFF_WALL = 40, 1e-5, 1e3
 _FAR = 1e10
 _CRITICAL = 1e-6  # of the gradient, relative to w
 _MOST_CONES, _FLAT = 40, 1e-9
+_POLISHING_STEPS, _POLISHED = 6, 1e-3
 
 
 @dataclass(frozen=True)
@@ -63,10 +64,10 @@ def locate(polytope: Polytope, w: Floats, start: Floats) -> Minimum:
         t = _on_walls(polytope, w, t)
         fans = fans_at(polytope, t)
     within = [fan for fan in fans if fan.complete and fan.triangulates]
-    critical = [fan for fan in within if _is_critical(fan, w, t)]
+    critical = [(fan, one) for fan in within if (one := _critical_point(fan, w, t)) is not None]
     if not critical:
         return Minimum("outside", t, np.nan, np.nan, _outside((within or fans)[0], w, t))
-    fan = critical[0]
+    fan, t = critical[0]
     size = _volume(fan, t) ** (1 / 3)
     walls = [x for curve, x in fan.sizes(t) if curve.in_threefold and not curve.flop]
     flops = [x for curve, x in fan.sizes(t) if curve.flop]
@@ -99,6 +100,19 @@ def _is_critical(fan: Fan, w: Floats, t: Floats) -> bool:
     return bool(np.abs(_slopes(fan, w, t)[0]).max() < _CRITICAL * np.abs(w).max())
 
 
+def _critical_point(fan: Fan, w: Floats, t: Floats) -> Floats | None:
+    """Return the zero of f' next to t with kappa of one fan, if it lies in its closed cone."""
+    start = t
+    for _ in range(_POLISHING_STEPS):
+        gradient, hessian = _slopes(fan, w, t)
+        t = t - np.linalg.lstsq(hessian, gradient, rcond=None)[0]
+        if not np.abs(t - start).max() < _POLISHED * np.abs(start).max():
+            return None
+    least = min((x for _, x in fan.sizes(t)), default=0.0)
+    near = least > -SMALLEST_CURVE * max(_volume(fan, t), 0.0) ** (1 / 3)
+    return t if near and _is_critical(fan, w, t) else None
+
+
 def _minimised(polytope: Polytope, w: Floats, t: Floats) -> Floats:
     """Return the minimum of f by regularised Newton steps (Levenberg and Marquardt).
 
@@ -112,7 +126,7 @@ def _minimised(polytope: Polytope, w: Floats, t: Floats) -> Floats:
     for _ in range(_NEWTON_STEPS):
         unit = np.trace(hessian) / len(t)
         for shift in _SHIFTS:
-            step = -np.linalg.solve(hessian + shift * unit * size, gradient)
+            step = -np.linalg.lstsq(hessian + shift * unit * size, gradient, rcond=None)[0]
             fall, there = -float(step @ gradient), _value(polytope, w, t + step)
             falls = fall > 0 and here - there > 0.1 * fall
             if there < _FAR and (falls or abs(fall) < _ROUNDING):
@@ -130,14 +144,17 @@ def _minimised(polytope: Polytope, w: Floats, t: Floats) -> Floats:
 
 def fans_at(polytope: Polytope, t: Floats) -> list[Fan]:
     """Return the fans whose closed cone of classes contains t: several if t lies on a wall."""
+    here, size = polytope.fan(t), _NEARBY * float(np.abs(t).max())
+    if here is not None and here.complete:
+        least = min((x for _, x in here.sizes(t)), default=np.inf)
+        if least > _OFF_WALL * size:
+            return [here]
     found, random = {}, np.random.default_rng(0)
     for number in range(_NEIGHBOURS):
-        size = _NEARBY * np.abs(t).max() if number else 0.0
-        fan = polytope.fan(t + size * random.normal(size=len(t)))
+        fan = polytope.fan(t + size * random.normal(size=len(t))) if number else here
         if fan is None or fan.cones.tobytes() in found:
             continue
-        least = min((x for _, x in fan.sizes(t)), default=0.0)
-        if least > -_NEARBY * np.abs(t).max():
+        if min((x for _, x in fan.sizes(t)), default=0.0) > -size:
             found[fan.cones.tobytes()] = fan
     return list(found.values())
 

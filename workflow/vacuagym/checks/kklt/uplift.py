@@ -23,7 +23,7 @@ Numbers = NDArray[np.inexact[Any]]
 _POWER = 4.0 / 3.0
 _ENERGY = 0.01  # of the uplifted vacuum, in units of |V| of the supersymmetric one
 _COMPLEX, _STEP = 1e-30, 1e-6
-_ENERGIES, _LEAST_STEP = 20, 1e-4
+_ENERGIES, _LEAST_STEP = 6, 1e-4
 _ON_WALL = 1e-9
 
 
