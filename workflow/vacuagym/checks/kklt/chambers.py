@@ -73,8 +73,28 @@ class Polytope:
             raise ValueError("points: not those of a reflexive polytope")
         facets = np.unique(np.rint(normals).astype(np.int64), axis=0)
         self.on_facet = self.points @ facets.T == -1
+        omitted = np.setdiff1d(np.arange(len(self.points)), self.basis)
+        self.classes = np.zeros((len(self.points), len(self.basis)))
+        self.classes[self.basis] = np.eye(len(self.basis))
+        self.classes[omitted] = -np.linalg.solve(
+            self.points[omitted].T.astype(float), self.points[self.basis].T.astype(float)
+        )
         self._fans: dict[bytes, Fan] = {}
         self._deepest = np.array([0.0, 0.0, 0.0, 0.0, np.inf])
+
+    def tightened(self, t: Floats) -> Floats:
+        """Return the class with the same polytope whose missing rays touch it."""
+        fan = self.fan(t)
+        if fan is None or fan.has_all_rays:
+            return t
+        heights = np.zeros(len(self.points))
+        heights[self.basis] = t
+        corners = np.linalg.solve(
+            self.points[fan.cones].astype(float), -heights[fan.cones][..., None]
+        )[..., 0]
+        missing = np.setdiff1d(np.arange(len(self.points)), fan.cones)
+        heights[missing] = -(corners @ self.points[missing].T).min(axis=0)
+        return np.asarray(self.classes.T @ heights)
 
     def fan(self, t: Floats) -> Fan | None:
         """Return the fan of the class t (n,), or None if its polytope has no interior."""
@@ -113,10 +133,16 @@ class Fan:
         return all(len(sides) == 2 for sides in self._walls().values())
 
     @cached_property
+    def has_all_rays(self) -> bool:
+        """Whether all points are rays."""
+        return len(np.unique(self.cones)) == len(self.polytope.points)
+
+    @cached_property
     def triangulates(self) -> bool:
         """Whether it comes from a fine star triangulation of the polytope."""
-        every = len(np.unique(self.cones)) == len(self.polytope.points)
-        return bool(every and self.polytope.on_facet[self.cones].all(axis=1).any(axis=1).all())
+        return bool(
+            self.has_all_rays and self.polytope.on_facet[self.cones].all(axis=1).any(axis=1).all()
+        )
 
     @cached_property
     def kappa(self) -> dict[tuple[int, int, int], Fraction]:

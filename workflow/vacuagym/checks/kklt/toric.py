@@ -22,13 +22,14 @@ from vacuagym.checks.kklt.chambers import Fan, Floats, Polytope
 
 # A curve below this times Vol^(1/3) has size 0.
 SMALLEST_CURVE = 1e-6
-_NEWTON_STEPS = 50
+_NEWTON_STEPS = 100
 _SHIFTS = (1e-15, *(10.0 ** np.arange(-10, 6)))
 _ROUNDING = 1e-11
-_NEIGHBOURS, _NEARBY, _OFF_WALL = 40, 1e-5, 1e3
+_NEIGHBOURS, _MOST_NEIGHBOURS, _NEARBY, _OFF_WALL = 40, 300, 1e-5, 1e3
 _FAR = 1e10
 _CRITICAL = 1e-6  # of the gradient, relative to w
-_MOST_CONES, _FLAT = 40, 1e-9
+_MOST_CONES, _FLAT = 40, 1e-10
+_RADII, _STARTS, _OPTIMAL = (1e-5, 1e-3, 1e-2, 1e-1), 12, 1e-4
 _POLISHING_STEPS, _POLISHED = 6, 1e-3
 
 
@@ -132,29 +133,33 @@ def _minimised(polytope: Polytope, w: Floats, t: Floats) -> Floats:
             if there < _FAR and (falls or abs(fall) < _ROUNDING):
                 break
         else:
-            return t
+            break
         fan = polytope.fan(t + step)
         assert fan is not None
         after, following = _slopes(fan, w, t + step)
         if fall < _ROUNDING and np.abs(after).max() >= np.abs(gradient).max():
-            return t
+            break
         t, here, gradient, hessian = t + step, there, after, following
-    return t
+    return polytope.tightened(t)
 
 
 def fans_at(polytope: Polytope, t: Floats) -> list[Fan]:
     """Return the fans whose closed cone of classes contains t: several if t lies on a wall."""
     here, size = polytope.fan(t), _NEARBY * float(np.abs(t).max())
-    if here is not None and here.complete:
+    # Without a ray no curve tells how far the class is from the wall where the ray appears.
+    if here is not None and here.complete and here.has_all_rays:
         least = min((x for _, x in here.sizes(t)), default=np.inf)
         if least > _OFF_WALL * size:
             return [here]
     found, random = {}, np.random.default_rng(0)
-    for number in range(_NEIGHBOURS):
+    for number in range(_MOST_NEIGHBOURS):
+        if number >= _NEIGHBOURS and any(fan.triangulates for fan in found.values()):
+            break
         fan = polytope.fan(t + size * random.normal(size=len(t))) if number else here
         if fan is None or fan.cones.tobytes() in found:
             continue
-        if min((x for _, x in fan.sizes(t)), default=0.0) > -size:
+        reach = 4.0 * size  # of a random step
+        if all(x > -reach * np.abs(curve.pairings).sum() for curve, x in fan.sizes(t)):
             found[fan.cones.tobytes()] = fan
     return list(found.values())
 
@@ -162,16 +167,37 @@ def fans_at(polytope: Polytope, t: Floats) -> list[Fan]:
 def _on_walls(polytope: Polytope, w: Floats, t: Floats) -> Floats:
     """Return the minimum of f where it lies on walls at which the gradient jumps.
 
-    SLSQP finds the minimum of each closed cone around t, until no one is lower.
+    SLSQP finds the minimum of each closed cone near t, until t is the minimum of f.
     """
-    here = _value(polytope, w, t)
+    here, random = _value(polytope, w, polytope.tightened(t)), np.random.default_rng(1)
     for _ in range(_MOST_CONES):
-        trials = [_least_in(fan, w, t) for fan in fans_at(polytope, t)]
-        values = [_value(polytope, w, trial) for trial in trials]
-        if not values or min(values) > here - _FLAT:
-            return t
-        t, here = trials[int(np.argmin(values))], min(values)
+        if _is_minimum(fans_at(polytope, t), w, t):
+            break
+        t = polytope.tightened(t)
+        fan = polytope.fan(t)
+        missing = np.setdiff1d(np.arange(len(polytope.points)), fan.cones if fan else [])
+        for radius in _RADII:
+            aside = 0.3 * random.normal(size=(_STARTS, len(t))) - polytope.classes[missing].sum(
+                axis=0
+            )
+            starts = t + radius * np.abs(t).max() * aside
+            fans = {id(fan): (fan, one) for one in starts if (fan := polytope.fan(one)) is not None}
+            # The minimum lies in a closed cone with all rays: beyond, f grows with a missing one.
+            trials = [_least_in(fan, w, one) for fan, one in fans.values() if fan.has_all_rays]
+            values = [_value(polytope, w, trial) for trial in trials]
+            if values and min(values) < here - _FLAT:
+                t, here = trials[int(np.argmin(values))], min(values)
+                break
     return t
+
+
+def _is_minimum(fans: list[Fan], w: Floats, t: Floats) -> bool:
+    """Return whether 0 is a convex combination of the gradients at t: then f is least there."""
+    gradients = np.array([_slopes(fan, w, t)[0] for fan in fans]).T / np.abs(w).max()
+    if not gradients.size:
+        return False
+    system = np.vstack([gradients, np.ones(len(fans))])
+    return bool(nnls(system, np.append(np.zeros(len(t)), 1.0))[1] < _OPTIMAL)
 
 
 def _least_in(fan: Fan, w: Floats, t: Floats) -> Floats:
