@@ -11,12 +11,13 @@ from vacuagym.checks.kklt.rows import certificates, row_differences
 from vacuagym.checks.kklt.toric import locate
 from vacuagym.theories.kklt.candidates import positive_candidates
 from vacuagym.theories.kklt.chambers import ToricChambers
-from vacuagym.theories.kklt.labels import CLASSES, label_batch
+from vacuagym.theories.kklt.classes import CLASSES
+from vacuagym.theories.kklt.labels import label_batch
 from vacuagym.theories.kklt.points import Geometry
 from vacuagym.theories.kklt.rows import point_columns
 from vacuagym.theories.kklt.toric_walk import walk
 
-PANEL = {"vacuum_1e2": 1e-2, "vacuum_1e40": 1e-40}
+PANEL = (1e-2, 1e-40)
 
 
 def labelled(geometry: Geometry) -> dict:
@@ -68,7 +69,7 @@ WRONG = {
         "kklt_log10_m32": -8.94023,
         "kklt_log10_v_ads": -17.40334,
         "kklt_vacuum": "singular",
-        "kklt_vacuum_1e40": "lost",
+        "kklt_vacuum_panel": ["lost", "lost"],
         "kklt_lambda_min": 12.523,
         "kklt_tachyons_bf": 1,
         "kklt_uplift": "fold",

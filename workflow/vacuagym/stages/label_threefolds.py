@@ -24,6 +24,7 @@ from vacuagym.tables.parquet import file_metadata, open_parquet, read_batches, w
 from vacuagym.tables.theory_schema import IDENTITY, arrow_column, label_columns
 
 _WINDOW_ROWS = 4096
+_PIECE_ROWS = 512  # of distinct polytopes: the watchdog hears of each piece
 _WINDOW_BYTES = 4 * 2**20  # of geometry
 _KEPT_BYTES = 8 * 2**20  # of answers of distinct polytopes, kept for the rows to come
 _LIGHT = ("namespace", "geometry_id", "geometry_hash", "h11", "favourable")
@@ -124,8 +125,12 @@ class _Answers:
         if self._rows.nbytes > _KEPT_BYTES:
             self._rows, self._places = self._rows.slice(0, 0), {}
         new = [row for row, name in enumerate(names) if self._note(name)]
-        found = self._labelled(window.take(pa.array(new, pa.int64())))
-        self._rows = pa.concat_tables([self._rows, found]).combine_chunks()
+        distinct = window.take(pa.array(new, pa.int64()))
+        pieces = [
+            self._labelled(distinct.slice(start, _PIECE_ROWS))
+            for start in range(0, len(distinct), _PIECE_ROWS)
+        ]
+        self._rows = pa.concat_tables([self._rows, *pieces]).combine_chunks()
         return self._rows.take(pa.array([self._places[name] for name in names], pa.int64()))
 
     def _note(self, name: str) -> bool:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from vacuagym.checks.check import Check
 from vacuagym.checks.kklt.candidates import Matrix, divisor_classes, rank
-from vacuagym.checks.kklt.candidates import disagreements as label_disagreements
+from vacuagym.checks.kklt.rows import row_differences
 
 _COUNTS = ("kklt_num_rigid", "kklt_num_candidates", "kklt_num_positive", "kklt_tight")
 COLUMNS = ("moduli", "n_moduli", "kklt_reason", *_COUNTS, "kklt_v", "kklt_v_scale")
@@ -90,7 +90,7 @@ def disagreements(
     sections : mapping
         The section ``kklt`` of the settings of the labels.
     geometry : mapping, optional
-        The row of the computed geometry: favourable, points, divisor_h1 and divisor_h2.
+        The row of the computed geometry: favourable, and what the theory reads.
 
     Returns
     -------
@@ -123,8 +123,8 @@ def disagreements(
         if row["stability"] == "no_span":
             spans = rank(_classes_of(geometry["points"], rigid)) == len(rigid) - _DIMENSION
             return found + (["stability: no_span, but the rigid divisors span"] if spans else [])
-    plain = {name.removeprefix("kklt_"): value for name, value in row.items()}
-    return found + label_disagreements(geometry["points"], rigid, plain)
+    kklt = sections["kklt"]
+    return found + row_differences(row, geometry, kklt["w0"], kklt["panel"])
 
 
 def _classes_of(points: Sequence[Sequence[int]], rigid: Sequence[bool]) -> Matrix:

@@ -24,10 +24,10 @@ _STATUSES = ("vacuum", "singular", "lost")
 # The columns that need full data.
 _FULL = (
     *("num_points", "toric", "margin", "flips", "chambers", "kaehler", "min_curve", "volume"),
-    *("tau_min", "tau_max", "log10_m32", "log10_v_ads", "vacuum", "signs", "lambda_min"),
-    *("tachyons_bf", "uplift", "alpha_ratio"),
+    *("tau_min", "tau_max", "log10_m32", "log10_v_ads", "signs", "lambda_min", "tachyons_bf"),
+    *("uplift", "alpha_ratio", "vacuum", "vacuum_panel", "cause"),
 )
-_EXACT = (*_FULL[5:12], *_FULL[13:])
+_EXACT = _FULL[5:-3]
 _TOLERANCE, _CURVE_TOLERANCE, _MASS_TOLERANCE = 1e-8, 1e-6, 1e-5
 _ON_FLOP = 1e-5
 _RATIO = 1.05  # of successive L = ln(1 / W0)
@@ -38,7 +38,7 @@ def row_differences(
     row: Mapping[str, Any],
     geometry: Mapping[str, Any],
     w0: float = 1e-8,
-    panel: Mapping[str, float] | None = None,
+    panel: Sequence[float] = (1e-2, 1e-40),
 ) -> list[str]:
     """Return what is wrong with the KKLT columns of one row, in words; empty if nothing.
 
@@ -50,13 +50,12 @@ def row_differences(
         The row of the geometry in its table of threefolds.
     w0 : float
         The reference W0.
-    panel : mapping of str to float
-        The columns of further W0, such as {"vacuum_1e2": 1e-2}.
+    panel : sequence of float
+        Further W0, those of `vacuum_panel`.
     """
     row = {name.removeprefix(_PREFIX): value for name, value in row.items()}
-    columns = (*_FULL, *(panel or ()))
     if not geometry["favourable"] or row["stability"] is None:
-        given = [name for name in columns if row.get(name) is not None]
+        given = [name for name in _FULL if row.get(name) is not None]
         found = [
             f"{name}: {row[name]} in the row; a row without a label has none" for name in given
         ]
@@ -66,13 +65,34 @@ def row_differences(
     rigid = (np.array(geometry["divisor_h1"]) == 0) & (np.array(geometry["divisor_h2"]) == 0)
     vectors = candidates(geometry["points"], rigid)
     differences = differences_of(vectors, rigid, row)
+    return differences + point_differences(row, geometry, vectors or (), w0, panel)
+
+
+def point_differences(
+    row: Mapping[str, Any],
+    geometry: Mapping[str, Any],
+    vectors: Sequence[Vector],
+    w0: float,
+    panel: Sequence[float],
+) -> list[str]:
+    """Return what is wrong with the columns that need full data of the geometry.
+
+    Parameters
+    ----------
+    row : mapping
+        The columns without their prefix.
+    vectors : sequence of candidates
+    geometry, w0, panel
+        As for `row_differences`.
+    """
     if geometry["kaehler_point"] is None:
-        return differences + [
+        return [
             f"{name}: {row[name]} in the row; it needs full data of the geometry"
-            for name in columns
+            for name in _FULL
             if row.get(name) is not None
         ]
-    return differences + list(_points(row, geometry, vectors or (), rigid, w0, panel or {}))
+    rigid = (np.array(geometry["divisor_h1"]) == 0) & (np.array(geometry["divisor_h2"]) == 0)
+    return list(_points(row, geometry, vectors, rigid, w0, panel))
 
 
 def certificates(geometry: Mapping[str, Any]) -> Iterator[str]:
@@ -114,7 +134,7 @@ def _points(
     vectors: Sequence[Vector],
     rigid: Any,
     w0: float,
-    panel: Mapping[str, float],
+    panel: Sequence[float],
 ) -> Iterator[str]:
     """Yield differences of the columns that need full data."""
     polytope = Polytope(geometry["points"], geometry["basis"])
@@ -131,23 +151,29 @@ def _points(
     # On a flop wall two triangulations meet, and each has its own list of curves.
     if best and best.outcome != "outside" and best.flop > _ON_FLOP:
         yield from _far(row, "margin", best.margin, _CURVE_TOLERANCE)
-    names = ("vacuum", *panel)
     if not inside:
-        for name in (*names, *_EXACT):
+        for name in ("vacuum", "vacuum_panel", "cause", *_EXACT):
             yield from _unequal(row, name, None)
         return
-    for name in names:
-        if row[name] not in _STATUSES:
-            yield f"{name}: {row[name]} in the row; one of {', '.join(_STATUSES)} is needed"
+    given = list(row["vacuum_panel"] or ())
+    if len(given) != len(panel) or not {row["vacuum"], *given} <= {*_STATUSES}:
+        yield f"vacuum: {row['vacuum']}, {given} in the row; {len(panel) + 1} statuses are needed"
+        return
     if row["vacuum"] == "lost":
         for name in _EXACT:
             yield from _unequal(row, name, None)
+        if row["cause"] is None:
+            yield "cause: none in the row; a lost point has one"
         return
+    yield from _unequal(row, "cause", None)
     yield from _exact(row, geometry, polytope, charges[:, rigid].T, w0)
-    for name, value in panel.items():
+    for status, value in zip(given, panel, strict=True):
         found = _followed(polytope, charges[:, rigid].T, row, w0, value)
-        if _STATUSES.index(row[name]) > _STATUSES.index(found):
-            yield f"{name}: {row[name]} in the row, but the path from the reference has {found}"
+        if _STATUSES.index(status) > _STATUSES.index(found):
+            yield (
+                f"vacuum_panel: {status} in the row at {value:g}, but the path from the reference "
+                f"has {found}"
+            )
 
 
 def _exact(

@@ -151,7 +151,8 @@ def fans_at(polytope: Polytope, t: Floats) -> list[Fan]:
         least = min((x for _, x in here.sizes(t)), default=np.inf)
         if least > _OFF_WALL * size:
             return [here]
-    found, random = {}, np.random.default_rng(0)
+    found: dict[bytes, Fan] = {}
+    random = np.random.default_rng(0)
     for number in range(_MOST_NEIGHBOURS):
         if number >= _NEIGHBOURS and any(fan.triangulates for fan in found.values()):
             break

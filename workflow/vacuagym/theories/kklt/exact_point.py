@@ -18,6 +18,7 @@ from itertools import combinations, product
 import numpy as np
 
 from vacuagym.theories.kklt.chambers import Chamber
+from vacuagym.theories.kklt.classes import CAUSES, STATUSES
 from vacuagym.theories.kklt.supersymmetry import (
     LARGEST_RESIDUAL,
     TWO_PI,
@@ -31,11 +32,9 @@ from vacuagym.theories.kklt.supersymmetry import (
 )
 from vacuagym.theories.kklt.toric_walk import SMALLEST_CURVE, Chambers, Walk
 
-STATUSES = ("vacuum", "singular", "lost")
 VACUUM, SINGULAR, LOST = STATUSES
 # Why a branch is lost: it leaves the toric Kaehler cone, ends in a fold, has no real axions, has no
 # start, or solves the logarithmic form only.
-CAUSES = ("cone", "fold", "phases", "start", "spurious")
 CONE, FOLD, PHASES, START, SPURIOUS = CAUSES
 
 _FIRST_LOG = 1e5
@@ -63,7 +62,7 @@ class ExactPoint:
         `vacuum`: all curves of X have positive size. `singular`: some curve has size 0, at most
         1e-6 Vol^(1/3). `lost`: there is no point on this branch.
     cause : str
-        One of `CAUSES` if the branch is lost, else empty.
+        One of `classes.CAUSES` if the branch is lost, else empty.
     w0 : float
     terms : Superpotential or None
         The terms with the signs of the branch.

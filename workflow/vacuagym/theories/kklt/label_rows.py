@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from vacuagym.theories.kklt.classes import CLASSES, NON_FAVOURABLE, OUT_OF_RANGE, REASONS
 from vacuagym.theories.kklt.columns import COLUMNS, READS
 from vacuagym.theories.kklt.labels import KkltLabels, label_batch
+from vacuagym.theories.kklt.rows import NAMES, point_columns
 
 LABELS = CLASSES
 # The reason of a row without points, by whether it is favourable. None: it is no threefold.
 _WITHOUT_POINTS = {True: OUT_OF_RANGE, False: NON_FAVOURABLE, None: len(REASONS)}
+_CATEGORIES = {column.name: column.categories for column in COLUMNS}
 __all__ = ["COLUMNS", "LABELS", "READS", "label_rows"]
 
 
@@ -26,9 +28,10 @@ def label_rows(
     Parameters
     ----------
     geometry : mapping
-        By name the columns :data:`READS`, each B arrays or None: points (p, 4), divisor_h1 and
-        divisor_h2 (p,); and ``favourable``, B of bool, None for rows that are no threefolds.
-        Arrays are None beyond the range of h11 as well.
+        By name the columns :data:`READS`, each B values or None: points (p, 4), divisor_h1 and
+        divisor_h2 (p,), basis (n,), charges (n, p), kaehler_point (n,) and euler; and
+        ``favourable``, B of bool, None for rows that are no threefolds. Arrays are None beyond the
+        range of h11 as well. Without a kaehler_point there is only the label.
     sections : mapping
         The section ``kklt`` of the configuration.
 
@@ -54,7 +57,20 @@ def label_rows(
     for name, values in _found(found).items():
         for row, value in zip(inside, values, strict=True):
             columns[name][row] = value
+    settings = sections["kklt"]
+    for row in inside:
+        if columns["stability"][row] is not None and geometry["kaehler_point"][row] is not None:
+            own = {name: geometry[name][row] for name in ("favourable", *READS)}
+            found_points = point_columns(own, settings["w0"], settings["panel"])
+            for name in NAMES:
+                columns[f"kklt_{name}"][row] = _coded(f"kklt_{name}", found_points[name])
     return columns
+
+
+def _coded(name: str, value: Any) -> Any:
+    """Return the code of a category, and any other value as it is."""
+    categories = _CATEGORIES[name]
+    return categories.index(value) if categories and value is not None else value
 
 
 def _rigid(h1: NDArray[np.int_], h2: NDArray[np.int_]) -> NDArray[np.bool_]:

@@ -85,7 +85,7 @@ class KkltPoints:
     vacuum : tuple of str, or None
         For the reference W0 and the panel: `vacuum`, `singular` or `lost`.
     cause : str or None
-        Why the reference point is lost; see `exact_point.CAUSES`.
+        Why the reference point is lost; see `classes.CAUSES`.
     kaehler : (n,) float64 or None
         Exact class at the reference W0, in units of l_s^2, Einstein frame, for g_s c = 1. Multiply
         curves by sqrt(g_s c).
@@ -100,7 +100,7 @@ class KkltPoints:
     tachyons_bf : int or None
         Squared masses below 0, all above the Breitenlohner-Freedman bound.
     uplift : str or None
-        See `uplift.OUTCOMES`; with power 4/3.
+        See `classes.UPLIFTS`; with power 4/3.
     alpha_ratio : float or None
         |xi| g_s^(-3/2) / (2 Vol) at g_s = 0.1, the size of the first alpha' correction
         (K. Becker, M. Becker, M. Haack and J. Louis, hep-th/0204254).

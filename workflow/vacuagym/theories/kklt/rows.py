@@ -22,15 +22,9 @@ from vacuagym.theories.kklt.points import (
     find_kklt_points,
 )
 
-_NAMES = tuple(field.name for field in fields(KkltPoints) if field.name != "vacuum")
+NAMES = (*(field.name for field in fields(KkltPoints)), "vacuum_panel")
 # A facet normal from Qhull may differ from an integer vector by this much.
 _ROUNDING = 1e-6
-
-
-def panel_column(w0: float) -> str:
-    """Return the name of the column of a further W0, such as `vacuum_1e40` for 1e-40."""
-    digits, _, exponent = f"{w0:e}".partition("e")
-    return f"vacuum_{float(digits):g}e{-int(exponent)}"
 
 
 def point_columns(
@@ -46,15 +40,15 @@ def point_columns(
         `favourable`, `points` (p, 4), `divisor_h1` and `divisor_h2` (p,), `basis` (n,), `charges`
         (n, p), `kaehler_point` (n,) and `euler` of a table of threefolds.
     reference : float
-        The |W0| of all columns but those of the panel.
+        The |W0| of all columns but `vacuum_panel`.
     panel : sequence of float
         Further values of |W0|.
 
     Returns
     -------
     dict
-        The attributes of `KkltPoints` by name. `vacuum` is the one at the reference, and each W0 of
-        the panel has its own, named by `panel_column`. All values are None where the geometry has
+        The attributes of `KkltPoints` by name, where `vacuum` is the one at the reference and
+        `vacuum_panel` the list of those of the panel. All values are None where the geometry has
         no full data or is not favourable.
 
     Raises
@@ -62,12 +56,12 @@ def point_columns(
     ValueError
         If the points are not those of a reflexive polytope, or the class is in no Kaehler cone.
     """
-    names = ("vacuum", *map(panel_column, panel))
     if not row["favourable"] or row["kaehler_point"] is None:
-        return dict.fromkeys((*_NAMES, *names))
+        return dict.fromkeys(NAMES)
     found = find_kklt_points(geometry_of(row), reference, panel)
-    columns = {name: getattr(found, name) for name in _NAMES}
-    return columns | dict(zip(names, found.vacuum or (None,) * len(names), strict=True))
+    columns = {field.name: getattr(found, field.name) for field in fields(found)}
+    first, *others = found.vacuum or (None,)
+    return columns | {"vacuum": first, "vacuum_panel": others or None}
 
 
 def geometry_of(row: Mapping[str, Any]) -> Geometry:

@@ -25,11 +25,11 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from vacuagym.theories.kklt.chambers import Chamber
+from vacuagym.theories.kklt.classes import OUTCOMES
 from vacuagym.theories.kklt.supersymmetry import Floats, volumes
 
 Chambers = Callable[[Floats], Chamber | None]
 
-OUTCOMES = ("inside", "boundary", "outside", "failed")
 INSIDE, BOUNDARY, OUTSIDE, FAILED = OUTCOMES
 # A curve of X below this times Vol^(1/3) has size 0. Sizes of exactly 0 are common.
 SMALLEST_CURVE = 1e-6

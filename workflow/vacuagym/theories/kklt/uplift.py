@@ -20,12 +20,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vacuagym.theories.kklt.classes import UPLIFTS
 from vacuagym.theories.kklt.supersymmetry import Floats, Superpotential
 
 Numbers = NDArray[np.inexact[Any]]
 
-OUTCOMES = ("metastable", "tachyonic", "left_cone", "fold")
-METASTABLE, TACHYONIC, LEFT_CONE, FOLD = OUTCOMES
+METASTABLE, TACHYONIC, LEFT_CONE, FOLD = UPLIFTS
 THROAT_POWER = 4.0 / 3.0
 # The uplifted vacuum energy in units of |V| of the supersymmetric point.
 UPLIFTED = 0.01
