@@ -501,3 +501,18 @@ class TestJobsOfAScheduler:
             send(handler, None, 1.0, "an error", logging.ERROR)
         assert stream.getvalue().count("No SLURM account given") == 1
         assert stream.getvalue().count("an error") == 3
+
+    def test_a_run_that_cancels_its_jobs_was_stopped_and_has_not_failed(self, monkeypatch):
+        stream = io.StringIO()
+        handler = a_handler(monkeypatch, stream)
+        job = {"rule_name": "label", "jobid": 7, "output": [], "log": []}
+        send(handler, LogEvent.JOB_INFO, 1.0, wildcards={}, **job)
+        send(
+            handler, None, 2.0, "Terminating processes on user request, this might take some time."
+        )
+        final = "WorkflowError:\nAt least one job did not complete successfully."
+        send(handler, LogEvent.ERROR, 3.0, final, logging.ERROR)
+        handler.finish()
+        last = stream.getvalue().splitlines()[-1]
+        assert last.startswith("stopped: 0 of ")
+        assert last.endswith("run the same command again to continue")

@@ -49,9 +49,10 @@ FINAL_ERRORS = (
     "WorkflowError:\nAt least one job did not complete successfully",
     "--keep-incomplete mode is set",  # by the pipeline, for jobs on other hosts
 )
+INTERRUPTED = "Terminating processes on user request"
 WANTED = (
     NOTHING_TO_BE_DONE_MSG,
-    "Terminating processes on user request",
+    INTERRUPTED,
     "Will exit after finishing",
 )
 SHARED_FS = "Assuming unrestricted shared filesystem usage."
@@ -333,6 +334,7 @@ class LogHandler(LogHandlerBase):
         if not self.started and message != SHARED_FS:
             self.console.handle(record)
         elif message.startswith(WANTED):
+            self.interrupted |= message.startswith(INTERRUPTED)
             self.write(*{message} - self.said)
             self.said.add(message)
         elif not record.pathname.startswith(SNAKEMAKE):
