@@ -151,7 +151,7 @@ def test_the_limit_counts_over_the_chunks_of_a_table(tmp_path, n_limit):
     path = stored(tmp_path, [(i, None, 1) for i in range(40)])
     table = FeatureTable(path, "id", None, "h21")
     whole = table.ordered
-    table.ordered = lambda: whole(chunk_bytes=100)
+    table.ordered = lambda **about: whole(chunk_bytes=100, **about)
     plan("ks", table, shard_size=10, n_limit=n_limit, output=tmp_path / "plan.json")
     the_plan = Plan.read(tmp_path / "plan.json")
     assert sum(its.rows for its in the_plan.shards) == n_limit
@@ -237,7 +237,7 @@ def test_digests_do_not_depend_on_row_order_row_groups_or_chunks(
     path = stored(tmp_path, mixed, row_group_size=group)
     table = FeatureTable(path, "id", before.table["namespace"], "h21")
     whole = table.ordered
-    table.ordered = lambda: whole(chunk_bytes=chunk_bytes)
+    table.ordered = lambda **about: whole(chunk_bytes=chunk_bytes, **about)
     plan("ks", table, shard_size=20, n_limit=None, output=tmp_path / "chunks.json")
     after = Plan.read(tmp_path / "chunks.json")
     assert after.shards == before.shards

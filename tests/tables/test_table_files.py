@@ -9,14 +9,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vacuagym.errors import InputError
 from vacuagym.stages.columns import columns
 from vacuagym.stages.plan import _limited, plan
 from vacuagym.stages.shard import shard
-from vacuagym.tables import feature_table
+from vacuagym.tables import external_sort, feature_table
 from vacuagym.tables.feature_schema import Wanted
 from vacuagym.tables.feature_table import FeatureTable
 from vacuagym.tables.plan import Plan
@@ -186,6 +186,96 @@ def test_a_bad_value_is_named_by_its_row_in_its_file():
     )
     with pytest.raises(InputError, match=r"^d/b.parquet: column m: row 1: -2"):
         planned("d", id="id")
+
+
+# Tables in no order
+
+
+@st.composite
+def scattered(draw):
+    """Ids in no order, with namespaces or without, and the sizes of row groups and of a chunk."""
+    keys = draw(
+        st.lists(
+            st.tuples(st.integers(-30, 30), st.sampled_from("ab")),
+            min_size=1,
+            max_size=60,
+            unique=True,
+        )
+    )
+    named = draw(st.booleans())
+    if not named:
+        keys = list({number: (number, None) for number, _ in keys}.values())
+    return keys, named, draw(st.integers(1, 20)), draw(st.sampled_from([1, 64, 300, 10**6]))
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(scattered(), st.integers(1, 9), st.booleans(), st.sampled_from([None, 1, 7, 100]))
+def test_a_table_in_no_order_is_planned_and_cut_like_a_sorted_one(
+    monkeypatch, table, shard_size, statistics, limit
+):
+    monkeypatch.setattr(external_sort, "_STRIDE", 2)
+    keys, named, group, chunk_bytes = table
+    for name, rows in (
+        ("scattered", keys),
+        ("sorted", sorted(keys, key=lambda key: (key[0], key[1] or ""))),
+    ):
+        ids, names = zip(*rows, strict=True)
+        columns = {"id": ids, "m": [abs(i) for i in ids], **({"source": names} if named else {})}
+        path = f"{name}.parquet"
+        pq.write_table(pa.table(columns), path, row_group_size=group, write_statistics=statistics)
+
+    def made(name, most):
+        monkeypatch.setattr(feature_table, "_SCATTERED_ROWS", most)
+        table = FeatureTable(f"{name}.parquet", "id", "source" if named else None, "m")
+        whole = table.ordered
+        table.ordered = lambda **about: whole(chunk_bytes=chunk_bytes, **about)
+        plan("t", table, shard_size=shard_size, n_limit=limit, output=Path(f"{name}.json"))
+        return Plan.read(f"{name}.json")
+
+    one, other = made("scattered", 0), made("sorted", 10**9)
+    assert one.shards == other.shards
+    assert one.until == other.until
+    assert one.sorted_ranges
+    assert one.copy.exists()
+    assert not other.sorted_ranges
+    rows = shard_rows(one)
+    assert rows == shard_rows(other)
+    one.copy.unlink()
+    assert shard_rows(one) == rows, "without the copy the table itself is read"
+
+
+def test_a_shard_of_a_scattered_table_reads_its_own_part(monkeypatch):
+    monkeypatch.setattr(feature_table, "_SCATTERED_ROWS", 100)
+    monkeypatch.setattr(external_sort, "_STRIDE", 3)
+    ids = np.random.default_rng(3).permutation(500)
+    pq.write_table(pa.table({"id": ids, "m": ids}), "t.parquet", row_group_size=50)
+    table = FeatureTable("t.parquet", "id", None, "m")
+    whole = table.ordered
+    table.ordered = lambda **about: whole(chunk_bytes=400, **about)
+    plan("t", table, shard_size=25, n_limit=None, output=Path("new/plan.json"))
+    made = Plan.read("new/plan.json")
+    assert len(made.sorted_ranges) > 5
+    read = []
+    batches = feature_table.read_batches
+
+    def noted(file, path, names, **about):
+        read.append((Path(path).name, *about["row_groups"]))
+        return batches(file, path, names, **about)
+
+    monkeypatch.setattr(feature_table, "read_batches", noted)
+    shard(made, 100, Path("shard.parquet"))
+    assert {path for path, _ in read} == {"plan.sorted.parquet"}
+    assert len(read) <= 6
+    rows = pq.read_table("shard.parquet").to_pylist()
+    assert [row["geometry_id"] for row in rows] == list(range(100, 125))
+
+
+def test_a_repeated_id_of_a_scattered_table_is_found(monkeypatch):
+    monkeypatch.setattr(feature_table, "_SCATTERED_ROWS", 10)
+    ids = [*range(50, 0, -1), 7]
+    pq.write_table(pa.table({"id": ids}), "t.parquet", row_group_size=5)
+    with pytest.raises(InputError, match="more than one row for 7"):
+        list(FeatureTable("t.parquet", "id").ordered(chunk_bytes=100, spill=Path(".")))
 
 
 # Tables without ids

@@ -51,6 +51,11 @@ def settle(pipeline: Pipeline) -> None:
     for path in Path(paths.VERIFIED_PART).parent.glob("*.json"):
         if path not in parts:
             path.unlink()
+    copies = {pipeline.plan(name).copy for name in pipeline.datasets}
+    for path in set(Path(paths.PLANS).glob("*.sorted.parquet")) - copies:
+        # The plan goes too: it would be used without its copy.
+        path.with_name(path.name.replace(".sorted.parquet", ".json")).unlink(missing_ok=True)
+        path.unlink()
     _end_future()
     _remove_other_features(pipeline)
 

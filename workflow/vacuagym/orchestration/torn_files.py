@@ -46,6 +46,7 @@ _WRITTEN = (
     ),
     *(
         f"{paths.PLANS}/{{plan}}.json",
+        f"{paths.PLANS}/{{plan}}.parquet",
         f"{CHECKSUMS.parent}/croissant.json",
         f"{CHECKSUMS.parent}/data/{{split}}/{{file}}.parquet",
     ),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ import pyarrow as pa
 from vacuagym.config import digest
 from vacuagym.errors import ConfigError
 from vacuagym.runtime.atomic_files import write_text
-from vacuagym.tables.feature_schema import ColumnBeside, FeatureColumns
+from vacuagym.tables.feature_schema import SCHEMA, ColumnBeside, FeatureColumns
 from vacuagym.tables.feature_table import FeatureTable
+from vacuagym.tables.parquet import TableWriter, write_table
 from vacuagym.tables.plan import MOST_SHARDS
 from vacuagym.tables.shard_digest import ShardDigest
 from vacuagym.tables.threefold_content import require_content
@@ -82,11 +84,13 @@ def plan(
         from vacuagym.publish.shared_types import published_types
 
         published_types(dataset, table, columns, beside)
-    shards, selected, until = (
-        _of_ids(table, shard_size, n_limit, origin)
-        if table.id is not None
-        else _of_files(table, shard_size, n_limit, origin)
-    )
+    copy = _Copy(output)
+    with copy:
+        shards, selected, until = (
+            _of_ids(table, shard_size, n_limit, origin, copy)
+            if table.id is not None
+            else _of_files(table, shard_size, n_limit, origin)
+        )
     # The moduli counts of a table without an id column were not read yet.
     counts = [table.moduli] if table.id is None and table.moduli and not table.moduli_absent else []
     checked = list(dict.fromkeys([*table.hodge, *columns, *groups, *counts]))
@@ -104,6 +108,7 @@ def plan(
         "selected": selected,
         "until": until if selected < table.rows else None,
         "id_ranges": table.id_ranges or [],
+        "sorted_ranges": copy.ranges,
         "computed": origin is not None,
         "files": [[its.path, its.namespace, its.state, [*its.groups]] for its in table.files],
         "parts": table.parts(checked, until if selected < table.rows else None) if checked else [],
@@ -115,17 +120,46 @@ def plan(
     write_text(output, json.dumps(document, indent=1) + "\n")
 
 
+class _Copy(ExitStack):
+    """The sorted rows of a scattered table beside its plan.
+
+    Each shard job would read the whole table without it.
+
+    Attributes
+    ----------
+    ranges : list of (int, int)
+        Least and largest id of each row group.
+    """
+
+    def __init__(self, plan: Path) -> None:
+        super().__init__()
+        self.folder = plan.parent
+        self.ranges: list[tuple[int, int]] = []
+        self._path = plan.with_suffix(".sorted.parquet")
+        self._writer: TableWriter | None = None
+
+    def write(self, rows: pa.Table) -> None:
+        """Append the next rows."""
+        if self._writer is None:
+            self._writer = self.enter_context(write_table(self._path, SCHEMA, {}))
+        self._writer.write(rows.select(SCHEMA.names))
+        ids = rows["geometry_id"]
+        self.ranges.append((ids[0].as_py(), ids[-1].as_py()))
+
+
 def _of_ids(
-    table: FeatureTable, shard_size: int, n_limit: int | None, origin: str | None
+    table: FeatureTable, shard_size: int, n_limit: int | None, origin: str | None, copy: _Copy
 ) -> Shards:
-    """Return the shards of a table with ids. Every row is read."""
+    """Return the shards of a table with ids. Every row is read; a scattered table is copied."""
     shards: list[dict[str, Any]] = []
     selected, until = 0, None
     carried = [FeatureColumns.carried_name(place) for place in range(len(table.carried))]
     content = ShardDigest(carried, origin)
-    for chunk in table.ordered():
+    for chunk in table.ordered(spill=copy.folder):
         wanted = chunk if n_limit is None else chunk.slice(0, n_limit - selected)
         selected += len(wanted)
+        if len(wanted) and origin is None and table.is_scattered:
+            copy.write(wanted)
         for first, rows in _cut(wanted, shard_size):
             if not shards or shards[-1]["first"] != first:
                 content = ShardDigest(carried, origin)

@@ -55,9 +55,11 @@ def shard(
 
 
 def _table(plan: Plan, planned: Shard, computed: tuple[Path, str | None] | None) -> FeatureTable:
-    """Return the table that holds the rows of a shard: the given one, or computed geometry."""
+    """Return the table that holds the rows of a shard: given, sorted, or computed."""
     if computed is None:
-        return FeatureTable.from_plan(plan)
+        # Without the copy a shard job reads the whole table, and writes the same rows.
+        has_copy = plan.sorted_ranges and plan.copy.exists()
+        return FeatureTable.from_plan(plan.of_sorted_copy() if has_copy else plan)
     path, moduli = computed
     if file_metadata(open_parquet(path)).get("digest") != planned.digest:
         raise DamagedFileError(

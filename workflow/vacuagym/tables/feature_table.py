@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby
+from itertools import accumulate, groupby
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +23,7 @@ from vacuagym.config import digest
 from vacuagym.errors import InputError
 from vacuagym.runtime.memory import CHUNK_BYTES
 from vacuagym.tables.content_digest import ColumnDigests
+from vacuagym.tables.external_sort import IdSample, externally_sorted
 from vacuagym.tables.feature_schema import FeatureColumns
 from vacuagym.tables.parquet import BATCH_ROWS, ContentCheck, read_batches, row_bytes
 from vacuagym.tables.plan import Plan
@@ -35,6 +37,7 @@ _ORDER = [("geometry_id", "ascending"), ("namespace", "ascending")]
 _PART_ROWS = 2**18
 _PART_BYTES = 2**28  # before compression
 _MOST_PARTS = 32  # each label job waits for all parts of its table
+_SCATTERED_ROWS = 2**20  # more rows in the groups that may hold one id make a table scattered
 _NO_ROWS = (2**63, -(2**63) - 1)  # range of ids of an empty row group
 
 
@@ -108,6 +111,7 @@ class FeatureTable:
 
     def __post_init__(self) -> None:
         self.path = shown(self.paths)
+        self._sample = IdSample()
         self._parts = TableParts(self.paths, self.files)
         first = self._parts.schema
         path = self._parts.files[0].path
@@ -185,6 +189,27 @@ class FeatureTable:
         wanted = (part for part in parts if any(window.overlaps(ranges[group]) for group in part))
         return [(part[0], part[-1]) for part in wanted]
 
+    @property
+    def is_scattered(self) -> bool:
+        """Return whether an id may lie in many row groups: each range of ids takes long to read.
+
+        The table must have been scanned.
+        """
+        return self.id is not None and self._overlaps_widely(self._known_ranges())
+
+    def _overlaps_widely(self, ranges: list[tuple[int, int]]) -> bool:
+        """Return whether many rows are in row groups whose ranges of ids have an id in common."""
+        ends: list[tuple[int, int, int]] = []
+        for (low, high), group in zip(ranges, self._parts.groups, strict=True):
+            ends += [(low, 0, group.rows), (high, 1, -group.rows)] if group.rows else []
+        covering = accumulate(rows for _, _, rows in sorted(ends))
+        return max(covering, default=0) > _SCATTERED_ROWS
+
+    def _statistics(self) -> list[tuple[int, int]]:
+        """Return the ranges of ids as the footers have them, empty ones where they have none."""
+        found = self._parts.statistics(str(self.id))
+        return [_NO_ROWS if its is None else its for its in found]
+
     def id_bounds(self) -> tuple[int, int]:
         """Return the least and the largest id of a table that was scanned."""
         ranges = self._known_ranges()
@@ -219,6 +244,7 @@ class FeatureTable:
         chunk_bytes: int = CHUNK_BYTES,
         *,
         namespace: str | None = None,
+        spill: Path | None = None,
     ) -> Iterator[pa.Table]:
         """Yield the rows with first ≤ id ≤ last, ordered by id and then by namespace.
 
@@ -228,6 +254,8 @@ class FeatureTable:
         ----------
         namespace : str, optional
             Of a table without an id column: only the rows of this file.
+        spill : Path, optional
+            Folder for a spill file. With it, a table in no order is read twice, whatever its size.
         chunk_bytes : int
             Approximate largest size of a table.
 
@@ -240,11 +268,24 @@ class FeatureTable:
             yield from filter(len, self.scan(Window(first, last, namespace=namespace)))
             return
         window, more = Window(first, last), True
+        if spill is not None and not self.id_ranges and self._overlaps_widely(self._statistics()):
+            size = sum(table.nbytes for table in self.scan(Window()))
+            yield from self._externally_sorted(window, size // chunk_bytes + 1, spill)
+            return
         while more:
             chunk, more = self._lowest(window, chunk_bytes)
             if len(chunk):
                 window = Window(first, last, after=_key(chunk, -1))
                 yield chunk
+            if more and spill is not None and self.is_scattered:
+                yield from self._externally_sorted(window, self.rows // len(chunk) + 1, spill)
+                return
+
+    def _externally_sorted(self, window: Window, buckets: int, spill: Path) -> Iterator[pa.Table]:
+        """Yield the rows of a window in order, after a scan of the table."""
+        spill.mkdir(parents=True, exist_ok=True)
+        edges, rows = self._sample.edges(buckets), self.scan(window)
+        yield from externally_sorted(rows, edges, self._sorted, self.schema, CHUNK_BYTES, spill)
 
     def _lowest(self, window: Window, chunk_bytes: int) -> tuple[pa.Table, bool]:
         """Scan once; return the lowest rows of the window in order, and whether more exist."""
@@ -281,6 +322,8 @@ class FeatureTable:
         """
         all_groups = self._parts.groups
         first = self.id is not None and len(self.id_ranges or []) != len(all_groups)
+        if first:
+            self._sample = IdSample()
         known = None if first else self._known_ranges()
         ranges = [_NO_ROWS] * len(all_groups)
         for place, members in groupby(enumerate(all_groups), lambda item: item[1].file):
@@ -329,6 +372,7 @@ class FeatureTable:
                     check.update(batch)
                 table = columns.checked(batch, start - len(batch))
                 if ranges is not None:
+                    self._sample.update(table["geometry_id"])
                     bounds = pc.min_max(table["geometry_id"]).as_py()
                     least, largest = ranges[number]
                     ranges[number] = min(least, bounds["min"]), max(largest, bounds["max"])

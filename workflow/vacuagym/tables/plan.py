@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,8 @@ class Plan:
         An oddity of the table that is no error.
     computed : bool
         Whether the pipeline computes the table.
+    sorted_ranges : list of (int, int)
+        Least and largest id of each row group of the sorted copy. Empty if there is no copy.
     files : tuple of TableFile
         The files of the table when it was planned. Empty if the pipeline computes the table.
     parts : tuple of (int, int)
@@ -82,6 +84,7 @@ class Plan:
     shards: tuple[Shard, ...]
     warning: str | None = None
     computed: bool = False
+    sorted_ranges: list[tuple[int, int]] = field(default_factory=list)
     files: tuple[TableFile, ...] = ()
     parts: tuple[tuple[int, int], ...] = ()
 
@@ -116,6 +119,7 @@ class Plan:
             shards=shards,
             warning=plan["warning"],
             computed=plan["computed"],
+            sorted_ranges=[tuple(ids) for ids in plan.get("sorted_ranges", ())],
             files=files,
             parts=parts,
         )
@@ -125,6 +129,17 @@ class Plan:
         namespace = "namespace" if self.has_namespaces else None
         table = {"path": path, "id": "geometry_id", "namespace": namespace, "moduli": None}
         return replace(self, table=table, id_ranges=[], files=())
+
+    @property
+    def copy(self) -> Path:
+        """Return the path of the sorted copy of the planned rows."""
+        return self.path.with_suffix(".sorted.parquet")
+
+    def of_sorted_copy(self) -> Plan:
+        """Return the plan with the sorted copy of its rows as its table."""
+        namespace = "namespace" if self.has_namespaces else None
+        table = {"path": self.copy, "id": "geometry_id", "namespace": namespace, "moduli": "moduli"}
+        return replace(self, table=table, id_ranges=self.sorted_ranges, files=())
 
     @property
     def state(self) -> list[list[object]] | None:

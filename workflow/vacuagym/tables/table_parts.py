@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vacuagym.errors import InputError
-from vacuagym.tables.parquet import group_bytes, open_parquet
+from vacuagym.tables.parquet import group_bytes, open_parquet, row_bytes
 from vacuagym.tables.table_files import TableFile, TablePath, file_state, table_files
 
 
@@ -109,6 +109,19 @@ class TableParts:
         """Return the bytes of the named columns in each row group, before compression."""
         places = range(len(self.files))
         return [size for place in places for size in group_bytes(self.file(place), names)]
+
+    def statistics(self, name: str) -> list[tuple[int, int] | None]:
+        """Return the range of a column in each row group, None if the footer does not have it."""
+        found: list[tuple[int, int] | None] = []
+        for group in self.groups:
+            file = self.file(group.file)
+            if group.number == 0:
+                # Read first: to ask for the statistics of an encrypted column ends the process.
+                row_bytes(file, self.files[group.file].path, [name])
+            paths = [file.schema.column(place).path for place in range(len(file.schema))]
+            about = file.metadata.row_group(group.number).column(paths.index(name)).statistics
+            found.append((about.min, about.max) if about and about.has_min_max else None)
+        return found
 
     def row(self, number: int) -> tuple[str, int]:
         """Return the file of a row of the table, and the row in that file."""
