@@ -67,7 +67,7 @@ def test_a_second_clone_does_not_run_the_code_of_the_first(labelled):
     shutil.copytree(
         ROOT,
         other,
-        ignore=shutil.ignore_patterns(".git", ".venv", "results", "logs", ".*_cache", "trees"),
+        ignore=shutil.ignore_patterns(".git", ".venv*", "results", "logs", ".*_cache", "trees"),
     )
     potential = other / "workflow/vacuagym/theories/toy/potential.py"
     potential.write_text(potential.read_text(encoding="utf-8") + "\nOTHER = 1\n", encoding="utf-8")
