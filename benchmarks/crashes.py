@@ -74,6 +74,7 @@ def prepare(folder: Path) -> None:
     datasets = [
         "datasets:",
         "  fth6d: null",
+        "  ws5: null",
         f"  t: {table_entry}",
         "  bases: {source: toric_bases}",
     ]

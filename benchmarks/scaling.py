@@ -92,6 +92,7 @@ def prepare(folder: Path, rows: int, **settings: int) -> None:
     lines = [
         "datasets:",
         "  fth6d: null",
+        "  ws5: null",
         "  t: {source: table, path: t.parquet, id: id, moduli: h}",
     ]
     (folder / "mine.yaml").write_text(

@@ -41,7 +41,10 @@ ENTRY = {
     "hodge": ["h11", "h21"],
     "columns": list(COLUMNS),
 }
-CONFIG = {"datasets": {"fth6d": None, "t": ENTRY}, "split_groups": {"t": ["h11", "h21"]}}
+CONFIG = {
+    "datasets": {"fth6d": None, "ws5": None, "t": ENTRY},
+    "split_groups": {"t": ["h11", "h21"]},
+}
 
 
 def write_feature_table(path: Path, rows: int) -> None:

@@ -72,7 +72,7 @@ def main() -> None:
     )
     entry = "{source: table, path: wide.parquet, id: object_id, moduli: h21}"
     (options.folder / "wide.yaml").write_text(
-        f"datasets:\n  fth6d: null\n  wide: {entry}\n", encoding="utf-8"
+        f"datasets:\n  fth6d: null\n  ws5: null\n  wide: {entry}\n", encoding="utf-8"
     )
     root = Path(__file__).resolve().parent.parent
     run = [

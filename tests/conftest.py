@@ -80,11 +80,11 @@ class Workspace:
     def configure(self, datasets: dict, **settings) -> None:
         """Write the configuration file that every run of this workspace adds.
 
-        The embedded data set is left out unless it is named. Few labels are verified: the default
-        of 200 rows takes a third of the time of a small run.
+        The embedded data sets are left out unless they are named. Few labels are verified: the
+        default of 200 rows takes a third of the time of a small run.
         """
         few = {"least": 8, "per_label": 1}
-        config = {"datasets": {"fth6d": None, **datasets}, "verify": few, **settings}
+        config = {"datasets": {"fth6d": None, "ws5": None, **datasets}, "verify": few, **settings}
         (self.folder / "mine.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
 
     def command(self, *arguments: str, cores: int = 2, target: str | None = None) -> list[str]:

@@ -1,11 +1,13 @@
 """Draw the pictures of the documentation: the pipeline and, from a finished run, label shares,
-slices of V and Hessian spectra.
+slices of V, Hessian spectra and the Hodge plot.
 
 python docs/figures/make_figures.py            # pipeline.svg
 python docs/figures/make_figures.py results    # and label_shares.svg, from results/labels.parquet
 """
 
+import json
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vacuagym.inspection.rebuild import find_geometry
+from vacuagym.report.hodge_plot import hodge_picture
 from vacuagym.report.svg import LABEL_COLOURS, Axes, lines, stacked_bars
+from vacuagym.stages.report import hodge_counts
 from vacuagym.tables.parquet import open_parquet, read_batches
 from vacuagym.theories.toy.classes import LABELS
 
@@ -69,7 +73,7 @@ def pipeline_picture() -> str:
 def label_shares(labels: Path) -> str:
     """Shares of the labels among the geometries with each number of moduli."""
     counts = np.zeros((257, len(LABELS)), int)
-    for batch in read_batches(open_parquet(labels), labels, ("n_moduli", "stability")):
+    for batch in toy_batches(labels, ("n_moduli", "stability")):
         np.add.at(
             counts,
             (batch.column("n_moduli").to_numpy(), batch.column("stability").indices.to_numpy()),
@@ -85,6 +89,13 @@ def label_shares(labels: Path) -> str:
         y_range=(0.0, 100.0),
     )
     return stacked_bars(axes, [str(n) for n in sizes], present, LABEL_COLOURS)
+
+
+def toy_batches(labels: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """The rows of the toy theory of a label table."""
+    for batch in read_batches(open_parquet(labels), labels, ["theory", *columns]):
+        toy = pc.equal(batch.column("theory").dictionary_decode(), "toy")
+        yield batch.filter(toy).select(list(columns))
 
 
 def slices(labels: Path) -> str:
@@ -130,7 +141,7 @@ def first_rows(labels: Path) -> list[dict]:
         "critical_point",
         "sample_idx",
     )
-    for batch in read_batches(open_parquet(labels), labels, columns):
+    for batch in toy_batches(labels, columns):
         for row in batch.filter(pc.less_equal(batch.column("n_moduli"), 4)).to_pylist():
             found.setdefault(row["stability"], row)
     return [found[name] for name in LABELS if name in found]
@@ -144,9 +155,7 @@ def spectra(labels: Path) -> str:
         for label in ("stable", "saddle")
         for text in ("≤ 8", "> 24")
     }
-    for batch in read_batches(
-        open_parquet(labels), labels, ("stability", "n_moduli", "eigenvalues")
-    ):
+    for batch in toy_batches(labels, ("stability", "n_moduli", "eigenvalues")):
         names, n = (
             np.array(batch.column("stability").dictionary_decode().to_pylist()),
             batch.column("n_moduli").to_numpy(),
@@ -168,6 +177,16 @@ def spectra(labels: Path) -> str:
     return lines(axes, series, colours, dashed=[name for name in series if "≤" in name])
 
 
+def hodge(results: Path) -> str:
+    """Hodge plot of ws5, each cell in the colour of its most common label."""
+    validation = json.loads((results / "validation.json").read_text(encoding="utf-8"))
+    features, labels = results / "features/ws5.parquet", results / "labels.parquet"
+    counts = hodge_counts(features, labels, validation["labels"])["ws5"]
+    rows = int(counts.grid.sum())
+    axes = Axes(f"Hodge plot of {rows:,} threefolds", "χ, Euler number", "h11 + h21")
+    return hodge_picture(axes, counts, cell=5)
+
+
 def main() -> None:
     """Write the pictures beside this script."""
     pictures = {"pipeline": pipeline_picture()}
@@ -177,6 +196,7 @@ def main() -> None:
             "label_shares": label_shares(labels),
             "slices": slices(labels),
             "spectra": spectra(labels),
+            "hodge": hodge(Path(results)),
         }
     for name, picture in pictures.items():
         (HERE / f"{name}.svg").write_text(picture + "\n", encoding="utf-8")

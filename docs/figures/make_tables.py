@@ -163,7 +163,7 @@ def make(results: Path, folder: Path) -> None:
     validation = json.loads((results / "validation.json").read_text(encoding="utf-8"))
     path = results / "labels.parquet"
     physics = Physics.from_mapping(file_metadata(open_parquet(path))["physics"])
-    labels = pq.read_table(path, columns=COLUMNS)
+    labels = pq.read_table(path, columns=COLUMNS, filters=[("dataset", "==", "fth6d")])
     bases = pq.read_table(results / "geometry/fth6d.parquet", columns=FEATURES)
     figures = validation["labels"]["fth6d"]
     looks = [
@@ -194,7 +194,7 @@ def make(results: Path, folder: Path) -> None:
     bits = figures["bits"]
     write(
         folder / "README.md",
-        f"""{label_table(validation["labels"])}
+        f"""{label_table({"fth6d": figures})}
 
 - A `saddle` says where the root search stopped. {100 * figures["by_gamma"]["positive"]["saddle"] / figures["by_label"]["saddle"]:.1f}% of \
 them have γ > 0, where a minimum exists as well: {STARTS} descents found one for {found[1]} in a random sample.

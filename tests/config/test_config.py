@@ -92,7 +92,8 @@ DEFAULTS_OF_A_TABLE = {
     "citation": None,
     "theory": "toy",
 }
-LEAVES = dict(leaves(DEFAULTS))
+# The keys of ws5 are tested beside its source.
+LEAVES = {path: value for path, value in leaves(DEFAULTS) if path[:2] != ("datasets", "ws5")}
 LEAVES[("datasets", "ks", "path")] = "features.parquet"
 LEAVES[("datasets", "ks", "id")] = "polytope_id"
 LEAVES[("datasets", "ks", "namespace")] = None
@@ -169,11 +170,17 @@ def wrong_values(path, default):
 
 def test_defaults_of_the_model_are_those_of_the_commented_file():
     written = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
-    assert written == DEFAULTS
     assert load_config(ROOT / "config.yaml") == DEFAULTS
-    assert [(path, type(value)) for path, value in sorted(leaves(written))] == [
-        (path, type(value)) for path, value in sorted(leaves(DEFAULTS))
-    ]
+    expected = {
+        path: value
+        for path, value in leaves(DEFAULTS)
+        if path[:2] != ("datasets", "ws5") or value is not None
+    }
+    found = dict(leaves(written))
+    assert found == expected
+    assert {path: type(value) for path, value in found.items()} == {
+        path: type(value) for path, value in expected.items()
+    }
 
 
 def test_a_label_job_started_by_hand_works_on_stacks_of_the_same_size():

@@ -13,7 +13,7 @@ COLUMNS = ["weights", "h11", "euler"]
 
 
 def settings(degree: int, **others) -> dict:
-    entry = {"source": "weight_systems", "max_degree": degree, "side": "mirror"}
+    entry = {"source": "weight_systems", "max_degree": degree, "side": "mirror", "theory": "toy"}
     return {"ws5": {**entry, "shard_size": 8, "columns": COLUMNS, **others}}
 
 

@@ -44,6 +44,7 @@ _COUNTS = "computed column that counts the moduli; null gives every geometry the
 _THEORY = "theory of the labels: toy, or kklt for weight systems and polytopes"
 _TAKEN = ("key", "dataset", "namespace", "geometry_id", "moduli", "n_moduli", "stability")
 TORIC_COLUMNS: tuple[str, ...] = get_args(ToricColumn)
+GEOMETRY_COLUMNS = ["geometry_hash", "h11", "h21", "euler", "favourable"]  # published by default
 _LICENCE = Field(
     default=None,
     description="optional: licence of the table, for the card of the published data set",
@@ -171,7 +172,7 @@ class Threefolds(OfUser):
         default=None, description="optional: column that, with the id, makes a row unique"
     )
     columns: Annotated[Names, AfterValidator(_require_free_names)] = Field(
-        default=["geometry_hash", "h11", "h21", "euler", "favourable"],
+        default=GEOMETRY_COLUMNS,
         description="columns, computed or of the table, that go into results/dataset",
     )
     shard_size: Whole | None = Field(
@@ -253,8 +254,7 @@ class WeightSystems(PolytopeThreefolds):
     def _publish_weights(cls, entry: Any) -> Any:
         """Publish the weights of enumerated weight systems, unless columns are named."""
         if isinstance(entry, dict) and entry.get("path") is None and "columns" not in entry:
-            columns = Threefolds.model_fields["columns"].default
-            return {**entry, "columns": ["weights", *columns]}
+            return {**entry, "columns": ["weights", *GEOMETRY_COLUMNS]}
         return entry
 
     @model_validator(mode="after")

@@ -12,7 +12,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from vacuagym.config.datasets import TORIC_COLUMNS, DataSets, ToricBases
+from vacuagym.config.datasets import (
+    GEOMETRY_COLUMNS,
+    TORIC_COLUMNS,
+    DataSets,
+    ToricBases,
+    WeightSystems,
+)
 from vacuagym.config.types import (
     Distinct,
     InnerShare,
@@ -299,7 +305,15 @@ class Configuration(Section):
         "shards",
     )
     datasets: DataSets = Field(
-        default={"fth6d": ToricBases(source="toric_bases")},
+        default={
+            "fth6d": ToricBases(source="toric_bases"),
+            "ws5": WeightSystems(
+                source="weight_systems",
+                columns=["weights", *GEOMETRY_COLUMNS],
+                side="mirror",
+                theory="kklt",
+            ),
+        },
         description="The data sets by name. A configuration file on top of this one adds data "
         "sets. The value null removes one, such as `fth6d: null`.",
     )

@@ -192,11 +192,18 @@ def _lines(section: type[Section], indent: str = "  ") -> Iterator[_Line]:
 
 
 def _data_sets(default: dict[str, Section]) -> Iterator[str]:
-    """Yield the data sets of the default configuration, and a table of the user in comments."""
+    """Yield the data sets of the default configuration, and a table of the user in comments.
+
+    Keys that are null are left out.
+    """
     for name, entry in default.items():
-        fields = type(entry).model_fields.items()
+        fields = sorted(type(entry).model_fields.items(), key=lambda item: item[0] != "source")
+        values = entry.model_dump()
         lines = [
-            (f"    {key}: {_yaml(getattr(entry, key))}", str(f.description)) for key, f in fields
+            (f"    {key}: {_yaml(values[key])}", _fragment(inner) if inner else str(f.description))
+            for key, f in fields
+            for inner in [section_of(f)]
+            if values[key] is not None
         ]
         yield from [f"  {name}:", *_aligned(lines)]
     shown = [

@@ -39,7 +39,7 @@ def report(
     file = open_parquet(labels)
     counts = count_rows(read_batches(file, labels, COLUMNS))
     for path in features:
-        counts.hodge |= _hodge(path, labels, document["labels"])
+        counts.hodge |= hodge_counts(path, labels, document["labels"])
     text = page(document, counts, settings, file_metadata(file))
     write_text(output, text)
     print(
@@ -48,10 +48,22 @@ def report(
     )
 
 
-def _hodge(path: Path, labels: Path, figures: Mapping[str, Any]) -> dict[str, HodgeCounts]:
+def hodge_counts(path: Path, labels: Path, figures: Mapping[str, Any]) -> dict[str, HodgeCounts]:
     """Count the Hodge numbers of a feature file, if it has any.
 
-    Labels are told apart where the geometry decides them.
+    Parameters
+    ----------
+    path : Path
+        The feature file of a data set.
+    labels : Path
+        The label table. Labels are told apart where the geometry decides them.
+    figures : mapping
+        The section ``labels`` of the validation.
+
+    Returns
+    -------
+    dict
+        The counts by the name of the data set; empty if there are no Hodge numbers.
     """
     file = open_parquet(path)
     dataset = file_metadata(file).get("dataset", "")
