@@ -308,9 +308,11 @@ def _followed(
         t, log = answer.x, following
     if fan is None:
         return "lost"
-    least = min(x for curve, x in fan.sizes(t) if curve.in_threefold)
-    volume = float(fan.dense @ t @ t @ t) / 6.0
-    return "vacuum" if least > SMALLEST_CURVE * volume ** (1 / 3) else "singular"
+    sizes = [(curve.flop, x) for curve, x in fan.sizes(t) if curve.in_threefold]
+    smallest = SMALLEST_CURVE * (float(fan.dense @ t @ t @ t) / 6.0) ** (1 / 3)
+    if min((x for flop, x in sizes if not flop), default=np.inf) <= smallest:
+        return "lost"  # on the boundary of the toric part, or beyond it
+    return "vacuum" if min(x for _, x in sizes) > smallest else "singular"
 
 
 def _conditions(t: Floats, kappa: Floats, charges: Floats, signs: Floats, log: float) -> Floats:
