@@ -418,6 +418,25 @@ def test_other_values_of_a_copied_column_are_noticed_and_remake_no_label(workspa
     assert len(times) == 1
 
 
+def test_types_of_copied_columns_are_compared_before_work_starts(workspace):
+    weights = ["5 1 1 1 1 1"]
+    workspace.table("w.parquet", [0], weights=weights, note=[7])
+    workspace.table("v.parquet", [0], weights=weights, note=["seven"])
+    workspace.table("t.parquet", [0], [1], note=["eight"])
+    threefold = {"source": "weight_systems", "id": "id", "weights": "weights"}
+    table = {"source": "table", "path": "t.parquet", "id": "id", "moduli": "moduli"}
+    w, v = ({**threefold, "path": name, "columns": ["note"]} for name in ("w.parquet", "v.parquet"))
+    for others in ({"t": {**table, "columns": ["note"]}}, {"v": v}):
+        workspace.configure({"w": w, **others})
+        run = workspace.snakemake(check=False)
+        assert run.returncode == 2
+        assert "note" in run.stdout
+        assert "in data set w" in run.stdout
+        assert workspace.files("*/*/*.parquet") == []
+    workspace.configure({"w": {**w, "columns": ["nota"]}})
+    assert "did you mean note?" in workspace.snakemake(check=False).stdout
+
+
 @pytest.mark.parametrize(
     ("entry", "told"),
     [

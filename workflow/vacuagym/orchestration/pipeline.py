@@ -28,8 +28,8 @@ from vacuagym.orchestration.planning import (
 from vacuagym.orchestration.threefolds import (
     THREEFOLDS,
     columns_beside,
-    content_columns,
     enumerated_rows,
+    given_table,
     is_enumerated,
     no_hodge_numbers,
     threefold_options,
@@ -137,14 +137,9 @@ class Pipeline:
         """Return the table that is planned: of threefolds, the one that they are computed from."""
         if dataset not in self.derived:
             return self._table(dataset)
-        entry = self.datasets[dataset]
-        given = {key: entry[key] for key in ("path", "id", "namespace")}
-        return {
-            **given,
-            "content": [*content_columns(entry), *(entry.get("hodge") or [])],
-            "origin": canonical_json(self._origin(dataset)),
-            "source": entry["source"],
-        }
+        groups = self.config["split_groups"].get(dataset, [])
+        origin = canonical_json(self._origin(dataset))
+        return {**given_table(self.datasets, dataset, groups), "origin": origin}
 
     def _origin(self, dataset: str) -> list[str | None]:
         """Return what computed moduli counts depend on besides the rows."""

@@ -67,7 +67,29 @@ def threefold_options(entry: Mapping[str, Any], columns: Sequence[str]) -> dict[
         "full": depth["full"],
         "h11": h11,
         "h21": h21,
-        "column": sorted({*columns} - {*computed}),
+        "column": copied_columns(entry, columns),
+    }
+
+
+def copied_columns(entry: Mapping[str, Any], columns: Sequence[str]) -> list[str]:
+    """Return those of some columns of a data set of threefolds that are not computed, sorted."""
+    return sorted({*columns} - {*(CICY_NAMES if entry["source"] == "cicy" else POLYTOPE_NAMES)})
+
+
+def given_table(
+    datasets: Mapping[str, Mapping[str, Any]], dataset: str, groups: Sequence[str]
+) -> dict[str, Any]:
+    """Return the table of a data set of threefolds as it is planned: as the user gives it.
+
+    ``groups`` are the columns that identify duplicates.
+    """
+    entry = datasets[dataset]
+    return {
+        **{key: entry[key] for key in ("path", "id", "namespace", "source")},
+        "content": [*content_columns(entry), *(entry.get("hodge") or [])],
+        "columns": copied_columns(entry, entry["columns"]),
+        "group": copied_columns(entry, groups),
+        "beside": columns_beside(datasets, dataset),
     }
 
 
@@ -82,17 +104,21 @@ def columns_beside(
 ) -> list[tuple[str, str | list[str] | None, str]]:
     """Return the columns of other data sets with the same name as a column of one.
 
-    Each is (data set, table, name). The table is None if the pipeline computes it.
+    Each is (data set, table, name). The table is None if the pipeline computes it. Columns that
+    are computed for threefolds are left out.
     """
-    own = datasets[dataset].get("columns", [])
-    others = (
-        (name, entry)
-        for name, entry in datasets.items()
-        if name != dataset and entry["source"] not in THREEFOLDS
-    )
+    own = _columns_of_table(datasets[dataset])
     return [
         (name, entry.get("path"), column)
-        for name, entry in others
-        for column in entry.get("columns", [])
-        if column in own
+        for name, entry in datasets.items()
+        for column in _columns_of_table(entry)
+        if name != dataset and column in own
     ]
+
+
+def _columns_of_table(entry: Mapping[str, Any]) -> list[str]:
+    """Return the columns to publish that stand in the table of the user, or of toric bases."""
+    columns: list[str] = entry.get("columns", [])
+    if entry["source"] not in THREEFOLDS:
+        return columns
+    return [] if is_enumerated(entry) else copied_columns(entry, columns)

@@ -93,7 +93,9 @@ def plan(
         )
     # The moduli counts of a table without an id column were not read yet.
     counts = [table.moduli] if table.id is None and table.moduli and not table.moduli_absent else []
-    checked = list(dict.fromkeys([*table.hodge, *columns, *groups, *counts]))
+    # Columns beside computed geometry are read with it, and not by jobs of their own.
+    named = [*table.hodge, *columns, *groups] if origin is None else []
+    checked = list(dict.fromkeys([*named, *counts]))
     document = {
         "dataset": dataset,
         "table": {
