@@ -14,7 +14,9 @@ import pytest
 
 import vacuagym
 from conftest import Workspace
+from vacuagym.checks.check import Check, Thresholds
 from vacuagym.checks.kklt import label_rows as checks
+from vacuagym.checks.label_checks import _balance_checks, _Counts
 from vacuagym.cli.main import main
 from vacuagym.config import checked_config
 from vacuagym.errors import ConfigError, InputError, MemoryDeclarationError
@@ -22,7 +24,7 @@ from vacuagym.stages.label_threefolds import label_threefolds
 from vacuagym.stages.plan import plan
 from vacuagym.stages.threefolds import ThreefoldColumns, threefolds
 from vacuagym.tables.feature_table import FeatureTable
-from vacuagym.tables.label_table import FILE_COLUMNS, STABILITY, widened
+from vacuagym.tables.label_table import FILE_COLUMNS, SCHEMA, STABILITY, widened
 from vacuagym.tables.plan import Plan
 from vacuagym.theories.kklt import label_rows as theory
 from vacuagym.theories.registry import THEORIES
@@ -301,3 +303,42 @@ def test_a_killed_run_resumes_with_the_same_labels(workspace, both):
     assert [found[key] for key in found if key.startswith("w:")] == [
         expected[key] for key in expected if key.startswith("w:")
     ]
+
+
+@pytest.mark.parametrize(("theory_name", "passes"), [("toy", False), ("kklt", True)])
+def test_one_label_for_nearly_all_rows_fails_only_where_chance_decides(theory_name, passes):
+    counts = _Counts(theory_name)
+    label = {"toy": "saddle", "kklt": "point"}[theory_name]
+    counts.by_n[5, STABILITY.index(label)] = 400
+    counts.by_n[5, STABILITY.index("failed")] = 0
+    checks = {c.name: c for c in _balance_checks({"t": counts}, Thresholds(0.95, 0.001, 0.02))}
+    assert checks["balance of t"].passed == passes
+    assert checks["balance of t"].found == 1.0
+    if passes:
+        assert "nearly all rows are point" in checks["balance of t"].meaning
+    nothing = _Counts(theory_name)
+    (check,) = _balance_checks({"t": nothing}, Thresholds(0.95, 0.001, 0.02))
+    assert not check.passed
+
+
+def test_rows_that_break_a_check_of_the_theory_are_named(tmp_path):
+    (path,) = geometry(tmp_path)
+    (batch,) = pq.ParquetFile(labelled(path)).iter_batches()
+    good = widened(batch, "kklt").to_pylist()
+    point = next(row for row in good if row["stability"] == "point")
+    unlabelled = next(row for row in good if row["kklt_reason"] == "out_of_range")
+    broken = {
+        "kklt moduli": point | {"n_moduli": point["moduli"] + 1},
+        "kklt reasons": unlabelled | {"kklt_reason": None},
+        "kklt counts": point | {"stability": "no_point"},
+        "kklt volumes": point | {"kklt_v": [0, *point["kklt_v"][1:]]},
+    }
+    assert broken.keys() == checks.MEANINGS.keys()
+    for name, row in {"": point, **broken}.items():
+        found = {check: Check(check, "") for check in checks.MEANINGS}
+        checks.check_rows(pa.RecordBatch.from_pylist([row], SCHEMA), SECTIONS, found)
+        assert (
+            found[name].examples == [row["key"]]
+            if name
+            else all(check.passed for check in found.values())
+        )
