@@ -215,7 +215,9 @@ def _matching_rows(
             and not statistics.min <= geometry_id <= statistics.max
         ):
             continue
-        for batch in read_batches(file, path, SCHEMA.names, row_groups=[group]):
+        # A published data set has the columns of its own theories only.
+        names = [name for name in SCHEMA.names if name in file.schema_arrow.names]
+        for batch in read_batches(file, path, names, row_groups=[group]):
             yield from batch.filter(pc.equal(batch.column("key"), key)).to_pylist()
 
 
@@ -276,7 +278,7 @@ def _changes(made: Mapping[str, Any], geometry: Geometry, config: str | Path) ->
     ``made`` is the metadata of the table.
     """
     theory = geometry.theory
-    found = made["fingerprints"].get(geometry.dataset)
+    found = made.get("fingerprints", {}).get(geometry.dataset, made["fingerprint"])
     told = ["the code of the labels has changed since the label"]
     toy = found == label_fingerprint(theory, geometry.sections, None)
     if not Path(config).exists():
