@@ -173,3 +173,21 @@ def test_a_file_that_is_added_adds_shards_and_moves_none(finished):
     (finished.folder / "polytopes-4d/polytopes-4d-06-vertices.parquet").unlink()
     finished.snakemake(target="results/labels.parquet")
     assert len(finished.labels()) == len(rows) + 5
+
+
+def test_a_run_reads_uris_of_local_files_and_of_other_file_systems(workspace):
+    (workspace.folder / "d").mkdir()
+    for name in "ab":
+        pq.write_table(pa.table({"m": [1, 2]}), workspace.folder / f"d/{name}.parquet")
+    table = {"source": "table", "moduli": "m"}
+    workspace.configure(
+        {
+            "t": {**table, "path": f"local://{workspace.folder}/d"},  # opened by fsspec
+            "u": {**table, "path": f"file://{workspace.folder}/d/*.parquet"},
+        }
+    )
+    workspace.snakemake(target="results/labels.parquet")
+    expected = [f"{data}:{file}:{row}" for data in "tu" for file in "ab" for row in (0, 1)]
+    assert workspace.labels()["key"].to_pylist() == expected
+    again = workspace.snakemake(target="results/labels.parquet")
+    assert "nothing to be done" in again.stdout.lower()
