@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from chromium import PROGRAM, Chromium
 from conftest import ROOT, Workspace
 from vacuagym.orchestration import code_fingerprint as fingerprint
-from vacuagym.report.figures import label_figures, percent, point_figures, scientific
+from vacuagym.report.figures import label_figures, percent
 from vacuagym.report.histograms import (
     COLUMNS,
     Distributions,
@@ -34,6 +34,7 @@ from vacuagym.report.histograms import (
 from vacuagym.report.hodge_plot import count_hodge, hodge_figures
 from vacuagym.report.job_figures import MOST_BARS, Job, _at_work, lanes, on_the_clock
 from vacuagym.report.page import figure_sections, page
+from vacuagym.report.point_figures import point_figures, scientific
 from vacuagym.report.split_figures import split_figures
 from vacuagym.report.svg import LABEL_COLOURS, SERIES_COLOURS
 from vacuagym.tables.aligned import Feed

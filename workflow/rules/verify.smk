@@ -9,8 +9,8 @@ if run.verified_parts():
             geometry=expand(paths.GEOMETRY, dataset=run.by_geometry),
             settings=paths.SETTINGS.format(of="verification"),
         output:
-            paths.SAMPLE,
-            expand(paths.SAMPLE_GEOMETRY, dataset=run.by_geometry),
+            sample=paths.SAMPLE,
+            geometry=expand(paths.SAMPLE_GEOMETRY, dataset=run.by_geometry),
         log:
             "logs/sample/labels.log",
         resources:
@@ -21,7 +21,7 @@ if run.verified_parts():
             sample=run.section_options("verify"),
             parts=len(run.verified_parts()),
         shell:
-            "exec python -P -m vacuagym sample --labels={input.labels:q} {params.sample} --parts={params.parts} --output={output[0]:q}"
+            "exec python -P -m vacuagym sample --labels={input.labels:q} {params.sample} --parts={params.parts} --output={output.sample:q}"
             " --mem-mb={resources.mem_mb} --stall-minutes={resources.stall_minutes} --log={log:q}"
 
     rule verify_part:

@@ -17,10 +17,11 @@ from jinja2 import Environment, StrictUndefined
 
 from vacuagym import __version__
 from vacuagym.errors import printable
-from vacuagym.report.figures import Figure, label_figures, point_figures, search_figures
+from vacuagym.report.figures import Figure, label_figures
 from vacuagym.report.histograms import Distributions
 from vacuagym.report.hodge_plot import hodge_figures
 from vacuagym.report.job_figures import duration, job_figures
+from vacuagym.report.point_figures import point_figures, search_figures
 from vacuagym.report.split_figures import split_figures
 from vacuagym.theories.registry import THEORIES
 
