@@ -1,5 +1,6 @@
 """The exact KKLT label: examples checked by hand, invariances and the definition in fractions."""
 
+import tracemalloc
 from dataclasses import fields
 
 import numpy as np
@@ -213,6 +214,8 @@ def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = label_batch(points, rigid)
     monkeypatch.setattr(engine, "_CHUNK_BASES", 1)
     assert_equal(label_batch(points, rigid), expected)
+    monkeypatch.setattr(engine, "_CHUNK_SOLVED", 3)
+    assert_equal(label_batch(points, rigid), expected)
 
 
 def test_the_order_of_points_changes_nothing_but_the_first() -> None:
@@ -356,6 +359,20 @@ def test_64_moduli_take_a_moment() -> None:
     assert labels.num_candidates[0] > 1000
     assert not (v @ points).any()
     assert (v >= scale).all()
+
+
+def test_geometries_of_many_large_sizes_take_little_memory() -> None:
+    """The tables of four sizes near 64 moduli would take 120 MB together, in 64-bit integers."""
+    rng = np.random.default_rng(3)
+    points = [random_fan(rng, size, reach=3) for size in (65, 66, 67, 68)]
+    tracemalloc.start()
+    try:
+        label_batch(points, [np.ones(len(one), dtype=bool) for one in points])
+        kept, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 50 * 2**20
+    assert peak < 90 * 2**20
 
 
 def test_ratios_that_doubles_cannot_tell_apart_are_compared_exactly() -> None:

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from kklt_geometries import GEOMETRIES, row_of
 
+from vacuagym.checks.kklt.candidates import candidates
+from vacuagym.checks.kklt.rows import point_differences
 from vacuagym.geometry.polytopes.threefold import Threefold
 from vacuagym.theories.kklt.points import find_kklt_points
 from vacuagym.theories.kklt.rows import facet_normals, geometry_of, point_columns
@@ -60,6 +62,21 @@ def test_the_panel_has_the_order_of_its_w0() -> None:
     found = point_columns(row_of(GEOMETRIES["four_terms"]), 1e-40, (1e-2, 1e-8, 2.5e-3))
     assert (found["vacuum"], found["vacuum_panel"]) == ("vacuum", ["lost", "vacuum", "lost"])
     assert found["log10_m32"] < -40
+
+
+def test_a_path_that_ends_on_the_boundary_of_the_cone_is_lost() -> None:
+    """The mirror of "73 5 8 18 19 23": from W0 = 1.4e-6 on some curves have size 0, among them some
+    that are no flop curves.
+    """
+    row, panel = threefold_row("73 5 8 18 19 23"), (1e-2, 2e-6, 1.5e-6, 1.39e-6)
+    found = point_columns(row, 1e-8, panel)
+    assert (found["vacuum"], found["vacuum_panel"]) == ("vacuum", ["lost"] * 3 + ["vacuum"])
+    rigid = (np.array(row["divisor_h1"]) == 0) & (np.array(row["divisor_h2"]) == 0)
+    vectors = candidates(row["points"], rigid)
+    given = found | {name: found[name].tolist() for name in ("kaehler", "signs")}
+    assert point_differences(given, row, vectors, 1e-8, panel) == []
+    found = point_columns(row, 1.5e-6, (1e-8,))
+    assert (found["vacuum"], found["cause"], found["kaehler"]) == ("lost", "cone", None)
 
 
 @pytest.mark.parametrize("change", [{"favourable": False}, {"kaehler_point": None}])

@@ -209,15 +209,14 @@ def _exact(
         value = model.potential(exact)
         logs = {"log10_m32": mp.log10(abs(mass)), "log10_v_ads": mp.log10(-value)}
     rigid_tau = rigid @ numbers
-    sizes = [x for curve, x in fan.sizes(t) if curve.in_threefold]
-    least, size = min(sizes), float(volume) ** (1 / 3)
+    least, size = _least_curves(fan, t)[0], float(volume) ** (1 / 3)
     yield from _far(row, "volume", float(volume), _TOLERANCE)
     yield from _far(row, "tau_min", float(rigid_tau.min()), _TOLERANCE)
     yield from _far(row, "tau_max", float(rigid_tau.max()), _TOLERANCE)
     for name, number in logs.items():
         yield from _far(row, name, float(number), _TOLERANCE)
     yield from _far(row, "min_curve", least, _CURVE_TOLERANCE, size)
-    yield from _unequal(row, "vacuum", "vacuum" if least > SMALLEST_CURVE * size else "singular")
+    yield from _unequal(row, "vacuum", _status(fan, t))
     masses = np.array(model.mass_eigenvalues(exact))
     yield from _far(row, "lambda_min", float(np.abs(masses).min()), _MASS_TOLERANCE)
     squared = np.concatenate([masses**2 + masses, masses**2 - masses]) - 2.0
@@ -308,11 +307,23 @@ def _followed(
         t, log = answer.x, following
     if fan is None:
         return "lost"
+    return _status(fan, t)
+
+
+def _least_curves(fan: Fan, t: Floats) -> tuple[float, float]:
+    """Return the volumes of the smallest curve of X, and of the smallest that is no flop curve."""
     sizes = [(curve.flop, x) for curve, x in fan.sizes(t) if curve.in_threefold]
+    walls = [x for flop, x in sizes if not flop]
+    return min(x for _, x in sizes), min(walls, default=np.inf)
+
+
+def _status(fan: Fan, t: Floats) -> str:
+    """Return the status of a supersymmetric point, lost on the boundary of the toric part."""
     smallest = SMALLEST_CURVE * (float(fan.dense @ t @ t @ t) / 6.0) ** (1 / 3)
-    if min((x for flop, x in sizes if not flop), default=np.inf) <= smallest:
-        return "lost"  # on the boundary of the toric part, or beyond it
-    return "vacuum" if min(x for _, x in sizes) > smallest else "singular"
+    least, wall = _least_curves(fan, t)
+    if wall <= smallest:
+        return "lost"
+    return "vacuum" if least > smallest else "singular"
 
 
 def _conditions(t: Floats, kappa: Floats, charges: Floats, signs: Floats, log: float) -> Floats:

@@ -41,6 +41,8 @@ Ints = NDArray[np.int64]
 
 # Bases times geometries examined at once: bounds the temporaries to a few megabytes.
 _CHUNK_BASES = 1 << 18
+# Bases that are solved at once.
+_CHUNK_SOLVED = 1 << 14
 # A 4 x 4 determinant of columns bounded by a, h, h, h has partial sums of at most 24 a h^3. The
 # limit leaves a factor of 2 below 2^63, far more than the rounding of the bound itself.
 _LARGEST_DETERMINANT = 2.0**62
@@ -186,18 +188,19 @@ def determinants(a: Ints, b: Ints, c: Ints, d: Ints) -> Ints:
     return np.asarray((_LAPLACE * _minors(a, b) * _minors(c, d)[..., ::-1]).sum(axis=-1))
 
 
-@lru_cache(maxsize=32)
-def _subsets(m: int, size: int) -> Ints:
+# A table of 2^20 bases takes 8 MB as subsets and 16 MB as faces: only the latest are kept.
+@lru_cache(maxsize=8)
+def _subsets(m: int, size: int) -> NDArray[np.int16]:
     """Return the subsets of {0 ... m - 1} of one size, (N, size), in colexicographic order."""
     if size == 0:
-        return np.zeros((1, 0), dtype=np.int64)
+        return np.zeros((1, 0), dtype=np.int16)
     smaller = _subsets(m, size - 1)
     counts = np.array([comb(last, size - 1) for last in range(m)], dtype=np.int64)
     prefix = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.column_stack([smaller[prefix], np.repeat(np.arange(m), counts)])
+    return np.column_stack([smaller[prefix], np.repeat(np.arange(m, dtype=np.int16), counts)])
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=2)
 def _faces(m: int, size: int) -> NDArray[np.int32]:
     """Return where the faces of the subsets stand, (N, size).
 
@@ -228,19 +231,18 @@ def _positive_vertices(
     sorted_points = np.take_along_axis(points, order[:, :, None], axis=1)
     total = (coxeter[:, :, None] * points).sum(axis=1)
     owner, basis = _possible_bases(sorted_points, total, k)
-    corners = sorted_points[owner[:, None], basis]
-    determinant = determinants(*corners.transpose(1, 0, 2))
-    solution = np.empty(basis.shape, dtype=points.dtype)
-    for i in range(4):
-        others = np.delete(corners, i, axis=1).transpose(1, 0, 2)
-        solution[:, i] = (-1) ** (i + 1) * determinants(total[owner], *others)
-    solution = np.where((determinant < 0)[:, None], -solution, solution)
-    kept = np.asarray((determinant != 0) & (solution[:, k:] >= 0).all(axis=1))
+    parts = [
+        _solved(sorted_points, total, owner[i : i + _CHUNK_SOLVED], basis[i : i + _CHUNK_SOLVED], k)
+        for i in range(0, max(1, len(owner)), _CHUNK_SOLVED)
+    ]
+    owner, basis, solution, determinant = (
+        np.concatenate(part) for part in zip(*parts, strict=True)
+    )
     # A candidate is known by the rigid points where x > 0: with the non-rigid ones they are
     # independent. Bases that differ only in points where x = 0 are the same candidate.
     support = np.sort(np.where(solution[:, k:] != 0, basis[:, k:], -1), axis=1)
-    rows = np.column_stack([owner, support])[kept]
-    kept = np.flatnonzero(kept)[np.unique(rows, axis=0, return_index=True)[1]]
+    rows = np.column_stack([owner, support])
+    kept = np.unique(rows, axis=0, return_index=True)[1]
     owner, solution = owner[kept], solution[kept]
     nonnegative = np.asarray((solution[:, :k] >= 0).all(axis=1))
     positive = np.asarray((solution[:, :k] > 0).all(axis=1))
@@ -251,9 +253,24 @@ def _positive_vertices(
     )
     kept, owner = kept[positive], owner[positive]
     vertices = _Vertices.reduced(
-        owner, order[owner[:, None], basis[kept]], solution[positive], np.abs(determinant[kept])
+        owner, order[owner[:, None], basis[kept]], solution[positive], determinant[kept]
     )
     return counts, vertices
+
+
+def _solved(
+    points: Ints, total: Ints, owner: Ints, basis: Ints, k: int
+) -> tuple[Ints, Ints, Ints, Ints]:
+    """Return the bases with x >= 0 on rigid points: owner, basis, x times det > 0, and det."""
+    corners = points[owner[:, None], basis]
+    determinant = determinants(*corners.transpose(1, 0, 2))
+    solution = np.empty(basis.shape, dtype=points.dtype)
+    for i in range(4):
+        others = np.delete(corners, i, axis=1).transpose(1, 0, 2)
+        solution[:, i] = (-1) ** (i + 1) * determinants(total[owner], *others)
+    solution = np.where((determinant < 0)[:, None], -solution, solution)
+    kept = np.asarray((determinant != 0) & (solution[:, k:] >= 0).all(axis=1))
+    return owner[kept], basis[kept], solution[kept], np.abs(determinant[kept])
 
 
 def _possible_bases(points: Ints, total: Ints, k: int) -> tuple[Ints, Ints]:

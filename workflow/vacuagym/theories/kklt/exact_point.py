@@ -60,7 +60,8 @@ class ExactPoint:
     ----------
     status : str
         `vacuum`: all curves of X have positive size. `singular`: some curve has size 0, at most
-        1e-6 Vol^(1/3). `lost`: there is no point on this branch.
+        1e-6 Vol^(1/3), and a flop lies beyond. `lost`: there is no point on this branch; one with a
+        curve of size 0 that is no flop curve is on the boundary of the toric Kaehler cone.
     cause : str
         One of `classes.CAUSES` if the branch is lost, else empty.
     w0 : float
@@ -333,8 +334,11 @@ class _Path:
         if residual > LARGEST_RESIDUAL:
             return ExactPoint(LOST, SPURIOUS, w0)
         volume = volumes(kappa, t)[2]
-        curves = self.chamber.rows[self.chamber.relevant]
-        least = float((curves @ t).min())
-        status = VACUUM if least > SMALLEST_CURVE * volume ** (1 / 3) else SINGULAR
+        curves, flop = self.chamber.rows[self.chamber.relevant], self.chamber.crossable
+        sizes, smallest = curves @ t, SMALLEST_CURVE * volume ** (1 / 3)
+        if (sizes[~flop[self.chamber.relevant]] <= smallest).any():
+            return ExactPoint(LOST, CONE, w0)
+        least = float(sizes.min())
+        status = VACUUM if least > smallest else SINGULAR
         ratio = superpotential_ratio(terms, kappa, log, t)
         return ExactPoint(status, "", w0, terms, t, kappa, curves, least, volume, ratio, residual)
