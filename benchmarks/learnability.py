@@ -36,7 +36,12 @@ def read(results: Path, dataset: str, most: int, chunk: int = 2000) -> tuple[dic
     )
     told = {(row["namespace"], row["geometry_id"]): row["stability"] for row in labels.to_pylist()}
     names = ["namespace", "geometry_id", "geometry_hash", *HODGE, *COUNTS, *DIVISORS, *FULL]
-    inputs: dict[str, list] = {"n alone": [], "Hodge numbers": [], "point counts": [], "all": []}
+    inputs: dict[str, list] = {
+        "n alone": [],
+        "Hodge numbers": [],
+        "point counts": [],
+        "all features": [],
+    }
     stability, hashes = [], {}
     file = pq.ParquetFile(results / "geometry" / f"{dataset}.parquet")
     for batch in file.iter_batches(chunk, columns=names):

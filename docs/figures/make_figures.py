@@ -1,11 +1,13 @@
 """Draw the pictures of the documentation: the pipeline and, from a finished run, label shares,
-slices of V, Hessian spectra and the Hodge plot.
+slices of V, Hessian spectra, the Hodge plot and what can be learnt of KKLT labels.
 
 python docs/figures/make_figures.py            # pipeline.svg
 python docs/figures/make_figures.py results    # and label_shares.svg, from results/labels.parquet
 """
 
 import json
+import re
+import runpy
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,7 +18,14 @@ import pyarrow.compute as pc
 
 from vacuagym.inspection.rebuild import find_geometry
 from vacuagym.report.hodge_plot import hodge_picture
-from vacuagym.report.svg import LABEL_COLOURS, Axes, lines, stacked_bars
+from vacuagym.report.svg import (
+    LABEL_COLOURS,
+    SERIES_COLOURS,
+    Axes,
+    lines,
+    stacked_bars,
+    stacked_rows,
+)
 from vacuagym.stages.report import hodge_counts
 from vacuagym.tables.parquet import open_parquet, read_batches
 from vacuagym.theories.toy.classes import LABELS
@@ -31,6 +40,9 @@ BOXES = (
     ("splits, report", ("and the data set", "to publish")),
 )
 FILES = ("feature tables", "labels.parquet", "splits, report")
+GAP = 16  # between charts side by side
+BENCHMARKS = HERE.parent.parent / "benchmarks"
+SCORES = {"balanced accuracy": "larger is better", "log loss": "smaller is better, in nats"}
 
 
 def pipeline_picture() -> str:
@@ -187,6 +199,59 @@ def hodge(results: Path) -> str:
     return hodge_picture(axes, counts, cell=5)
 
 
+def learnability(results: Path) -> str:
+    """Balanced accuracy and log loss of models of the KKLT label, by what they are given."""
+    benchmark = runpy.run_path(str(BENCHMARKS / "learnability.py"))
+    found = benchmark["table"](*benchmark["read"](results, "ws5", 10), seeds=5)
+    return learnability_picture(found)
+
+
+def learnability_picture(found: dict) -> str:
+    """Two charts side by side, from the table of benchmarks/learnability.py."""
+    inputs = ["class shares", *found["all rows"]["scores"]]
+    # Two bars for each input; the second one has no name.
+    names = [text for name in inputs for text in (name, "")]
+    charts = []
+    for score, better in SCORES.items():
+        series = {title: np.zeros(len(names)) for title in found}
+        for place, (title, about) in enumerate(found.items()):
+            nothing = {
+                "balanced accuracy": 1.0 / len(about["classes"]),
+                "log loss": about["entropy"],
+            }
+            means = [own[score][0] for own in about["scores"].values()]
+            series[title][place::2] = [nothing[score], *means]
+        high = 1.0 if score == "balanced accuracy" else None
+        axes = Axes(
+            score.capitalize(),
+            better,
+            "",
+            x_range=(0.0, high or 1.05 * max(map(max, series.values()))),
+            size=(280, 0),
+        )
+        colours = dict(zip(series, SERIES_COLOURS[1:], strict=False))
+        charts.append(stacked_rows(axes, names, series, colours))
+    return beside("What a model learns of KKLT labels", charts)
+
+
+def beside(title: str, pictures: Sequence[str]) -> str:
+    """One picture with the given ones in a row."""
+    sizes = [re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', one).groups() for one in pictures]
+    widths, heights = np.array(sizes, float).T
+    ends = np.cumsum(widths + GAP)
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {ends[-1] - GAP:g} '
+        f'{heights.max():g}" role="img" font-family="sans-serif">',
+        f"<title>{title}</title>",
+        '<rect width="100%" height="100%" fill="white"/>',
+    ]
+    for picture, end, (width, height) in zip(pictures, ends, sizes, strict=True):
+        x = end - GAP - float(width)
+        place = f'<svg x="{x:g}" width="{width}" height="{height}" '
+        parts.append(picture.replace("<svg ", place, 1))
+    return "\n".join([*parts, "</svg>"])
+
+
 def main() -> None:
     """Write the pictures beside this script."""
     pictures = {"pipeline": pipeline_picture()}
@@ -197,6 +262,7 @@ def main() -> None:
             "slices": slices(labels),
             "spectra": spectra(labels),
             "hodge": hodge(Path(results)),
+            "learnability": learnability(Path(results)),
         }
     for name, picture in pictures.items():
         (HERE / f"{name}.svg").write_text(picture + "\n", encoding="utf-8")
