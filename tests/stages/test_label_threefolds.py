@@ -14,8 +14,9 @@ import pytest
 
 import vacuagym
 from conftest import Workspace
+from vacuagym.checks import kklt_rows as checks
 from vacuagym.checks.check import Check, Thresholds
-from vacuagym.checks.kklt import label_rows as checks
+from vacuagym.checks.kklt.label_rows import disagreements
 from vacuagym.checks.label_checks import _balance_checks, _Counts
 from vacuagym.cli.main import main
 from vacuagym.config import checked_config
@@ -70,7 +71,7 @@ def test_labels_are_those_of_the_definition(tmp_path, side):
     beside = pq.read_table(path).to_pylist()
     assert [row["geometry_id"] for row in rows] == list(range(len(WEIGHTS)))
     for row, own in zip(rows, beside, strict=True):
-        assert checks.disagreements(row, SECTIONS, own) == [], row["key"]
+        assert disagreements(row, SECTIONS, own) == [], row["key"]
         assert row["n_moduli"] == row["moduli"] == own["h11"]
         assert (row["stability"] is None) == (own["points"] is None or not own["favourable"])
     assert rows[-1]["kklt_reason"] == rows[-2]["kklt_reason"] == "no_geometry"
@@ -82,7 +83,7 @@ def test_labels_are_those_of_the_definition(tmp_path, side):
         for label in ("no_span", "no_point", "boundary", "point"):
             place = found.index(label)
             altered = rows[place] | {"stability": "point" if label != "point" else "boundary"}
-            assert checks.disagreements(altered, SECTIONS, beside[place]), label
+            assert disagreements(altered, SECTIONS, beside[place]), label
 
 
 def test_equal_polytopes_are_labelled_once_and_rows_of_any_shards_are_the_same(

@@ -74,7 +74,7 @@ def fresh(folder: Path, name: str, table: FeatureTable, limit: int | None, seed:
         shard(its, part.first, folder / "shard.parquet")
         output = label_file(folder / "labels", name, part)
         label(folder / "shard.parquet", sections, "f", 16, None, output)
-    merge([its], folder / "labels", "f", folder / "labels.parquet")
+    merge([its], folder / "labels", {name: "f"}, folder / "labels.parquet")
     return rows_of(folder / "labels.parquet")
 
 

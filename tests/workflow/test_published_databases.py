@@ -78,10 +78,10 @@ def finished(tmp_path_factory) -> Workspace:
                 "geometry": {"divisors": 0, "full": 0},
                 "shard_size": 4,
             },
-            "ws5": weights,
+            "ws5d": weights,
         },
         shard_size=30,
-        split_groups={"ws5": [f"weight{i}" for i in range(6)]},
+        split_groups={"ws5d": [f"weight{i}" for i in range(6)]},
     )
     workspace.snakemake()
     return workspace
@@ -98,13 +98,13 @@ def test_rows_are_named_by_file_and_place(finished):
     keys = finished.labels()["key"].to_pylist()
     expected = [f"ks:polytopes-4d-05-vertices:{i}" for i in range(7)]
     for number in (0, 1):
-        expected += [f"ws5:ws-5d-reflexive-{number:04}:{i}" for i in range(30)]
+        expected += [f"ws5d:ws-5d-reflexive-{number:04}:{i}" for i in range(30)]
     assert keys == expected
     assert sorted(label_times(finished)) == [
         "ks/polytopes-4d-05-vertices/0-3.parquet",
         "ks/polytopes-4d-05-vertices/4-7.parquet",
-        "ws5/ws-5d-reflexive-0000/0-29.parquet",
-        "ws5/ws-5d-reflexive-0001/0-29.parquet",
+        "ws5d/ws-5d-reflexive-0000/0-29.parquet",
+        "ws5d/ws-5d-reflexive-0001/0-29.parquet",
     ]
     assert "passed" in (finished.folder / "results/verdict.txt").read_text()
 
@@ -116,7 +116,7 @@ def test_labels_and_features_are_those_of_the_rows(finished):
     published = vacuagym.load(finished.folder / "results/dataset", split="iid")
     features = {row["key"]: row for row in published.to_dict("records")}
     for place, row in enumerate(table):
-        key = f"ws5:ws-5d-reflexive-0001:{place}"
+        key = f"ws5d:ws-5d-reflexive-0001:{place}"
         assert labels[key]["moduli"] == row["h11"]
         assert features[key]["point_count"] == row["point_count"]
     for place, row in enumerate(polytopes):
@@ -126,7 +126,7 @@ def test_labels_and_features_are_those_of_the_rows(finished):
 
 
 def test_equal_rows_of_two_files_lie_in_one_fold(finished):
-    table = vacuagym.load(finished.folder / "results", dataset="ws5", split="iid")
+    table = vacuagym.load(finished.folder / "results", dataset="ws5d", split="iid")
     fold = dict(zip(table["key"], table["fold"], strict=True))
     groups = {}
     for number in (0, 1):
@@ -134,7 +134,7 @@ def test_equal_rows_of_two_files_lie_in_one_fold(finished):
         rows = pq.read_table(finished.folder / f"ws-5d/{name}.parquet").to_pylist()
         for place, row in enumerate(rows):
             weights = tuple(row[f"weight{i}"] for i in range(6))
-            groups.setdefault(weights, set()).add((number, fold.get(f"ws5:{name}:{place}")))
+            groups.setdefault(weights, set()).add((number, fold.get(f"ws5d:{name}:{place}")))
     assert any(len({number for number, _ in found}) == 2 for found in groups.values())
     assert all(len({its for _, its in found if its}) <= 1 for found in groups.values())
 
@@ -165,7 +165,7 @@ def test_a_file_that_is_added_adds_shards_and_moves_none(finished):
     assert {name: after[name] for name in before} == before
     assert sorted(after.keys() - before.keys()) == [
         "ks/polytopes-4d-06-vertices/0-3.parquet",
-        "ws5/ws-5d-reflexive-0002/0-29.parquet",
+        "ws5d/ws-5d-reflexive-0002/0-29.parquet",
     ]
     keys = {row["key"] for row in rows}
     assert [row for row in finished.labels().to_pylist() if row["key"] in keys] == rows

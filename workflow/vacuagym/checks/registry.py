@@ -11,9 +11,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from vacuagym.checks import toy_rows
+from vacuagym.checks import kklt_rows, toy_rows
 from vacuagym.checks.check import Check
-from vacuagym.checks.kklt import label_rows as kklt_rows
 
 Row = Mapping[str, Any]
 
@@ -41,11 +40,19 @@ class TheoryChecks:
     disagreements: Callable[[Row, Mapping[str, Any], Row | None], list[str]]
 
 
+# A second derivation is imported where it is used, because nothing else needs SciPy.
+
+
 def _toy_disagreements(row: Row, sections: Mapping[str, Any], _: Row | None) -> list[str]:
-    # Imported here, because only a second derivation needs SciPy.
     from vacuagym.checks.independent import disagreements
 
     return disagreements(row, sections)
+
+
+def _kklt_disagreements(row: Row, sections: Mapping[str, Any], geometry: Row | None) -> list[str]:
+    from vacuagym.checks.kklt.label_rows import disagreements
+
+    return disagreements(row, sections, geometry)
 
 
 CHECKS = {
@@ -56,6 +63,6 @@ CHECKS = {
         _toy_disagreements,
     ),
     "kklt": TheoryChecks(
-        kklt_rows.COLUMNS, kklt_rows.MEANINGS, kklt_rows.check_rows, kklt_rows.disagreements
+        kklt_rows.COLUMNS, kklt_rows.MEANINGS, kklt_rows.check_rows, _kklt_disagreements
     ),
 }
