@@ -4,11 +4,15 @@ import numpy as np
 import pytest
 from kklt_geometries import GEOMETRIES, row_of
 
+from vacuagym.checks.kklt import uplift
 from vacuagym.checks.kklt.candidates import candidates
 from vacuagym.checks.kklt.rows import point_differences
 from vacuagym.geometry.polytopes.threefold import Threefold
+from vacuagym.theories.kklt.chambers import ToricChambers
 from vacuagym.theories.kklt.points import find_kklt_points
 from vacuagym.theories.kklt.rows import facet_normals, geometry_of, point_columns
+from vacuagym.theories.kklt.supersymmetry import Superpotential
+from vacuagym.theories.kklt.uplift import Potential, lift
 
 
 def threefold_row(weights: str) -> dict:
@@ -17,6 +21,14 @@ def threefold_row(weights: str) -> dict:
     lists = ("points", "divisor_h1", "divisor_h2", "basis", "charges", "kaehler_point")
     row = {name: np.asarray(getattr(mirror, name)).tolist() for name in lists}
     return row | {"favourable": mirror.favourable, "euler": mirror.euler}
+
+
+def differences(found: dict, row: dict, panel: tuple[float, ...]) -> list[str]:
+    """Return what the second derivation of a row finds wrong."""
+    rigid = (np.array(row["divisor_h1"]) == 0) & (np.array(row["divisor_h2"]) == 0)
+    vectors = candidates(row["points"], rigid)
+    given = found | {name: found[name].tolist() for name in ("kaehler", "signs")}
+    return point_differences(given, row, vectors, 1e-8, panel)
 
 
 def test_digits_of_a_weight_system() -> None:
@@ -71,12 +83,36 @@ def test_a_path_that_ends_on_the_boundary_of_the_cone_is_lost() -> None:
     row, panel = threefold_row("73 5 8 18 19 23"), (1e-2, 2e-6, 1.5e-6, 1.39e-6)
     found = point_columns(row, 1e-8, panel)
     assert (found["vacuum"], found["vacuum_panel"]) == ("vacuum", ["lost"] * 3 + ["vacuum"])
-    rigid = (np.array(row["divisor_h1"]) == 0) & (np.array(row["divisor_h2"]) == 0)
-    vectors = candidates(row["points"], rigid)
-    given = found | {name: found[name].tolist() for name in ("kaehler", "signs")}
-    assert point_differences(given, row, vectors, 1e-8, panel) == []
+    assert differences(found, row, panel) == []
     found = point_columns(row, 1.5e-6, (1e-8,))
     assert (found["vacuum"], found["cause"], found["kaehler"]) == ("lost", "cone", None)
+
+
+def test_the_second_derivation_follows_an_uplift_through_rounding() -> None:
+    """Here the slopes of V at the exact vacuum are 1e-7 by rounding, in units of its depth."""
+    row, panel = threefold_row("69 5 12 13 16 23"), (1e-2, 1e-40)
+    found = point_columns(row, 1e-8, panel)
+    assert found["uplift"] == "metastable"
+    assert differences(found, row, panel) == []
+
+
+@pytest.mark.parametrize(
+    ("energy", "outcome"), [(0.01, "metastable"), (0.3, "metastable"), (1e3, "fold")]
+)
+def test_both_derivations_see_where_the_uplifted_minimum_ends(
+    energy: float, outcome: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = threefold_row("84 11 12 17 21 23")
+    found, geometry = point_columns(row), geometry_of(row)
+    chamber = ToricChambers(geometry.points, geometry.normals, geometry.basis)(found["kaehler"])
+    charges, signs = geometry.charges[geometry.rigid].astype(float), found["signs"].astype(float)
+    curves, log = chamber.rows[chamber.relevant], -np.log(1e-8)
+    terms = Superpotential(charges, signs, np.arange(len(found["kaehler"])))
+    potential = Potential(terms, chamber.kappa, log)
+    assert lift(potential, found["kaehler"], curves, energy).outcome == outcome
+    monkeypatch.setattr(uplift, "_ENERGY", energy)
+    again = uplift.Potential(chamber.kappa, charges, signs, log)
+    assert uplift.outcome(again, found["kaehler"], curves) == outcome
 
 
 @pytest.mark.parametrize("change", [{"favourable": False}, {"kaehler_point": None}])

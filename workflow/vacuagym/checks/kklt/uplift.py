@@ -25,6 +25,7 @@ _ENERGY = 0.01  # of the uplifted vacuum, in units of |V| of the supersymmetric 
 _COMPLEX, _STEP = 1e-30, 1e-6
 _ENERGIES, _LEAST_STEP = 6, 1e-4
 _ON_WALL = 1e-9
+_RESIDUAL, _AWAY = 1e-5, 1e-7
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,11 @@ def outcome(potential: Potential, t: Floats, curves: Floats) -> str:
     while reached < _ENERGY:
         energy = min(_ENERGY, reached + step)
         answer = root(conditions, x, args=(energy,), jac=jacobian)
-        if np.abs(conditions(answer.x, energy)).max() < 1e-7 and np.abs(answer.x - x).max() < 0.5:
+        # The slopes are small differences of large terms: the distance from the solution decides.
+        left = conditions(answer.x, energy)
+        away = np.linalg.lstsq(jacobian(answer.x, energy), left)[0]
+        solved = np.abs(left).max() < _RESIDUAL and np.abs(away).max() < _AWAY
+        if solved and np.abs(answer.x - x).max() < 0.5:
             x, reached = answer.x, energy
         elif step < _LEAST_STEP:
             return "fold"
