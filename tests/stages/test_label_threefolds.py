@@ -243,6 +243,16 @@ class TestRun:
         assert document["verdict"]["passed"]
         assert (both.folder / "results/splits/ood_euler.parquet").exists()
 
+    def test_no_split_tests_a_theory_by_the_labels_of_another(self, both):
+        names = {path.stem for path in (both.folder / "results/splits").glob("*.parquet")}
+        assert names == {"iid", "ood_complexity", "ood_hodge", "ood_euler"}
+
+    def test_the_status_of_a_finished_run_misses_nothing(self, both, capsys, monkeypatch):
+        monkeypatch.chdir(both.folder)
+        os.utime("results/verification/w.json", (1e9, 1e9))  # it need not wait for the labels
+        assert main(["status"]) == 0
+        assert "all done; look at results/report.html" in capsys.readouterr().out
+
     def test_load_explain_and_rebuild(self, both, capsys, monkeypatch):
         monkeypatch.chdir(both.folder)
         frame = vacuagym.load(dataset="w", split="iid")

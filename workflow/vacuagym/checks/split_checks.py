@@ -18,11 +18,11 @@ from vacuagym.tables.aligned import feed
 from vacuagym.tables.label_table import category_codes
 from vacuagym.tables.parquet import file_metadata, open_parquet
 from vacuagym.tables.split_schema import FOLDS
-from vacuagym.theories.registry import STABILITY
+from vacuagym.theories.registry import STABILITY, THEORIES
 
 MOST_MODULI = 491  # the largest h11 of a hypersurface; the toy theory has fewer
 _Integers = npt.NDArray[np.int64]
-_COLUMNS = ("moduli", "n_moduli", "stability", *TRAITS.names)
+_COLUMNS = ("moduli", "n_moduli", "stability", "theory", *TRAITS.names)
 _MOST_GROUPS = 50_000  # groups that are followed; a sample if there are more
 
 
@@ -54,16 +54,18 @@ def check_split(
         "rows at or above the threshold are test rows, and no others are",
     )
     known = [(about[name], value) for name, value in VALUES.items() if name in about]
-    counts = np.zeros((len(FOLDS), MOST_MODULI + 1, len(STABILITY)), np.int64)
+    shape = (len(FOLDS), len(THEORIES), MOST_MODULI + 1, len(STABILITY))
+    of_theories = np.zeros(shape, np.int64)
     ladder = np.zeros(len(RUNGS), np.int64)
     groups = _Groups(file.metadata.num_rows)
     for rows, folds, shares in _side_by_side(
         labels, features, path, check=keys, left_out=about["left_out"]
     ):
         np.add.at(
-            counts,
+            of_theories,
             (
                 folds,
+                category_codes(rows.column("theory")),
                 rows.column("n_moduli").to_numpy(),
                 category_codes(rows.column("stability")),
             ),
@@ -73,6 +75,7 @@ def check_split(
         groups.note(rows, folds, together)
         for least, value in known:
             apart.note((value(rows) >= least) != (folds == TEST), rows.column("key"))
+    counts = of_theories.sum(axis=1)
     sizes = counts.sum(axis=(1, 2))
     by_label = counts.sum(axis=1) / np.maximum(1, sizes)[:, None]
     figures = {
@@ -90,7 +93,7 @@ def check_split(
         "drift": round(float(np.abs(by_label[0] - by_label[2]).sum() / 2), 6)
         if sizes[0] and sizes[2]
         else None,
-        "baseline": baseline(counts[0], counts[2]),
+        "baseline": baseline(*(of_theories[i].reshape(-1, len(STABILITY)) for i in (0, 2))),
     }
     checks = [keys, *([apart] if known else []), *([together] if groups.known else [])]
     if sizes.sum() >= ENOUGH:
@@ -175,7 +178,7 @@ class _Groups:
 
 
 def baseline(train: _Integers, test: _Integers) -> dict[str, float] | None:
-    """Return the scores of a baseline that knows n alone, on the test fold.
+    """Return the scores of a baseline that knows n and the theory alone, on the test fold.
 
     The baseline predicts the label frequencies at each n of the training fold. For an n that is not
     in the training fold, it predicts the frequencies over all n.
@@ -183,7 +186,7 @@ def baseline(train: _Integers, test: _Integers) -> dict[str, float] | None:
     Parameters
     ----------
     train, test : array of int
-        Counts of both folds, shape (n, labels).
+        Counts of both folds, shape (n, labels), the n of each theory one after another.
 
     Returns
     -------

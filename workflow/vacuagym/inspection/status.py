@@ -234,10 +234,11 @@ def _missing(pipeline: Pipeline) -> list[str]:
     """Return the results after the labels that are absent or older than the label table."""
     behind = [FEATURES.format(dataset=name) for name in pipeline.datasets]
     behind += [SPLIT.format(split=name) for name in pipeline.splits()]
-    behind += [GEOMETRY_VERIFICATION.format(dataset=name) for name in pipeline.with_geometry]
     behind += [VERIFICATION, VALIDATION, REPORT, VERDICT, DATASET]
     table = _time(LABEL_TABLE)
-    return [path for path in (LABEL_TABLE, *behind) if _time(path) < max(table, 1.0)]
+    beside = [GEOMETRY_VERIFICATION.format(dataset=name) for name in pipeline.with_geometry]
+    absent = [path for path in beside if not _time(path)]
+    return [path for path in (LABEL_TABLE, *behind) if _time(path) < max(table, 1.0)] + absent
 
 
 def _at_work(missing: list[str], since: float) -> str:

@@ -385,17 +385,18 @@ class Pipeline:
     def splits(self) -> list[str]:
         """Return the names of the splits.
 
-        A split ``ood_dataset_NAME`` needs two data sets, and ``ood_hodge`` needs Hodge numbers.
-        ``ood_euler`` needs those of threefolds that the pipeline computes.
+        A split ``ood_dataset_NAME`` needs two data sets of its theory, ``ood_hodge`` Hodge numbers,
+        and ``ood_euler`` those of threefolds that the pipeline computes.
         """
         hodge = (
             ["ood_hodge"] if any(self._table(name).get("hodge") for name in self.datasets) else []
         )
-        apart = (
-            [f"ood_dataset_{name}" for name in sorted(self.datasets)]
-            if len(self.datasets) > 1
-            else []
-        )
+        theories = [entry["theory"] for entry in self.datasets.values()]
+        apart = [
+            f"ood_dataset_{name}"
+            for name, entry in sorted(self.datasets.items())
+            if theories.count(entry["theory"]) > 1
+        ]
         euler = (
             ["ood_euler"] if any(self._table(name).get("hodge") for name in self.derived) else []
         )
