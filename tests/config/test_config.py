@@ -955,3 +955,20 @@ def test_merges_of_merges_do_not_multiply(tmp_path):
     path = written(tmp_path, b"a0: &a0 {x: 1}\n" + b"".join(lines))
     with suppress(ConfigError):
         assert len(read_config(path)["a39"]) == 40
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        TABLE,
+        {"source": "table", "path": "features.parquet"},
+        {"source": "toric_bases"},
+        {"source": "weight_systems", "theory": "kklt"},
+        {"source": "weight_systems", "path": "w.parquet", "id": "i", "weights": "w"},
+        {"source": "polytopes", "path": "p.parquet", "vertices": "v", "theory": "kklt"},
+        {"source": "cicy", "path": "c.parquet", "id": "i", "matrix": "m", "hodge": ["h11", "h21"]},
+    ],
+)
+def test_a_recorded_configuration_is_accepted_as_it_is(entry):
+    recorded = checked_config({"datasets": {"x": entry}})
+    assert checked_config(json.loads(json.dumps(recorded))) == recorded

@@ -43,6 +43,7 @@ PolytopeCount = Literal[
 _COUNTS = "computed column that counts the moduli; null gives every geometry the least n"
 _THEORY = "theory of the labels: toy, or kklt for weight systems and polytopes"
 _TAKEN = ("key", "dataset", "namespace", "geometry_id", "moduli", "n_moduli", "stability")
+_MAX_DEGREE = 84  # of weight systems that are enumerated
 TORIC_COLUMNS: tuple[str, ...] = get_args(ToricColumn)
 GEOMETRY_COLUMNS = ["geometry_hash", "h11", "h21", "euler", "favourable"]  # published by default
 _LICENCE = Field(
@@ -230,7 +231,7 @@ class WeightSystems(PolytopeThreefolds):
         "interior-point property",
     )
     max_degree: Whole = Field(
-        default=84,
+        default=_MAX_DEGREE,
         ge=5,
         le=100,
         description="without a path: largest degree of a weight system; 60 gives 7,930, 84 gives "
@@ -274,7 +275,8 @@ class WeightSystems(PolytopeThreefolds):
             found = []
             if self.weights is None:
                 found.append((("weights",), f"missing; name the column of {self.path}"))
-            if "max_degree" in self.model_fields_set:
+            # A recorded configuration has the default.
+            if self.max_degree != _MAX_DEGREE:
                 found.append(
                     (
                         ("max_degree",),
