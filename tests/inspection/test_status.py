@@ -176,8 +176,9 @@ def test_an_interrupted_run_names_what_is_missing_and_reports_no_failed_job(two_
     os.killpg(run.pid, signal.SIGSTOP)
     during = _status(two_sources)
     assert "verify" in during
-    os.killpg(run.pid, signal.SIGINT)
     os.killpg(run.pid, signal.SIGCONT)
+    time.sleep(0.2)
+    os.killpg(run.pid, signal.SIGINT)
     said, _ = run.communicate(timeout=60)
     assert "job failed" not in said, said
     assert "run the same command again to continue" in said

@@ -86,6 +86,8 @@ def stored(path, rows, row_group_size=4096):
     table = pa.table(
         [columns.get(field.name, pa.nulls(count, field.type)) for field in SCHEMA], schema=SCHEMA
     )
+    theory = pa.DictionaryArray.from_arrays(pa.array([0] * count, pa.int8()), pa.array(["toy"]))
+    table = table.append_column("theory", theory)
     pq.write_table(table, path, row_group_size=row_group_size)
     return path
 
