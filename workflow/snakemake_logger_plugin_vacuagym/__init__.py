@@ -307,7 +307,8 @@ class LogHandler(LogHandlerBase):
 
         The last line of the run counts all failures.
         """
-        if reason.rstrip(".").endswith("exit status 130"):  # Interrupted, like Snakemake itself.
+        # Interrupted, like Snakemake itself; by the signal if the job had only begun.
+        if reason.rstrip(".").endswith(("exit status 130", "died with <Signals.SIGINT: 2>")):
             self.interrupted = True
             return
         self.broken.add(record.jobid)
