@@ -32,7 +32,7 @@ def stage(stages: Stages, name: str, command: Command, text: str) -> argparse.Ar
     parser.add_argument(
         "--stall-minutes",
         type=float,
-        help="end a job that makes no progress for so long (default: never)",
+        help="minutes without progress after which the job ends (default: never)",
     )
     return parser
 
@@ -90,6 +90,17 @@ def add_label_table(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path("results/labels.parquet"),
         help="label table (default: %(default)s)",
+    )
+
+
+def add_content_columns(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names the columns from which geometry is computed."""
+    parser.add_argument(
+        "--content",
+        metavar="COLUMN",
+        action="append",
+        default=[],
+        help="column of weight systems, vertices, matrices or single weights; may be repeated",
     )
 
 

@@ -6,7 +6,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vacuagym.cli.arguments import add_label_table, add_setting, positive, stage
+from vacuagym.cli.arguments import (
+    add_content_columns,
+    add_label_table,
+    add_setting,
+    positive,
+    stage,
+)
 from vacuagym.runtime.memory import hold_to_memory, table_memory_mb
 
 if TYPE_CHECKING:
@@ -78,11 +84,7 @@ def add_verify(stages: Stages) -> None:
         default=[],
         help="add up these figures of all parts of a sample (vacuagym verify-part) instead",
     )
-    parser.add_argument(
-        "--record-only",
-        action="store_true",
-        help="do not fail on a disagreement, only write it down",
-    )
+    _add_record_only(parser)
     parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
 
 
@@ -90,7 +92,8 @@ def add_verify_geometry(stages: Stages) -> None:
     """Add ``vacuagym verify-geometry``."""
 
     def run(options: argparse.Namespace) -> None:
-        from vacuagym.stages.verify_geometry import Geometry, SampleSize, verify_geometry
+        from vacuagym.stages.sample import SampleSize
+        from vacuagym.stages.verify_geometry import Geometry, verify_geometry
         from vacuagym.tables.plan import Plan
 
         hold_to_memory(table_memory_mb(), options.mem_mb)
@@ -112,13 +115,7 @@ def add_verify_geometry(stages: Stages) -> None:
     sources = ("toric_bases", "weight_systems", "polytopes", "cicy")
     parser.add_argument("--source", choices=sources, required=True, help="what the rows are")
     parser.add_argument("--plan", type=Path, help="plan of the table of a data set of threefolds")
-    parser.add_argument(
-        "--content",
-        metavar="COLUMN",
-        action="append",
-        default=[],
-        help="column of weight systems, vertices, matrices or single weights; may be repeated",
-    )
+    add_content_columns(parser)
     sides = ("weights", "mirror")
     parser.add_argument(
         "--side", choices=sides, default="weights", help="side that the geometry was computed for"
@@ -129,11 +126,7 @@ def add_verify_geometry(stages: Stages) -> None:
     add_setting(
         parser, "verify.per_label", int, "minimum number of rows to verify of each kind of row"
     )
-    parser.add_argument(
-        "--record-only",
-        action="store_true",
-        help="do not fail on a disagreement, only write it down",
-    )
+    _add_record_only(parser)
     parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
 
 
@@ -143,6 +136,14 @@ def _add_geometry(parser: argparse.ArgumentParser, folder: str) -> None:
         type=Path,
         default=Path(folder),
         help="folder of the tables of computed geometry (default: %(default)s)",
+    )
+
+
+def _add_record_only(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--record-only",
+        action="store_true",
+        help="do not fail on a disagreement, only write it down",
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vacuagym.cli.arguments import (
+    add_content_columns,
     add_feature_columns,
     add_plan_file,
     add_setting,
@@ -240,13 +241,7 @@ def add_threefolds(stages: Stages) -> None:
     add_plan_file(parser)
     parser.add_argument("--first", required=True, help=_FIRST)
     parser.add_argument("--source", choices=_SOURCES, required=True, help="what the rows are")
-    parser.add_argument(
-        "--content",
-        metavar="COLUMN",
-        action="append",
-        default=[],
-        help="column of weight systems, vertices, matrices or single weights; may be repeated",
-    )
+    add_content_columns(parser)
     parser.add_argument("--side", choices=("weights", "mirror"), default="weights", help=_SIDE)
     parser.add_argument("--divisors", type=int, default=64, help="largest h11 with divisor data")
     parser.add_argument("--full", type=int, default=10, help="largest h11 with full data")

@@ -40,7 +40,7 @@ class SampleSize:
     least : int
         Minimum number of rows.
     per_label : int
-        Minimum number of rows of each label in each data set.
+        Minimum number of rows of each label in each data set; of geometry, of each kind of row.
     """
 
     share: float
@@ -129,15 +129,15 @@ def chosen_rows(labels: Path, size: SampleSize) -> _Integers:
     """Return the numbers of the sampled rows in ascending order, shape (rows,)."""
     file = open_parquet(labels)
     seed = file_metadata(file)["physics"].get("seed", 0)
-    overall = _Lowest(max(size.least, round(size.share * file.metadata.num_rows)))
-    strata: dict[tuple[str, str | None], _Lowest] = {}
+    overall = Lowest(max(size.least, round(size.share * file.metadata.num_rows)))
+    strata: dict[tuple[str, str | None], Lowest] = {}
     start = 0
     for batch in read_batches(file, labels, _COLUMNS):
         hashes = row_hashes(seed, "verify", batch)
         rows = np.arange(start, start + len(batch))
         overall.add(hashes, rows)
         for stratum, here in _strata(batch):
-            strata.setdefault(stratum, _Lowest(size.per_label)).add(hashes[here], rows[here])
+            strata.setdefault(stratum, Lowest(size.per_label)).add(hashes[here], rows[here])
         start += len(batch)
     return np.unique(np.concatenate([each.rows() for each in (overall, *strata.values())]))
 
@@ -156,7 +156,7 @@ def _strata(rows: pa.RecordBatch) -> Iterator[tuple[tuple[str, str | None], _Int
         yield (datasets[dataset], labels[label]), np.flatnonzero(codes == code)
 
 
-class _Lowest:
+class Lowest:
     """The rows of lowest hash, at most ``count``."""
 
     def __init__(self, count: int) -> None:
@@ -186,15 +186,15 @@ class _Lowest:
             self._limit = float(self._hashes.max())
 
 
-def read_rows(labels: Path, chosen: _Integers, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+def read_rows(table: Path, chosen: _Integers, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """Yield the chosen rows in the order of the table. Row groups without them are not read."""
-    file = open_parquet(labels)
+    file = open_parquet(table)
     start = 0
     for group in range(file.num_row_groups):
         end = start + file.metadata.row_group(group).num_rows
         if np.searchsorted(chosen, start) < np.searchsorted(chosen, end):
             offset = start
-            for batch in read_batches(file, labels, columns, row_groups=[group]):
+            for batch in read_batches(file, table, columns, row_groups=[group]):
                 low, high = np.searchsorted(chosen, [offset, offset + len(batch)])
                 if low < high:
                     yield batch.select(columns).take(pa.array(chosen[low:high] - offset))

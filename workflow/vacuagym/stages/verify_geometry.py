@@ -6,15 +6,15 @@ a minimum number of rows, and some rows of every kind.
 
 from __future__ import annotations
 
-import heapq
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -27,6 +27,7 @@ from vacuagym.runtime.atomic_files import write_text
 from vacuagym.runtime.memory import peak_memory_mb
 from vacuagym.runtime.stall import beat
 from vacuagym.splits.hashing import row_hashes
+from vacuagym.stages.sample import Lowest, SampleSize, read_rows
 from vacuagym.tables.feature_schema import FeatureColumns
 from vacuagym.tables.feature_table import FeatureTable
 from vacuagym.tables.parquet import open_parquet, read_batches
@@ -67,15 +68,6 @@ class Geometry:
     side: str = "weights"
 
 
-@dataclass(frozen=True)
-class SampleSize:
-    """Number of rows to verify: share of all, minimum, and minimum of each kind of row."""
-
-    share: float
-    least: int
-    per_label: int
-
-
 def verify_geometry(
     geometry: Geometry, size: SampleSize, seed: int, output: Path, record_only: bool = False
 ) -> None:
@@ -95,10 +87,12 @@ def verify_geometry(
     """
     figures, chosen = _sample(geometry, size, seed)
     enumerated = geometry.plan is None
-    contents = _contents(geometry, set(chosen.values()))
+    contents = _contents(geometry, chosen)
+    names = open_parquet(geometry.table).schema_arrow.names
+    sampled = read_rows(geometry.table, chosen, names)
     found: dict[str, list[str]] = {}
     verified = too_large = 0
-    for row in _rows(geometry.table, chosen):
+    for row in (row for batch in sampled for row in batch.to_pylist()):
         beat()
         place = _place(row)
         try:
@@ -153,8 +147,8 @@ def _problems(geometry: Geometry, content: tuple[Any, ...], row: dict[str, Any])
 
 def _sample(
     geometry: Geometry, size: SampleSize, seed: int
-) -> tuple[dict[str, Any], dict[int, Place]]:
-    """Return figures of all rows, and the chosen rows of the table with their places."""
+) -> tuple[dict[str, Any], npt.NDArray[np.int64]]:
+    """Return figures of all rows, and the numbers of the sampled rows in ascending order."""
     file = open_parquet(geometry.table)
     wanted = max(size.least, round(size.share * file.metadata.num_rows))
     names = file.schema_arrow.names
@@ -162,27 +156,26 @@ def _sample(
     kinds = [name for name in ("problem", "product", "favourable", "rigid_span") if name in names]
     # The largest level of geometry: rows with a basis have all data.
     kinds += ["basis"] if "basis" in names else []
-    overall: list[tuple[float, int, Place]] = []
-    strata: dict[str, list[tuple[float, int, Place]]] = {}
+    overall = Lowest(wanted)
+    strata: dict[str, Lowest] = {}
     problems: Counter[str] = Counter()
     counts: Counter[str] = Counter()
     start = 0
     for batch in read_batches(file, geometry.table, [*read, *kinds]):
-        places = [_place(row) for row in batch.select(read).to_pylist()]
-        hashes = row_hashes(seed, "verify geometry", _keys(geometry.dataset, places)).tolist()
-        for offset, (fraction, place, kind) in enumerate(
-            zip(hashes, places, _kinds(batch, problems), strict=True)
-        ):
-            counts[kind] += 1
-            entry = (-fraction, start + offset, place)
-            _keep_lowest(overall, wanted, entry)
-            _keep_lowest(strata.setdefault(kind, []), size.per_label, entry)
+        hashes = row_hashes(seed, "verify geometry", _keys(geometry.dataset, batch))
+        rows = np.arange(start, start + len(batch))
+        overall.add(hashes, rows)
+        found = _kinds(batch, problems)
+        for kind in sorted({*found}):
+            here = np.flatnonzero(found == kind)
+            counts[kind] += len(here)
+            strata.setdefault(kind, Lowest(size.per_label)).add(hashes[here], rows[here])
         for name in ("product", "favourable"):
             if name in kinds:
                 flagged = pc.sum(pc.equal(batch.column(name), name == "product")).as_py()
                 counts[name] += flagged or 0
         start += len(batch)
-    chosen = {row: place for heap in (overall, *strata.values()) for _, row, place in heap}
+    chosen = np.unique(np.concatenate([each.rows() for each in (overall, *strata.values())]))
     figures = {
         "dataset": geometry.dataset,
         "source": geometry.source,
@@ -195,8 +188,8 @@ def _sample(
     return figures, chosen
 
 
-def _kinds(batch: pa.RecordBatch, problems: Counter[str]) -> list[str]:
-    """Return the kind of each row: no threefold, or how much of it is known."""
+def _kinds(batch: pa.RecordBatch, problems: Counter[str]) -> npt.NDArray[np.object_]:
+    """Return the kind of each row, (rows,): no threefold, or how much of it is known."""
     kinds = np.full(len(batch), "threefold", dtype=object)
     for name, kind in (("rigid_span", "with divisors"), ("basis", "with all data")):
         if name in batch.schema.names:
@@ -209,39 +202,35 @@ def _kinds(batch: pa.RecordBatch, problems: Counter[str]) -> list[str]:
         column = batch.column("problem")
         kinds[column.is_valid().to_numpy(zero_copy_only=False)] = "no threefold"
         problems.update(name for name in column.to_pylist() if name is not None)
-    found: list[str] = kinds.tolist()
-    return found
+    return kinds
 
 
 def _place(row: dict[str, Any]) -> Place:
     return (None, row["base_id"]) if "base_id" in row else (row["namespace"], row["geometry_id"])
 
 
-def _keys(dataset: str, places: Sequence[Place]) -> pa.RecordBatch:
+def _keys(dataset: str, batch: pa.RecordBatch) -> pa.RecordBatch:
     """Return the columns of keys of the label table."""
+    names = batch.schema.names
     return pa.record_batch(
         {
-            "dataset": pa.array([dataset] * len(places)).dictionary_encode(),
-            "namespace": pa.array([namespace for namespace, _ in places], pa.string()),
-            "geometry_id": pa.array([number for _, number in places], pa.int64()),
+            "dataset": pa.array([dataset] * len(batch)).dictionary_encode(),
+            "namespace": batch.column("namespace")
+            if "namespace" in names
+            else pa.nulls(len(batch), pa.string()),
+            "geometry_id": batch.column("base_id" if "base_id" in names else "geometry_id").cast(
+                pa.int64()
+            ),
         }
     )
 
 
-def _keep_lowest(
-    heap: list[tuple[float, int, Place]], count: int, entry: tuple[float, int, Place]
-) -> None:
-    """Keep the ``count`` rows of lowest hash in a heap. Its first entry is the highest kept."""
-    if len(heap) < count:
-        heapq.heappush(heap, entry)
-    elif heap and entry[:2] > heap[0][:2]:
-        heapq.heapreplace(heap, entry)
-
-
-def _contents(geometry: Geometry, places: set[Place]) -> dict[Place, tuple[Any, ...]]:
+def _contents(geometry: Geometry, chosen: npt.NDArray[np.int64]) -> dict[Place, tuple[Any, ...]]:
     """Return the inputs of some rows."""
-    if geometry.plan is None or not places:
+    if geometry.plan is None or not len(chosen):
         return {}
+    batches = read_rows(geometry.table, chosen, ["namespace", "geometry_id"])
+    places = {_place(row) for batch in batches for row in batch.to_pylist()}
     table = FeatureTable.from_plan(geometry.plan, carried=geometry.content)
     names = [FeatureColumns.carried_name(place) for place in range(len(geometry.content))]
     ids = pa.array(sorted({number for _, number in places}), pa.int64())
@@ -253,20 +242,3 @@ def _contents(geometry: Geometry, places: set[Place]) -> dict[Place, tuple[Any, 
     if len(found) != len(places):
         raise table.changed()
     return found
-
-
-def _rows(table: Path, chosen: dict[int, Place]) -> Iterator[dict[str, Any]]:
-    """Yield the chosen rows in the order of the table. Row groups without them are not read."""
-    file = open_parquet(table)
-    names, start = file.schema_arrow.names, 0
-    order = sorted(chosen)
-    for group in range(file.num_row_groups):
-        rows = file.metadata.row_group(group).num_rows
-        here = [row - start for row in order if start <= row < start + rows]
-        offset = 0
-        for batch in read_batches(file, table, names, row_groups=[group]) if here else ():
-            for row in here:
-                if offset <= row < offset + len(batch):
-                    yield batch.slice(row - offset, 1).to_pylist()[0]
-            offset += len(batch)
-        start += rows
