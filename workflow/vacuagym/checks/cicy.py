@@ -132,7 +132,7 @@ def cicy_row_problems(content: Any, row: Mapping[str, Any], seed: int = 0) -> li
 
 
 def _blocks(content: Any) -> int:
-    """Return the number of blocks of the matrix of a CICY threefold, or 0 if it is none."""
+    """Return the number of blocks of a CICY threefold's matrix, 0 for any other matrix."""
     if not content or any(not row or None in row or min(row) < 0 for row in content):
         return 0
     columns = list(zip(*content, strict=False))

@@ -30,7 +30,8 @@ def polytope_problems(content: Any, side: str, row: Mapping[str, Any], seed: int
     Parameters
     ----------
     content : str, list of int, or list of lists of 4 int
-        The weight system, as text or d, w_1, ..., w_n; or vertices of M. None if there is none.
+        The weight system, as text or d, w_1, ..., w_n; or vertices of M. None if both are
+        absent.
     side : "weights" or "mirror"
     row : mapping
         The row. Columns that are null are not checked.

@@ -51,8 +51,8 @@ couplings. `stability` says what the search found:
 - It is a toy: the couplings are random draws. The labels say nothing about the compactification
   itself. At equal *n* (`n_moduli`) a label depends on no other property of its geometry. Feature
   columns cannot help a model that knows *n*.
-- A search from other starts, or by another method, gives other labels. A `saddle` at γ > 0 does
-  not say that there is no minimum. A `stable` vacuum need not be the deepest.
+- A search from other starts, or by another method, gives other labels. Where γ > 0, a potential
+  with a `saddle` has a minimum as well. A `stable` vacuum need not be the deepest.
 - Inputs are `n_moduli`, the feature columns, and, for a model of the potential, the couplings.
   What describes the critical point (its value, gradient, spectrum, barrier) and the counts over
   trials and draws contain the answer."""

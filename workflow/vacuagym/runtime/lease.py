@@ -27,7 +27,7 @@ class AnotherRun(VacuagymError):
 
 
 def read_lease() -> dict[str, Any]:
-    """Return the lease of the working folder; empty if there is none that can be read."""
+    """Return the lease of the working folder; empty if its file cannot be read."""
     try:  # Only a regular file is opened: a named pipe would block for ever.
         found = json.loads(LEASE.read_text(encoding="utf-8")) if LEASE.is_file() else {}
     except (OSError, ValueError, RecursionError):

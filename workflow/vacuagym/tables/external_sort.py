@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from vacuagym.tables.spill import regrouped
 
-_STRIDE = 997  # one id of so many is part of the sample
+_STRIDE = 997  # the sample has every 997th id
 
 
 class IdSample:
@@ -27,7 +27,7 @@ class IdSample:
         self._rows += len(ids)
 
     def edges(self, buckets: int) -> npt.NDArray[np.int64]:
-        """Return ids that cut the table into at most so many buckets of about equal size."""
+        """Return ids that cut the table into buckets of about equal size, at most ``buckets``."""
         ids = np.sort(np.concatenate(self._ids))
         places = np.arange(1, buckets) * len(ids) // buckets
         found: npt.NDArray[np.int64] = np.unique(ids[places])
@@ -68,7 +68,7 @@ def externally_sorted(
 
 
 def _gathered(tables: Iterator[pa.Table], most: int) -> Iterator[pa.RecordBatch]:
-    """Yield rows in batches of about so many bytes: larger pieces in the spill file."""
+    """Yield rows in batches of about ``most`` bytes: larger pieces in the spill file."""
     waiting: list[pa.Table] = []
     size = 0
     for table in tables:

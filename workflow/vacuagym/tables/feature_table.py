@@ -255,7 +255,7 @@ class FeatureTable:
         namespace : str, optional
             Of a table without an id column: only the rows of this file.
         spill : Path, optional
-            Folder for a spill file. With it, a table in no order is read twice, whatever its size.
+            Folder for a spill file. With it, a table in no order of any size is read twice.
         chunk_bytes : int
             Approximate largest size of a table.
 

@@ -39,7 +39,7 @@ def label_rows(
     -------
     dict of str to list
         ``stability``, the code in :data:`LABELS`, and :data:`COLUMNS`, B values each; None where
-        there is none. Categories are codes.
+        a column is null. Categories are codes.
     """
     favourable, points = geometry["favourable"], geometry["points"]
     inside = [row for row, own in enumerate(points) if own is not None]
