@@ -160,6 +160,7 @@ def _sample(
     strata: dict[str, Lowest] = {}
     problems: Counter[str] = Counter()
     counts: Counter[str] = Counter()
+    flags: Counter[str] = Counter()
     start = 0
     for batch in read_batches(file, geometry.table, [*read, *kinds]):
         hashes = row_hashes(seed, "verify geometry", _keys(geometry.dataset, batch))
@@ -173,7 +174,7 @@ def _sample(
         for name in ("product", "favourable"):
             if name in kinds:
                 flagged = pc.sum(pc.equal(batch.column(name), name == "product")).as_py()
-                counts[name] += flagged or 0
+                flags[name] += flagged or 0
         start += len(batch)
     chosen = np.unique(np.concatenate([each.rows() for each in (overall, *strata.values())]))
     figures = {
@@ -181,8 +182,8 @@ def _sample(
         "source": geometry.source,
         "rows": start,
         "problems": dict(problems),
-        "products": counts.pop("product", 0),
-        "not_favourable": counts.pop("favourable", 0),
+        "products": flags["product"],
+        "not_favourable": flags["favourable"],
         "kinds": dict(counts),
     }
     return figures, chosen
