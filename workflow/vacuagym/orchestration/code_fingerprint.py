@@ -94,27 +94,37 @@ def stage_files(stage: str, also: str = "") -> list[Path]:
 
 def imported_modules(file: Path) -> tuple[str, ...]:
     """Return the modules of this package that a file imports, at its top or inside functions."""
-    return _read(file, False)[0]
+    return _read(file)[0]
 
 
 @cache
-def _read(file: Path, wording: bool) -> tuple[tuple[str, ...], str]:
+def _read(file: Path) -> tuple[tuple[str, ...], str, str]:
     """Return the imported modules of this package, and the part of a file that counts.
 
-    That part is the syntax tree without words. Every start of a run reads these files, and parsing
-    takes most of its time, so each is parsed once.
+    That part is the syntax tree without docstrings: first without the meanings of columns, then
+    with them. Every start of a run reads these files, and parsing takes most of its time, so each
+    is parsed once.
     """
     tree = ast.parse(file.read_text(encoding="utf-8"))
     imported: list[str] = []
+    columns: list[ast.Call] = []
     for node in ast.walk(tree):
-        _strip_words(node, wording)
-        if isinstance(node, ast.ImportFrom) and _is_ours(node.module):
+        if isinstance(node, _DOCUMENTED):
+            if ast.get_docstring(node, clean=False) is not None:
+                node.body = node.body[1:] or [ast.Pass()]
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", None) == "Column":
+            columns.append(node)
+        elif isinstance(node, ast.ImportFrom) and _is_ours(node.module):
             modules = [f"{node.module}.{name.name}" for name in node.names]
             imported += [m if _file(m).exists() else str(node.module) for m in modules]
             node.module = ""
         elif isinstance(node, ast.Import):
             imported += [name.name for name in node.names if _is_ours(name.name)]
-    return tuple(imported), ast.dump(tree)
+    worded = ast.dump(tree)
+    for column in columns:
+        column.args = [*column.args[:2], *column.args[3:]]  # name, type, meaning, categories
+        column.keywords = [word for word in column.keywords if word.arg not in ("meaning", "null")]
+    return tuple(imported), ast.dump(tree) if columns else worded, worded
 
 
 def _is_ours(module: str | None) -> bool:
@@ -128,14 +138,7 @@ def _file(module: str) -> Path:
 
 def _meaning(path: Path, wording: bool) -> str:
     """Return the part of a file that counts: its syntax tree without words, or its text."""
-    return _read(path, wording)[1] if path.suffix == ".py" else path.read_text(encoding="utf-8")
-
-
-def _strip_words(node: ast.AST, wording: bool) -> None:
-    """Remove the docstring of a definition, and the meaning of a column unless wording counts."""
-    if isinstance(node, _DOCUMENTED):
-        if ast.get_docstring(node, clean=False) is not None:
-            node.body = node.body[1:] or [ast.Pass()]
-    elif isinstance(node, ast.Call) and not wording and getattr(node.func, "id", None) == "Column":
-        node.args = [*node.args[:2], *node.args[3:]]  # name, type, meaning, categories
-        node.keywords = [word for word in node.keywords if word.arg not in ("meaning", "null")]
+    if path.suffix != ".py":
+        return path.read_text(encoding="utf-8")
+    _, meaning, worded = _read(path)
+    return worded if wording else meaning
