@@ -25,6 +25,8 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 run: $(READY)
 	snakemake --cores $(CORES) --resources mem_mb=$(MEM_MB)
 
+# Hundreds of jobs start here: each compiles the package again where Python may not keep what it has compiled.
+test: export PYTHONDONTWRITEBYTECODE :=
 test: lint
 	pytest --numprocesses 2 --dist worksteal
 

@@ -1,9 +1,11 @@
 """Run Snakemake in forks of one process that has imported it.
 
-Its imports take a second of processor time, as much as all else of a small run. The server imports
-libraries only. Each fork imports the logger plugin and the package, and reads the Snakefile.
+Its imports take a second of processor time, and so do imports of the package and its fingerprints:
+as much as all else of a small run. The server has them. Each fork imports the logger plugin and
+reads the Snakefile. A run with an environment of its own is a new process, and has nothing of this.
 """
 
+import gc
 import json
 import os
 import signal
@@ -82,6 +84,11 @@ if __name__ == "__main__":
     import snakemake.cli
     import snakemake.report.html_reporter
 
+    import vacuagym.orchestration.start  # noqa: F401
+    from vacuagym.orchestration.pipeline import Pipeline
+
+    Pipeline({})
+    gc.freeze()  # what all forks share is looked through by none
     for line in sys.stdin:
         child = os.fork()
         if child == 0:
