@@ -77,39 +77,37 @@ class Faults:
             self.what()
 
 
-class Sink:
-    """A file whose writes count; one that fails has written half of its bytes."""
+class Counted(io.FileIO):
+    """A file whose system calls that write count; one that fails has written half of its bytes."""
 
-    def __init__(self, file, faults):
-        self._file, self._faults = file, faults
+    def __init__(self, file, mode, faults):
+        super().__init__(file, mode)
+        self._faults = faults
 
     def write(self, data):
-        self._faults.call(lambda: (self._file.write(data[: len(data) // 2]), self._file.flush()))
-        return self._file.write(data)
-
-    def __getattr__(self, name):
-        return getattr(self._file, name)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        self._file.close()
+        write = super().write
+        self._faults.call(lambda: write(data[: len(data) // 2]))
+        return write(data)
 
 
 @contextlib.contextmanager
 def injected(faults):
-    """While this lasts, opening for writing, writing, fsync and rename go through ``faults``."""
+    """While this lasts, opening for writing, writing, fsync and rename go through ``faults``.
+
+    Writes are those of the system: files have the buffers that they have without faults.
+    """
 
     def opened(file, mode="r", *arguments, original=open, **options):
         if "w" not in mode:
             return original(file, mode, *arguments, **options)
+        assert mode == "wb"
         faults.call()
-        return Sink(original(file, mode, *arguments, **options), faults)
+        return io.BufferedWriter(Counted(file, mode, faults))
 
     def scratch(original=tempfile.TemporaryFile, **options):
         faults.call()
-        return Sink(original(**options), faults)
+        with original(**options) as file:
+            return io.BufferedRandom(Counted(os.dup(file.fileno()), "r+b", faults))
 
     def counted(original):
         return lambda *arguments: (faults.call(), original(*arguments))[1]
@@ -268,7 +266,7 @@ def test_a_call_that_fails_leaves_whole_files_only(stages, tmp_path, stage, fail
             proven.add(content)
             output.work()
             assert (output.names(), output.content()) == (["file"], output.reference)
-    assert at > 4, (
+    assert at > 5, (
         "open, write, fsync, rename and fsync of the folder were to fail, one after another"
     )
     assert (output.names(), output.content()) == (["file"], output.reference)
@@ -308,8 +306,9 @@ def test_a_snakemake_that_is_killed_while_it_writes_its_settings_leaves_nothing_
 ):
     monkeypatch.chdir(tmp_path)
 
+    run = Pipeline({})
+
     def work():
-        run = Pipeline({})
         discard_torn()
         stamp_settings(run, change=True)
         record_settings(run)
