@@ -21,11 +21,13 @@ from vacuagym.checks.label_checks import _balance_checks, _Counts
 from vacuagym.cli.main import main
 from vacuagym.config import checked_config
 from vacuagym.errors import ConfigError, InputError, MemoryDeclarationError
+from vacuagym.inspection.row_geometry import OF_LABEL, OF_POINT
 from vacuagym.stages.label_threefolds import label_threefolds
 from vacuagym.stages.plan import plan
 from vacuagym.stages.threefolds import ThreefoldColumns, threefolds
 from vacuagym.tables.feature_table import FeatureTable
 from vacuagym.tables.label_table import FILE_COLUMNS, SCHEMA, STABILITY, widened
+from vacuagym.tables.parquet import METADATA_KEY
 from vacuagym.tables.plan import Plan
 from vacuagym.theories.kklt import label_rows as theory
 from vacuagym.theories.registry import THEORIES
@@ -182,14 +184,15 @@ def test_couplings_are_published_only_if_some_theory_draws_them():
 def configured(workspace: Workspace) -> Workspace:
     """Weight systems with KKLT labels beside a table with toy labels."""
     workspace.table("toy.parquet", np.arange(12), np.arange(12) % 4 + 2)
-    workspace.table("w.parquet", np.arange(60), w=pa.array((WEIGHTS * 5)[:60]))
+    workspace.table("w.parquet", np.arange(60), weights=pa.array((WEIGHTS * 5)[:60]))
     of_user = {"id": "id", "path": "toy.parquet", "moduli": "moduli"}
     kklt = {
         "source": "weight_systems",
         "path": "w.parquet",
         "id": "id",
-        "weights": "w",
+        "weights": "weights",
         "side": "mirror",
+        "columns": ["weights", "geometry_hash", *OF_LABEL, *OF_POINT],
     }
     workspace.configure(
         {
@@ -209,6 +212,38 @@ def both(tmp_path_factory) -> Workspace:
     workspace = configured(Workspace(tmp_path_factory.mktemp("both")))
     workspace.snakemake()
     return workspace
+
+
+def published(both, folder, without=(), **values):
+    """Copy the published data set of a run without some columns, and with other values."""
+    shutil.copytree(both.folder / "results/dataset", folder, dirs_exist_ok=True)
+    for path in folder.glob("data/labels/*.parquet"):
+        table = pq.read_table(path)
+        kept = table.drop_columns([name for name in without if name in table.column_names])
+        for name, value in values.items():
+            place = kept.column_names.index(name)
+            kept = kept.set_column(place, name, pa.array([value] * len(kept)))
+        pq.write_table(kept.replace_schema_metadata(metadata_of(path)), path)
+
+
+def metadata_of(path):
+    """Return the metadata of a file of the pipeline, without the digests of its values."""
+    return {METADATA_KEY: pq.ParquetFile(path).metadata.metadata[METADATA_KEY]}
+
+
+def check_rebuilt(row, potential):
+    """The potential has the vacuum of the row, and the label is computed again."""
+    n, point = potential.n, potential.point
+    assert n == row["n_moduli"]
+    assert point[:n].tolist() == row["kklt_kaehler"]
+    assert potential.value(point) == pytest.approx(-(10.0 ** row["kklt_log10_v_ads"]), rel=1e-9)
+    size = np.abs(point[:n]).max()
+    assert np.abs(potential.gradient(point[None])).max() * size < 1e-6 * abs(potential.value(point))
+    assert potential.hessian(np.array([point] * 3)).shape == (3, 2 * n, 2 * n)
+    assert np.abs(potential.covariant_derivative(point)).max() < 1e-9 * 1e-8
+    assert (potential.curves @ point[:n] > 0).all()
+    for name, value in potential.labels.items():
+        assert np.array_equal(np.asarray(value), np.asarray(row[name])), name
 
 
 def rows_of(workspace: Workspace) -> dict[str, dict]:
@@ -265,14 +300,84 @@ class TestRun:
         assert "the table agrees with other code" in text
         assert main(["explain", "w:12", "--config=mine.yaml"]) == 0
         assert "no label: the row is no threefold" in capsys.readouterr().out
-        with pytest.raises(ConfigError, match="the theory kklt draws no potential"):
-            vacuagym.rebuild("w:1", "mine.yaml")
+        with pytest.raises(ValueError, match="the theory kklt draws nothing"):
+            vacuagym.rebuild("w:1", "mine.yaml", draw=1)
         with pytest.raises(InputError, match="no drawn potential"):
             vacuagym.potentials(["w:1"])
         card = (both.folder / "results/dataset/README.md").read_text()
         assert "no_span" in card
         assert "kklt_v" in card
         assert "KKLT" in (both.folder / "results/report.html").read_text()
+
+    def test_potentials_are_rebuilt_at_the_exact_points(self, both):
+        vacua = [row for row in rows_of(both).values() if row["kklt_kaehler"]]
+        assert vacua
+        for row in vacua[:4]:
+            check_rebuilt(row, vacuagym.rebuild(row["key"], folder=both.folder))
+        with pytest.raises(ValueError, match=r"fields: shape \(3,\)"):
+            vacuagym.rebuild(vacua[0]["key"], folder=both.folder).value(np.zeros(3))
+
+    def test_rows_without_a_point_say_which_column_tells_why(self, both, tmp_path):
+        rows = rows_of(both).values()
+        shutil.copytree(both.folder / "results/geometry", tmp_path / "results/geometry")
+        point = next(row for row in rows if row["kklt_kaehler"])
+        lost = {"kklt_vacuum": "lost", "kklt_cause": "fold", "kklt_kaehler": None}
+        given = {
+            "kklt_reason is no_geometry": next(
+                r for r in rows if r["kklt_reason"] == "no_geometry"
+            ),
+            "stability is no_span": next(r for r in rows if r["stability"] == "no_span"),
+            "kklt_num_points is null: h11 =": next(
+                r for r in rows if r["stability"] == "point" and r["kklt_num_points"] is None
+            ),
+            "kklt_toric is outside": point | {"kklt_toric": "outside"},
+            "kklt_vacuum is lost, kklt_cause is fold": point | lost,
+            "kklt_signs are no super": point | {"kklt_signs": [-x for x in point["kklt_signs"]]},
+            "kklt_kaehler and kklt": point | {"kklt_kaehler": [*point["kklt_kaehler"], 1.0]},
+        }
+        assert len({*given}) == 7
+        table, about = both.labels(), metadata_of(both.folder / "results/labels.parquet")
+        for told, row in given.items():
+            one = pa.Table.from_pylist([row], schema=table.schema)
+            path = tmp_path / "results/labels.parquet"
+            pq.write_table(one.replace_schema_metadata(about), path)
+            with pytest.raises(InputError, match=f"{row['key']}: .*{told}"):
+                vacuagym.rebuild(row["key"], folder=tmp_path)
+
+    @pytest.mark.parametrize(
+        ("without", "rebuilt"),
+        [
+            ((), True),
+            (("weights",), True),
+            ((*OF_LABEL, *OF_POINT), True),
+            (("weights", "kaehler_point"), False),
+            (("weights", "points", "basis"), None),
+        ],
+    )
+    def test_a_published_data_set_is_rebuilt_from_its_columns(
+        self, both, tmp_path, without, rebuilt
+    ):
+        published(both, tmp_path, without)
+        row = next(row for row in rows_of(both).values() if row["kklt_kaehler"])
+        if rebuilt:
+            check_rebuilt(row, vacuagym.rebuild(row["key"], folder=tmp_path))
+            return
+        lacks = "lacks basis, charges" if rebuilt is False else "nor the columns weights or vert"
+        with pytest.raises(InputError, match=rf"(?s){row['key']}: .*{lacks}.*datasets\.w\.columns"):
+            vacuagym.rebuild(row["key"], folder=tmp_path)
+
+    def test_published_weights_of_another_geometry_are_refused(self, both, tmp_path):
+        row = next(row for row in rows_of(both).values() if row["kklt_kaehler"])
+        published(both, tmp_path, (*OF_LABEL, *OF_POINT), weights="5 1 1 1 1 1")
+        with pytest.raises(InputError, match="column weights: no side has h11 = 2"):
+            vacuagym.rebuild(row["key"], folder=tmp_path)
+        published(both, tmp_path, (*OF_LABEL, *OF_POINT), weights="85 13 15 16 17 24")
+        other = next(row for row in rows_of(both).values() if row["key"] == "w:0")
+        with pytest.raises(InputError, match="column weights: no side has h11 = 2"):
+            vacuagym.rebuild(other["key"], folder=tmp_path)
+        published(both, tmp_path, (*OF_LABEL, *OF_POINT), weights="7 1 1 1 1 1")
+        with pytest.raises(InputError, match="column weights: "):
+            vacuagym.rebuild(row["key"], folder=tmp_path)
 
     def test_settings_of_one_theory_leave_the_labels_of_the_other(self, both, workspace):
         shutil.copytree(both.folder, workspace.folder, dirs_exist_ok=True)

@@ -12,8 +12,9 @@ from vacuagym.checks.independent import disagreements, redraw
 from vacuagym.checks.registry import CHECKS
 from vacuagym.config import load_config
 from vacuagym.errors import InputError, VacuagymError
-from vacuagym.inspection.explain_kklt import geometry_of, print_label
+from vacuagym.inspection.explain_kklt import print_label
 from vacuagym.inspection.rebuild import Geometry, find_geometry
+from vacuagym.inspection.row_geometry import geometry_of
 from vacuagym.paths import CONFIGURATION
 from vacuagym.runtime.atomic_files import read_json
 from vacuagym.theories.toy.active_set import Outcome

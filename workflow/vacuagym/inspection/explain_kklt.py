@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from vacuagym.checks.kklt.candidates import candidates
-from vacuagym.errors import InputError
 from vacuagym.inspection.rebuild import Geometry
-from vacuagym.paths import GEOMETRY
-from vacuagym.tables.threefold_rows import geometry_rows
 
 _MOST_LISTED = 5  # candidates that are told one by one
 _MOST_MODULI = 12  # beyond, all candidates would take seconds in fractions
@@ -23,26 +19,6 @@ _WHY = {
     "out_of_range": "h11 is beyond geometry.divisors, so no divisors were computed",
     "too_many_bases": "there are more bases of rigid divisors than kklt.max_bases",
 }
-
-
-def geometry_of(geometry: Geometry, folder: Path) -> Mapping[str, Any]:
-    """Return the computed geometry of a labelled row, from the folder of its run.
-
-    Raises
-    ------
-    InputError
-        If the folder has no computed geometry of this row.
-    """
-    path = folder / GEOMETRY.format(dataset=geometry.dataset)
-    identity = geometry.namespace, geometry.geometry_id
-    if path.exists():
-        rows = geometry_rows(path, {identity}, ["favourable", *geometry.theory.reads])
-        if identity in rows:
-            return rows[identity]
-    raise InputError(
-        f"{path}: no computed geometry of {geometry.key}; the label is explained from it; explain "
-        "it in the folder of a finished run"
-    )
 
 
 def print_label(geometry: Geometry, beside: Mapping[str, Any]) -> None:

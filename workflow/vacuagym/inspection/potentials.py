@@ -108,6 +108,6 @@ def _find(wanted: Mapping[str, int], folder: Path) -> tuple[Physics, list[dict[s
     if others := [key for key, row in found.items() if THEORIES[row["theory"]].reads]:
         raise InputError(
             f"{folder.absolute()}: {', '.join(map(repr, others[:5]))}: labels that the geometry "
-            "decides have no drawn potential; give keys with theory toy"
+            "decides have no drawn potential; give keys with theory toy, or rebuild them one by one"
         )
     return Physics.from_mapping(physics), list(found.values())

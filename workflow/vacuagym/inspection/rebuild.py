@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,9 @@ from vacuagym.theories.toy.labelling import Physics
 from vacuagym.theories.toy.potential import ToyPotential
 from vacuagym.theories.toy.random_streams import Streams, stream_key
 
+if TYPE_CHECKING:
+    from vacuagym.inspection.rebuild_kklt import KkltPotential
+
 
 @dataclass(frozen=True)
 class Geometry:
@@ -47,14 +50,10 @@ class Geometry:
     theory: Theory
     sections: Mapping[str, Any]  # settings of the physics
     row: Mapping[str, Any] | None  # of the label table
+    beside: Mapping[str, Any] = field(default_factory=dict)  # other columns of a published row
 
     def potential(self, draw: int) -> RebuiltPotential:
         """Return the potential of a flux draw, 0 or larger; of the toy theory only."""
-        if self.theory.reads:
-            raise ConfigError(
-                f"{self.key}: the theory {self.theory.name} draws no potential; a key of a data "
-                f"set with theory toy is needed; the geometry is vacuagym.threefold({self.key!r})"
-            )
         if draw < 0:
             raise ValueError(f"draw: {draw}; draws are numbered from 0; give 0 or larger")
         physics = Physics.from_mapping(self.sections)
@@ -104,8 +103,10 @@ class RebuiltPotential:
         return at
 
 
-def rebuild(key: str, config: str | Path = "config.yaml", draw: int = 0) -> RebuiltPotential:
-    """Return the potential of a geometry in the folder of a run.
+def rebuild(
+    key: str, config: str | Path = "config.yaml", draw: int = 0, folder: str | Path = "."
+) -> RebuiltPotential | KkltPotential:
+    """Return the potential of a geometry of a run or of a published data set.
 
     If the geometry has a label, the settings are those of the label. A warning names each change
     of ``config`` since then.
@@ -117,19 +118,42 @@ def rebuild(key: str, config: str | Path = "config.yaml", draw: int = 0) -> Rebu
     config : str or Path
         The configuration, for geometries without a label.
     draw : int
-        The flux draw, 0 or larger.
+        The flux draw of the toy theory, 0 or larger. KKLT draws nothing.
+    folder : str or Path
+        The folder of a run, or of a data set that the pipeline has published.
+
+    Returns
+    -------
+    RebuiltPotential or KkltPotential
+        With ``value``, ``gradient`` and ``hessian``: of the fields φ (n,) of the toy theory, or of
+        the Kähler class and the axions (2n,) of a KKLT row whose ``kklt_vacuum`` is vacuum or
+        singular. The latter has the ``point`` of the row and its ``labels``, computed again.
 
     Raises
     ------
     VacuagymError
-        If there is no such geometry.
+        If there is no such geometry, or a KKLT row has no exact point.
     ValueError
-        If ``draw`` is negative.
+        If ``draw`` is negative, or given for a theory that draws nothing.
+
+    Examples
+    --------
+    >>> import vacuagym
+    >>> V = vacuagym.rebuild("fth6d:1")
+    >>> V.gradient([0.0] * V.n).shape == (V.n,)
+    True
     """
-    geometry, changes = find_geometry(key, config)
+    geometry, changes = find_geometry(key, config, folder)
     for change in changes:
         warnings.warn(f"the potential is that of the label, though {change}", stacklevel=2)
-    return geometry.potential(draw)
+    if not geometry.theory.reads:
+        return geometry.potential(draw)
+    if draw:
+        raise ValueError(f"draw: {draw}; the theory {geometry.theory.name} draws nothing; omit it")
+    # Imported here, because a toy potential needs none of it.
+    from vacuagym.inspection.rebuild_kklt import kklt_potential
+
+    return kklt_potential(geometry, Path(folder))
 
 
 def find_geometry(
@@ -158,7 +182,8 @@ def find_geometry(
     for path in (path for path in files if path.exists()):
         file = open_parquet(path)
         about = file_metadata(file)
-        for row in _matching_rows(file, path, key, geometry_id):
+        for found in _matching_rows(file, path, key, geometry_id):
+            row = {name: value for name, value in found.items() if name in SCHEMA.names}
             theory = THEORIES[row["theory"]]
             geometry = Geometry(
                 key=key,
@@ -169,6 +194,7 @@ def find_geometry(
                 theory=theory,
                 sections={name: about["physics"][name] for name in theory.sections},
                 row=row,
+                beside={name: value for name, value in found.items() if name not in row},
             )
             return geometry, _changes(about, geometry, config)
     return _unlabelled(key, load_config(config)), []
@@ -193,7 +219,7 @@ def parse_key(key: str) -> tuple[str, str | None, int]:
 def _matching_rows(
     file: pq.ParquetFile, path: str | Path, key: str, geometry_id: int
 ) -> Iterator[dict[str, Any]]:
-    """Yield the rows of the label table with a key.
+    """Yield the rows of the label table with a key, with all columns of the file.
 
     A row group is read only if its range of ids contains the ``geometry_id``.
     """
@@ -215,9 +241,7 @@ def _matching_rows(
             and not statistics.min <= geometry_id <= statistics.max
         ):
             continue
-        # A published data set has the columns of its own theories only.
-        names = [name for name in SCHEMA.names if name in file.schema_arrow.names]
-        for batch in read_batches(file, path, names, row_groups=[group]):
+        for batch in read_batches(file, path, file.schema_arrow.names, row_groups=[group]):
             yield from batch.filter(pc.equal(batch.column("key"), key)).to_pylist()
 
 

@@ -178,6 +178,26 @@ def real_signs(charges: Ints, basis: Ints, odd: Ints) -> list[Ints]:
         Entries 1 and -1, without repetition. Exactly one vector if |det Q_S| = 1, possibly none
         if the determinant is even.
     """
+    return [signs for signs, _ in _real_terms(charges, basis, odd)]
+
+
+def real_axions(charges: Ints, signs: Ints) -> Floats | None:
+    """Return axions theta (n,) in [0, 2 pi) with exp(i Q_b . theta) = sigma_b, or None.
+
+    Parameters
+    ----------
+    charges : (m, n) int64
+        Classes of the rigid divisors; they span all classes.
+    signs : (m,) int64
+        sigma_b, 1 or -1.
+    """
+    basis = next(_bases(charges, np.arange(len(charges))))
+    found = _real_terms(charges, basis, (signs[basis] < 0).astype(np.int64))
+    return next((axions for own, axions in found if np.array_equal(own, signs)), None)
+
+
+def _real_terms(charges: Ints, basis: Ints, odd: Ints) -> list[tuple[Ints, Floats]]:
+    """Return sign vectors (m,) as `real_signs` does, each with its axions (n,)."""
     own = charges[basis]
     determinant = round(float(np.linalg.det(own.astype(float))))
     adjugate = np.rint(np.linalg.inv(own.astype(float)) * determinant).astype(np.int64)
@@ -195,10 +215,11 @@ def real_signs(charges: Ints, basis: Ints, odd: Ints) -> list[Ints]:
             todo += list(k + units)
     found = {}
     for k in classes.values():
-        phases = charges @ (adjugate @ (odd + 2 * k))
+        halves = adjugate @ (odd + 2 * k)  # theta times index / pi
+        phases = charges @ halves
         if not (phases % index).any():
             signs = 1 - 2 * (phases // index % 2)
-            found[tuple(signs.tolist())] = signs
+            found[tuple(signs.tolist())] = signs, np.pi * (halves % (2 * index)) / index
     return list(found.values())
 
 
