@@ -22,6 +22,7 @@ wildcard_constraints:
     first="(?:[^/]+/)?-?[0-9]+",
     last="-?[0-9]+",
     split="[A-Za-z0-9_-]+",
+    segment="|".join(run.segments) or "(?!)",
 
 
 include: "workflow/rules/geometry.smk"
@@ -41,8 +42,8 @@ rule all:
     """Labels of every data set, the splits, the report of the run, the verdict of its checks, and the data set to publish."""
     default_target: True
     input:
-        paths.LABEL_TABLE,
-        expand(paths.SPLIT, split=run.splits()),
+        run.label_tables(),
+        run.split_tables(*run.splits()),
         paths.VERIFICATION,
         paths.VALIDATION,
         paths.REPORT,

@@ -238,17 +238,11 @@ def test_empty_folds_are_empty_lists(tmp_path):
     assert json.loads((tmp_path / "iid.json").read_text()) == {"train": [], "val": [], "test": []}
 
 
-def test_a_large_table_has_no_lists_of_row_numbers(labels, tmp_path, monkeypatch):
-    index = tmp_path / "iid.json"
-    for limit in (COUNT - 1, COUNT):
-        with contextlib.redirect_stdout(io.StringIO()):
-            about = {"seed": 42, "shares": SHARES, "output": tmp_path / "iid.parquet"}
-            split(labels, "iid", **about, index=index, index_rows=limit)
-        assert index.exists() == (limit == COUNT)
+def test_a_large_table_has_no_lists_of_row_numbers(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    entry = {"datasets": {"fth6d": {"source": "toric_bases"}}, "n_limit": 100}
-    assert Pipeline({**entry, "splits": {"index_rows": 99}}).index_files() == {}
-    assert list(Pipeline({**entry, "splits": {"index_rows": 100}}).index_files()) == ["index"]
+    entry = {"datasets": {"fth6d": {"source": "toric_bases"}, "ws5": None}, "n_limit": 100}
+    assert Pipeline({**entry, "table_rows": 99}).index_files() == {}
+    assert list(Pipeline({**entry, "table_rows": 100}).index_files()) == ["index"]
 
 
 def test_features_of_other_rows_are_refused(labels, features, tmp_path):

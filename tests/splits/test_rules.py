@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from vacuagym.errors import ConfigError, InputError
 from vacuagym.orchestration.pipeline import Pipeline
-from vacuagym.splits.rules import SplitShares, _bins, _least_of_bin
+from vacuagym.splits.rules import SplitShares
+from vacuagym.splits.values import _bins, _least_of_bin
 from vacuagym.stages.split import split
 from vacuagym.tables import parquet
 from vacuagym.tables.label_schema import SCHEMA, categorical

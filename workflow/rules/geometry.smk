@@ -50,15 +50,15 @@ rule threefolds:
 
 
 rule threefold_table:
-    """Put the geometry of all shards of a data set into one table."""
+    """Put the geometry of all shards of a data set into one table; of a large run, into its segments."""
     input:
-        shards=lambda wildcards: run.geometry_shards(wildcards.dataset),
+        shards=lambda wildcards: run.geometry_shards(**wildcards),
         plan=ancient(lambda wildcards: run.plan_file(wildcards.dataset)),
         settings=paths.SETTINGS.format(of="threefolds"),
     output:
-        paths.GEOMETRY,
+        run.of_segment(paths.GEOMETRY),
     log:
-        "logs/threefold_table/{dataset}.log",
+        run.of_segment("logs/threefold_table/{dataset}.log"),
     wildcard_constraints:
         dataset="|".join(run.derived) or "(?!)",
     resources:
@@ -66,8 +66,9 @@ rule threefold_table:
         stall_minutes=run.config["stall_minutes"],
     params:
         folder=lambda wildcards: f"results/geometry/{wildcards.dataset}",
+        segment=run.segment_options,
     shell:
-        "exec python -P -m vacuagym threefold-table --plan={input.plan:q}"
+        "exec python -P -m vacuagym threefold-table --plan={input.plan:q} {params.segment}"
         " --shards={params.folder:q} --output={output:q}"
         " --mem-mb={resources.mem_mb} --stall-minutes={resources.stall_minutes} --log={log:q}"
 
@@ -75,7 +76,7 @@ rule threefold_table:
 rule verify_geometry:
     """Derive a random sample of the computed geometry again, by code that shares nothing with it."""
     input:
-        table=paths.GEOMETRY,
+        table=lambda wildcards: run.geometry_tables(wildcards.dataset),
         plan=ancient(lambda wildcards: run.plan_file(wildcards.dataset)),
         settings=paths.SETTINGS.format(of="geometry_verification"),
     output:
@@ -88,10 +89,11 @@ rule verify_geometry:
         mem_mb=run.table_memory_mb(),
         stall_minutes=run.config["stall_minutes"],
     params:
+        table=paths.GEOMETRY,
         columns=lambda wildcards: run.geometry_options(wildcards.dataset),
         seed=run.config["seed"],
         sample=run.section_options("verify"),
     shell:
-        "exec python -P -m vacuagym verify-geometry --dataset={wildcards.dataset} --table={input.table:q}"
+        "exec python -P -m vacuagym verify-geometry --dataset={wildcards.dataset} --table={params.table:q}"
         " {params.columns} --seed={params.seed} {params.sample} --record-only --output={output:q}"
         " --mem-mb={resources.mem_mb} --stall-minutes={resources.stall_minutes} --log={log:q}"

@@ -4,9 +4,9 @@
 rule report:
     """Show the run on one page: verdict, figures, checks, settings."""
     input:
-        labels=paths.LABEL_TABLE,
+        labels=run.label_tables(),
         validation=paths.VALIDATION,
-        features=expand(paths.FEATURES, dataset=run.datasets),
+        features=run.feature_tables(),
         settings=paths.SETTINGS.format(of="report"),
     output:
         report(
@@ -22,10 +22,12 @@ rule report:
         stall_minutes=run.config["stall_minutes"],
     params:
         code=run.report_code,
+        labels=paths.LABEL_TABLE,
+        features=expand(paths.FEATURES, dataset=run.datasets),
         # Written at each start, so no input; what of it matters here comes with the labels and the validation.
         configuration=paths.CONFIGURATION,
     shell:
-        "exec python -P -m vacuagym report --labels={input.labels:q} --validation={input.validation:q}"
-        " --features {input.features:q}"
+        "exec python -P -m vacuagym report --labels={params.labels:q} --validation={input.validation:q}"
+        " --features {params.features:q}"
         " --configuration={params.configuration:q} --output={output:q}"
         " --mem-mb={resources.mem_mb} --stall-minutes={resources.stall_minutes} --log={log:q}"

@@ -5,8 +5,8 @@ if run.verified_parts():
     rule sample:
         """Draw the random sample of the labels that are verified, in parts."""
         input:
-            labels=paths.LABEL_TABLE,
-            geometry=expand(paths.GEOMETRY, dataset=run.by_geometry),
+            labels=run.label_tables(),
+            geometry=run.geometry_tables(*run.by_geometry),
             settings=paths.SETTINGS.format(of="verification"),
         output:
             sample=paths.SAMPLE,
@@ -18,10 +18,11 @@ if run.verified_parts():
             stall_minutes=run.config["stall_minutes"],
         params:
             code=run.verify_code,
+            labels=paths.LABEL_TABLE,
             sample=run.section_options("verify"),
             parts=len(run.verified_parts()),
         shell:
-            "exec python -P -m vacuagym sample --labels={input.labels:q} {params.sample} --parts={params.parts} --output={output.sample:q}"
+            "exec python -P -m vacuagym sample --labels={params.labels:q} {params.sample} --parts={params.parts} --output={output.sample:q}"
             " --mem-mb={resources.mem_mb} --stall-minutes={resources.stall_minutes} --log={log:q}"
 
     rule verify_part:
@@ -49,8 +50,8 @@ if run.verified_parts():
 rule verify:
     """Derive a random sample of the labels again, by code that shares nothing with the search; the gate judges what differs."""
     input:
-        labels=paths.LABEL_TABLE,
-        geometry=expand(paths.GEOMETRY, dataset=run.by_geometry),
+        labels=run.label_tables(),
+        geometry=run.geometry_tables(*run.by_geometry),
         parts=run.verified_parts(),
         settings=paths.SETTINGS.format(of="verification"),
     output:
@@ -67,10 +68,11 @@ rule verify:
         stall_minutes=run.config["stall_minutes"],
     params:
         code=run.verify_code,
+        labels=paths.LABEL_TABLE,
         sample=run.section_options("verify"),
         parts="--parts" if run.verified_parts() else "",
     shell:
-        "exec python -P -m vacuagym verify --labels={input.labels:q} {params.sample} {params.parts} {input.parts:q}"
+        "exec python -P -m vacuagym verify --labels={params.labels:q} {params.sample} {params.parts} {input.parts:q}"
         " --record-only --output={output:q}"
         " --mem-mb={resources.mem_mb} --stall-minutes={resources.stall_minutes} --log={log:q}"
 
@@ -79,9 +81,9 @@ rule validate:
     """Check every row of labels and splits; measure what predicting from the number of moduli alone scores."""
     input:
         plans=ancient(run.plan_files()),
-        labels=paths.LABEL_TABLE,
-        features=expand(paths.FEATURES, dataset=run.datasets),
-        splits=expand(paths.SPLIT, split=run.splits()),
+        labels=run.label_tables(),
+        features=run.feature_tables(),
+        splits=run.split_tables(*run.splits()),
         verification=paths.VERIFICATION,
         geometry=run.geometry_verifications(),
         settings=paths.SETTINGS.format(of="validation"),
@@ -99,10 +101,13 @@ rule validate:
         stall_minutes=run.config["stall_minutes"],
     params:
         code=run.validate_code,
+        labels=paths.LABEL_TABLE,
+        features=expand(paths.FEATURES, dataset=run.datasets),
+        splits=expand(paths.SPLIT, split=run.splits()),
         thresholds=run.section_options("validation"),
     shell:
-        "exec python -P -m vacuagym validate --labels={input.labels:q} --plans {input.plans:q} --splits {input.splits:q}"
-        " --features {input.features:q}"
+        "exec python -P -m vacuagym validate --labels={params.labels:q} --plans {input.plans:q} --splits {params.splits:q}"
+        " --features {params.features:q}"
         " --verification={input.verification:q} --geometry {input.geometry:q} {params.thresholds} --output={output:q}"
         " --mem-mb={resources.mem_mb} --stall-minutes={resources.stall_minutes} --log={log:q}"
 

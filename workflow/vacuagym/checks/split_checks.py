@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 
 from vacuagym.checks.check import ENOUGH, Check, Thresholds
 from vacuagym.splits.rows import GROUP, TRAITS, usable_rows
-from vacuagym.splits.rules import RUNGS, TEST, TRAIN, VALUES
+from vacuagym.splits.rules import RUNGS, TEST, TRAIN
+from vacuagym.splits.values import VALUES
 from vacuagym.tables.aligned import feed
 from vacuagym.tables.label_table import category_codes
 from vacuagym.tables.parquet import file_metadata, open_parquet

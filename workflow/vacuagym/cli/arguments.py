@@ -14,6 +14,8 @@ from vacuagym.errors import ConfigError
 
 Command = Callable[[argparse.Namespace], None]
 if TYPE_CHECKING:
+    from vacuagym.tables.plan import Plan
+
     Stages = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
@@ -81,6 +83,28 @@ def add_plan_file(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--plan", type=Path, required=True, help="plan of the data set (vacuagym plan)"
     )
+
+
+def add_segment(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names the shards of a segment of a large table."""
+    parser.add_argument(
+        "--segment",
+        metavar="FIRST-LAST",
+        type=_positions,
+        help="only these shards of the plan, counted from 0: one file of a large table",
+    )
+
+
+def segment_of(plan: Plan, options: argparse.Namespace) -> Plan:
+    """Return the plan of the shards that ``--segment`` names; without it, of all."""
+    return plan if options.segment is None else plan.of_segment(*options.segment)
+
+
+def _positions(text: str) -> tuple[int, int]:
+    first, _, last = text.partition("-")
+    if not (first.isdecimal() and last.isdecimal() and int(first) <= int(last)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not FIRST-LAST, such as 0-11")
+    return int(first), int(last)
 
 
 def add_label_table(parser: argparse.ArgumentParser) -> None:

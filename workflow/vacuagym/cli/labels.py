@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vacuagym.cli.arguments import add_setting, positive, stage
+from vacuagym.cli.arguments import add_segment, add_setting, positive, segment_of, stage
 from vacuagym.config import physics_sections
 from vacuagym.errors import ConfigError, DamagedFileError
 from vacuagym.runtime.atomic_files import read_json
@@ -118,7 +118,7 @@ def add_merge(stages: Stages) -> None:
 
         hold_to_memory(table_memory_mb(), options.mem_mb)
         merge(
-            [Plan.read(path) for path in options.plans],
+            [segment_of(Plan.read(path), options) for path in options.plans],
             options.labels,
             dict(options.fingerprints),
             options.output,
@@ -137,6 +137,7 @@ def add_merge(stages: Stages) -> None:
         required=True,
         help="plans of the data sets (vacuagym plan)",
     )
+    add_segment(parser)
     parser.add_argument(
         "--labels",
         type=Path,

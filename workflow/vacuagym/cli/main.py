@@ -101,7 +101,7 @@ def command_line() -> argparse.ArgumentParser:
         *(tables.add_geometry, tables.add_table_state, tables.add_plan, tables.add_columns),
         *(tables.add_threefolds, tables.add_threefold_table, tables.add_shard),
         *(labels.add_label, labels.add_label_threefolds, labels.add_merge),
-        *(splits.add_features, splits.add_split),
+        *(splits.add_features, splits.add_survey, splits.add_split),
         *(checks.add_sample, checks.add_verify_part),
         *(checks.add_verify, checks.add_verify_geometry, checks.add_validate),
         *(checks.add_report, checks.add_gate),

@@ -10,14 +10,17 @@ from vacuagym.cli.arguments import (
     add_feature_columns,
     add_label_table,
     add_plan_file,
+    add_segment,
     add_setting,
     hodge_columns,
+    segment_of,
     stage,
 )
 from vacuagym.runtime.memory import hold_to_memory, table_memory_mb
 
 if TYPE_CHECKING:
     from vacuagym.cli.arguments import Stages
+    from vacuagym.splits.rules import SplitShares
 
 
 def add_features(stages: Stages) -> None:
@@ -29,7 +32,7 @@ def add_features(stages: Stages) -> None:
         from vacuagym.tables.plan import Plan
 
         hold_to_memory(table_memory_mb(), options.mem_mb)
-        plan = Plan.read(options.plan)
+        plan = segment_of(Plan.read(options.plan), options)
         if options.table:
             plan = plan.of_computed_table(options.table)
         wanted = Wanted(hodge_columns(options), options.group, options.column)
@@ -42,6 +45,7 @@ def add_features(stages: Stages) -> None:
         "bring what splits and the data set need of a feature table into the order of the labels",
     )
     add_plan_file(parser)
+    add_segment(parser)
     add_label_table(parser)
     parser.add_argument(
         "--table", type=Path, help="computed geometry of the data set (vacuagym threefold-table)"
@@ -61,22 +65,18 @@ def add_split(stages: Stages) -> None:
     """Add ``vacuagym split``."""
 
     def run(options: argparse.Namespace) -> None:
-        from vacuagym.splits.rules import SplitShares
         from vacuagym.stages.split import split
 
         hold_to_memory(table_memory_mb(), options.mem_mb)
-        shares = SplitShares(
-            options.train, options.validation, options.complexity_share, options.hodge_share
-        )
         split(
             options.labels,
             options.name,
             seed=options.seed,
-            shares=shares,
+            shares=_shares(options),
             output=options.output,
             features=options.features,
             index=options.index,
-            index_rows=options.index_rows,
+            survey=options.survey,
         )
 
     parser = stage(stages, "split", run, "assign every usable geometry to a fold of one split")
@@ -84,6 +84,39 @@ def add_split(stages: Stages) -> None:
     parser.add_argument(
         "--name", required=True, help="iid, ood_complexity, ood_hodge, or ood_dataset_NAME"
     )
+    _add_features(parser)
+    add_setting(parser, "seed", int, "key of the hash that assigns folds")
+    _add_shares(parser)
+    parser.add_argument(
+        "--survey", type=Path, help="for a segment of a large table: output of vacuagym survey"
+    )
+    parser.add_argument(
+        "--index",
+        type=Path,
+        help="JSON file to write besides: the row numbers of train, val and test",
+    )
+    parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
+
+
+def add_survey(stages: Stages) -> None:
+    """Add ``vacuagym survey``."""
+
+    def run(options: argparse.Namespace) -> None:
+        from vacuagym.stages.survey import survey
+
+        hold_to_memory(table_memory_mb(), options.mem_mb)
+        survey(options.names, _shares(options), options.labels, options.features, options.output)
+
+    text = "find what the folds of all segments of a large table depend on besides the row"
+    parser = stage(stages, "survey", run, text)
+    add_label_table(parser)
+    parser.add_argument("--names", nargs="+", required=True, help="names of the splits")
+    _add_features(parser)
+    _add_shares(parser)
+    parser.add_argument("--output", type=Path, required=True, help="NPZ file to write")
+
+
+def _add_features(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--features",
         type=Path,
@@ -91,18 +124,19 @@ def add_split(stages: Stages) -> None:
         default=[],
         help="feature files of all data sets (vacuagym features)",
     )
-    add_setting(parser, "seed", int, "key of the hash that assigns folds")
-    add_setting(parser, "splits.train", float)
-    add_setting(parser, "splits.validation", float)
-    add_setting(parser, "splits.complexity_share", float)
-    add_setting(parser, "splits.hodge_share", float)
-    add_setting(parser, "splits.index_rows", int)
-    parser.add_argument(
-        "--index",
-        type=Path,
-        help="JSON file to write besides: the row numbers of train, val and test",
+
+
+def _add_shares(parser: argparse.ArgumentParser) -> None:
+    for name in ("train", "validation", "complexity_share", "hodge_share"):
+        add_setting(parser, f"splits.{name}", float)
+
+
+def _shares(options: argparse.Namespace) -> SplitShares:
+    from vacuagym.splits.rules import SplitShares
+
+    return SplitShares(
+        options.train, options.validation, options.complexity_share, options.hodge_share
     )
-    parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
 
 
 def add_dataset(stages: Stages) -> None:

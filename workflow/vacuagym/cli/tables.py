@@ -11,9 +11,11 @@ from vacuagym.cli.arguments import (
     add_content_columns,
     add_feature_columns,
     add_plan_file,
+    add_segment,
     add_setting,
     hodge_columns,
     positive,
+    segment_of,
     stage,
 )
 from vacuagym.config.defaults import default_of
@@ -258,10 +260,12 @@ def add_threefold_table(stages: Stages) -> None:
         from vacuagym.tables.plan import Plan
 
         hold_to_memory(table_memory_mb(), options.mem_mb)
-        threefold_table(Plan.read(options.plan), options.shards, options.output)
+        plan = segment_of(Plan.read(options.plan), options)
+        threefold_table(plan, options.shards, options.output)
 
     text = "put the geometry of all shards of a data set into one table"
     parser = stage(stages, "threefold-table", run, text)
     add_plan_file(parser)
+    add_segment(parser)
     parser.add_argument("--shards", type=Path, required=True, help="folder of the shards' files")
     parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")

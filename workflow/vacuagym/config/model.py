@@ -196,7 +196,7 @@ class Kklt(Section):
 
 
 class Splits(Section):
-    """Shares of the folds, and the files of row numbers."""
+    """Shares of the folds."""
 
     train: InnerShare = Field(default=0.70, description="share of the training fold")
     validation: InnerShare = Field(
@@ -211,12 +211,6 @@ class Splits(Section):
         default=0.30,
         description="share of the test fold of ood_hodge: the geometries of largest h11 + h21; and "
         "of ood_euler: those of largest |χ|",
-    )
-    index_rows: Whole = Field(
-        default=10_000_000,
-        ge=0,
-        description="largest number of rows of all data sets for which results/splits/{split}.json "
-        "lists row numbers",
     )
 
     @model_validator(mode="after")
@@ -303,6 +297,14 @@ class Configuration(Section):
         le=_MOST_ROWS,
         description="number of ids in a shard, which one job labels; a crash loses unfinished "
         "shards",
+    )
+    table_rows: int = Field(
+        default=10_000_000,
+        ge=1,
+        le=_MOST_ROWS,
+        description="largest number of rows of all data sets for which the tables of labels, "
+        "features and splits are one file each; with more, each is a folder of files with a tenth "
+        "of it, made by jobs in parallel",
     )
     datasets: DataSets = Field(
         default={

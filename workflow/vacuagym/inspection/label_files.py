@@ -7,10 +7,11 @@ from pathlib import Path
 
 from vacuagym.paths import LABEL_TABLE
 from vacuagym.publish.layout import LABELS
+from vacuagym.tables.stored import stored_files
 
 
 def label_files(folder: Path) -> Iterator[Path]:
-    """Yield the label table of a run, or the files of a data set that hold its rows.
+    """Yield the files of the label table of a run, or those of a data set that hold its rows.
 
     Parameters
     ----------
@@ -18,7 +19,7 @@ def label_files(folder: Path) -> Iterator[Path]:
         The folder of a run or of a published data set. Nothing is yielded for other folders.
     """
     if (folder / LABEL_TABLE).exists():
-        yield folder / LABEL_TABLE
+        yield from stored_files(folder / LABEL_TABLE)
         return
     for data in (folder / "data", folder / "results" / "dataset" / "data"):
         if files := sorted((data / LABELS).glob("*.parquet")):

@@ -22,7 +22,7 @@ from vacuagym.report.histograms import COLUMNS, count_rows
 from vacuagym.report.page import figure_sections
 from vacuagym.runtime.atomic_files import read_json
 from vacuagym.runtime.log_tail import last_lines
-from vacuagym.tables.parquet import file_metadata, open_parquet, read_batches
+from vacuagym.tables.stored import StoredTable
 
 LOG = Path("logs/quickstart.log")
 LINES, SIZE = 80, 64 * 1024  # largest number of lines and bytes of the output that are shown
@@ -108,9 +108,8 @@ def run_pipeline(
 def report_figures(folder: Path) -> dict[str, str]:
     """Return the figures of the report of a run as HTML, by title: picture and caption."""
     document = read_json(folder / VALIDATION)
-    labels = open_parquet(folder / LABEL_TABLE)
-    counts = count_rows(read_batches(labels, folder / LABEL_TABLE, COLUMNS))
-    sections = figure_sections(document, counts, file_metadata(labels))
+    labels = StoredTable(folder / LABEL_TABLE)
+    sections = figure_sections(document, count_rows(labels.batches(COLUMNS)), labels.about)
     return {figure.title: _html(figure) for _, figures in sections for figure in figures}
 
 

@@ -23,6 +23,7 @@ from vacuagym.tables.columns import CATEGORY, DATASET
 from vacuagym.tables.label_table import CATEGORIES, SCHEMA
 from vacuagym.tables.parquet import file_metadata, open_parquet, read_batches
 from vacuagym.tables.split_schema import FOLDS
+from vacuagym.tables.stored import StoredTable
 
 if TYPE_CHECKING:
     import pandas
@@ -158,11 +159,12 @@ class _Run:
     def __init__(self, folder: Path):
         self._folder = folder
         self._labels = folder / _LABELS
-        self.datasets = list(file_metadata(open_parquet(self._labels))["datasets"])
+        self._table = StoredTable(self._labels)
+        self.datasets = list(self._table.about["datasets"])
         self.splits = sorted(path.stem for path in folder.glob(_SPLIT.format("*")))
         paths = {name: folder / _FEATURES.format(name) for name in self.datasets}
         self._features = {name: path for name, path in paths.items() if path.exists()}
-        schemas = {name: open_parquet(path).schema_arrow for name, path in self._features.items()}
+        schemas = {name: StoredTable(path).schema for name, path in self._features.items()}
         self._names = {name: feature_names(schema) for name, schema in schemas.items()}
         columns = published_columns(self._features, schemas)
         self._joined = {column.name: column.type for column in columns if column.datasets}
@@ -183,7 +185,7 @@ class _Run:
         folds = None
         if split is not None:
             folds = feed(self._folder / _SPLIT.format(split), ["key", *_OF_SPLIT])
-        for batch in read_batches(open_parquet(self._labels), self._labels, own):
+        for batch in self._table.batches(own):
             rows = pa.Table.from_batches([batch])
             rows = self._with_features(rows, features, wanted)
             if folds is not None:

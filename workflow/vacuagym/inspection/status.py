@@ -232,13 +232,16 @@ def _print_outlook(statuses: list[DatasetStatus], pipeline: Pipeline, since: flo
 
 def _missing(pipeline: Pipeline) -> list[str]:
     """Return the results after the labels that are absent or older than the label table."""
-    behind = [FEATURES.format(dataset=name) for name in pipeline.datasets]
-    behind += [SPLIT.format(split=name) for name in pipeline.splits()]
-    behind += [VERIFICATION, VALIDATION, REPORT, VERDICT, DATASET]
-    table = _time(LABEL_TABLE)
+    tables = {LABEL_TABLE: pipeline.label_tables()}
+    tables |= {FEATURES.format(dataset=n): pipeline.feature_tables(n) for n in pipeline.datasets}
+    tables |= {SPLIT.format(split=name): pipeline.split_tables(name) for name in pipeline.splits()}
+    tables |= {path: [path] for path in (VERIFICATION, VALIDATION, REPORT, VERDICT, DATASET)}
+    newest = max([1.0, *map(_time, tables[LABEL_TABLE])])
     beside = [GEOMETRY_VERIFICATION.format(dataset=name) for name in pipeline.with_geometry]
     absent = [path for path in beside if not _time(path)]
-    return [path for path in (LABEL_TABLE, *behind) if _time(path) < max(table, 1.0)] + absent
+    labels = [LABEL_TABLE] if not all(map(_time, tables.pop(LABEL_TABLE))) else []
+    behind = [name for name, files in tables.items() if min(map(_time, files)) < newest]
+    return [*labels, *behind, *absent]
 
 
 def _at_work(missing: list[str], since: float) -> str:

@@ -25,6 +25,7 @@ from vacuagym.orchestration.planning import (
     known_plan,
     plan_dataset,
 )
+from vacuagym.orchestration.segments import SegmentedTables
 from vacuagym.orchestration.threefolds import (
     THREEFOLDS,
     columns_beside,
@@ -46,7 +47,7 @@ _PART_ROWS = 64  # rows that a job verifies
 _MOST_PARTS = 1000
 
 
-class Pipeline:
+class Pipeline(SegmentedTables):
     """A checked configuration, its plans and its fingerprints.
 
     Parameters
@@ -61,7 +62,7 @@ class Pipeline:
         self, raw: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]] | None = None
     ) -> None:
         self.config = checked_config(raw, files)
-        self.datasets: dict[str, dict[str, Any]] = self.config["datasets"]
+        self.datasets = self.config["datasets"]
         self.computed = [
             name for name, entry in self.datasets.items() if entry["source"] == "toric_bases"
         ]
@@ -179,8 +180,18 @@ class Pipeline:
         A table of the user is not an input of a rule. Its plan shows changes, independent of the
         time of the file.
         """
-        made = dataset in self.computed or dataset in self.derived
-        return [paths.GEOMETRY.format(dataset=dataset)] if made else []
+        return [paths.GEOMETRY.format(dataset=dataset)] if dataset in self.computed else []
+
+    def table_of_features(self, dataset: str, **wildcards: str) -> list[str]:
+        """Return the computed geometry that a job brings into the order of the labels."""
+        if dataset not in self.derived:
+            return self.computed_table(dataset)
+        return [self.of_segment(paths.GEOMETRY).format(dataset=dataset, **wildcards)]
+
+    def table_options(self, dataset: str, **wildcards: str) -> str:
+        """Return the option with which ``vacuagym features`` reads the geometry of threefolds."""
+        table = self.table_of_features(dataset, **wildcards) if dataset in self.derived else None
+        return shlex.join(command_options({"table": table}))
 
     def table_of_shard(self, dataset: str, first: str, last: str) -> list[str]:
         """Return the computed geometry as input of a shard, or no path if the shard is current.
@@ -193,10 +204,13 @@ class Pipeline:
             return [paths.GEOMETRY_SHARD.format(dataset=dataset, first=first, last=last)]
         return self.computed_table(dataset)
 
-    def geometry_shards(self, dataset: str) -> list[str]:
-        """Return the files of geometry of a data set of threefolds, one a shard."""
-        shards = self.plan(dataset).shards
+    def geometry_shards(self, dataset: str, **wildcards: str) -> list[str]:
+        """Return the files of geometry of a data set of threefolds, one a shard.
+
+        With a segment, those of the segment.
+        """
         pattern = paths.GEOMETRY_SHARD
+        shards = self.segment_shards(dataset, wildcards)
         return [pattern.format(dataset=dataset, first=s.start, last=s.last) for s in shards]
 
     def shard_options(self, dataset: str, first: str, last: str) -> str:
@@ -350,13 +364,13 @@ class Pipeline:
         return shlex.join(command_options({**feature_columns(table), "beside": beside}))
 
     def has_current_features(self, dataset: str) -> bool:
-        """Return whether a feature file holds the values that were checked.
+        """Return whether feature files hold the values that were checked.
 
-        Return true if the file or the checks are absent.
+        Return true if a file or the checks are absent.
         """
-        found = footer_metadata(paths.FEATURES.format(dataset=dataset)).get("content")
+        found = {footer_metadata(path).get("content") for path in self.feature_tables(dataset)}
         try:
-            return found in (None, checked_content(read_checks(self.column_files(dataset))))
+            return found <= {None, checked_content(read_checks(self.column_files(dataset)))}
         except FileNotFoundError:
             return True
 
@@ -367,13 +381,6 @@ class Pipeline:
     def plan_files(self) -> list[str]:
         """Return the files of all plans."""
         return [self.plan_file(dataset) for dataset in self.datasets]
-
-    def label_files(self, dataset: str) -> list[str]:
-        """Return the label files of a data set, one for each shard."""
-        return [
-            paths.LABELS.format(dataset=dataset, first=shard.start, last=shard.last)
-            for shard in self.plan(dataset).shards
-        ]
 
     def shard_digest(self, dataset: str, first: str, last: str) -> str:
         """Return the digest of the rows of a shard.
@@ -404,22 +411,19 @@ class Pipeline:
 
     def feature_options(self, dataset: str) -> str:
         """Return the options of ``vacuagym features``, quoted for a shell."""
-        table = self._table(dataset)
-        computed = {"table": table["path"]} if dataset in self.derived else {}
-        return shlex.join(command_options({**feature_columns(table), **computed}))
+        return shlex.join(command_options(feature_columns(self._table(dataset))))
 
     def verified_parts(self) -> list[str]:
         """Return the figures of the parts of the sample, one for each job; none of a small one."""
         share, least = (self.config["verify"][key] for key in ("share", "least"))
-        rows = sum(shard.rows for name in self.datasets for shard in self.plan(name).shards)
+        rows = sum(self.plan(name).rows for name in self.datasets)
         parts = min(_MOST_PARTS, -(-max(least, round(share * rows)) // _PART_ROWS))
         numbers = range(parts if parts > 1 else 0)
         return [paths.VERIFIED_PART.format(part=number) for number in numbers]
 
     def index_files(self) -> dict[str, str]:
         """Return the pattern of the files of row numbers, as an output; none of a large table."""
-        rows = sum(shard.rows for name in self.datasets for shard in self.plan(name).shards)
-        return {"index": paths.INDEX} if rows <= self.config["splits"]["index_rows"] else {}
+        return {} if self.segments else {"index": paths.INDEX}
 
     def section_options(self, section: str) -> str:
         """Return a section of the configuration as options of its command, quoted for a shell."""

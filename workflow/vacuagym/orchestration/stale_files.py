@@ -10,6 +10,7 @@ import os
 import re
 import time
 from base64 import urlsafe_b64encode
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from vacuagym.tables.footers import footer_metadata
 
 ASIDE = ".{}.aside"  # name of a stale label file
 _SHARD_NAME = re.compile(r"((?:[^/]+/)?)\.?(-?\d+)-(-?\d+)\.parquet(\.aside|\.between)?")
+_SEGMENT_NAME = re.compile(r".+-\d{5}\.parquet")
 _TEMPORARY_NAME = re.compile(r"((?:[^/]+/)?)\.(-?\d+)-(-?\d+)\.parquet\.([^.]+\.)?\d+\.tmp")
 
 
@@ -34,19 +36,9 @@ def settle(pipeline: Pipeline) -> None:
         _remove_other_geometry(pipeline, dataset)
         for pattern in (paths.SHARD, paths.LABELS, paths.GEOMETRY_SHARD):
             _remove_strays(pipeline, dataset, Path(pattern).parent)
-    splits = {
-        Path(pattern.format(split=name))
-        for name in pipeline.splits()
-        for pattern in (paths.SPLIT, *pipeline.index_files().values())
-    }
-    features = {Path(paths.FEATURES.format(dataset=name)) for name in pipeline.datasets}
-    geometry = {
-        Path(paths.GEOMETRY_VERIFICATION.format(dataset=name)) for name in pipeline.with_geometry
-    } or {Path(paths.GEOMETRY_VERIFICATION)}
-    for known in (splits, features, geometry):
-        for path in {path.parent for path in known}.pop().glob("*"):
-            if path.suffix in (".parquet", ".json") and path not in known:
-                path.unlink()
+    _remove_other_tables(pipeline)
+    verified = [paths.GEOMETRY_VERIFICATION.format(dataset=n) for n in pipeline.with_geometry]
+    _keep_only(verified, *Path(paths.GEOMETRY_VERIFICATION).parent.glob("*.json"))
     parts = {Path(path) for path in pipeline.verified_parts()}
     for path in Path(paths.VERIFIED_PART).parent.glob("*.json"):
         if path not in parts:
@@ -60,14 +52,45 @@ def settle(pipeline: Pipeline) -> None:
     _remove_other_features(pipeline)
 
 
+def _remove_other_tables(pipeline: Pipeline) -> None:
+    """Remove tables of labels, features and splits that are no results of this configuration.
+
+    A table may be a file now and was a folder of segments before, or the reverse.
+    """
+    splits, index = pipeline.splits(), pipeline.index_files().values()
+    rows = [pattern.format(split=name) for name in splits for pattern in index]
+    _keep_only(pipeline.label_tables(), Path(paths.LABEL_TABLE))
+    _keep_only(pipeline.feature_tables(), *Path(paths.FEATURES).parent.glob("*.parquet"))
+    _keep_only([*pipeline.split_tables(*splits), *rows], *Path(paths.SPLIT).parent.glob("*.*"))
+    for name in pipeline.with_geometry:  # The geometry of removed data sets stays.
+        _keep_only(pipeline.geometry_tables(name), Path(paths.GEOMETRY.format(dataset=name)))
+    if not pipeline.segments:
+        Path(paths.SURVEY).unlink(missing_ok=True)
+
+
+def _keep_only(known: Iterable[str], *tables: Path) -> None:
+    """Remove tables and their segments that are not known. Other files in their folders stay."""
+    names = set(map(Path, known))
+    for path in tables:
+        if path.is_dir():
+            for segment in path.glob("*.parquet"):
+                if segment not in names and _SEGMENT_NAME.fullmatch(segment.name):
+                    segment.unlink()
+            with suppress(OSError):
+                path.rmdir()
+        elif path not in names and path.suffix in (".parquet", ".json"):
+            path.unlink(missing_ok=True)
+
+
 def _remove_other_geometry(pipeline: Pipeline, dataset: str) -> None:
     """Remove computed geometry that is of another source, or of other rows, settings or code."""
     table = Path(paths.GEOMETRY.format(dataset=dataset))
     if dataset in pipeline.computed and footer_metadata(table).get("source") != "toric_bases":
         table.unlink(missing_ok=True)
-    found = footer_metadata(table).get("content")
-    if dataset in pipeline.derived and found != pipeline.plan(dataset).content:
-        table.unlink(missing_ok=True)
+    if dataset in pipeline.derived:
+        for path, content in pipeline.geometry_contents(dataset).items():
+            if footer_metadata(path).get("content") != content and os.path.isfile(path):
+                os.unlink(path)
     for shard in pipeline.plan(dataset).shards if dataset in pipeline.derived else ():
         if not pipeline.has_current_geometry(dataset, shard):
             pattern = paths.GEOMETRY_SHARD
@@ -81,11 +104,12 @@ def _remove_other_features(pipeline: Pipeline) -> None:
     A missing split makes Snakemake recompute both.
     """
     stale = [
-        paths.FEATURES.format(dataset=name)
+        path
         for name in pipeline.datasets
         if not pipeline.has_current_features(name)
+        for path in pipeline.feature_tables(name)
     ]
-    splits = [paths.SPLIT.format(split=name) for name in pipeline.splits()] if stale else []
+    splits = pipeline.split_tables(*pipeline.splits()) if stale else []
     for path in map(Path, [*stale, *splits]):
         path.unlink(missing_ok=True)
 

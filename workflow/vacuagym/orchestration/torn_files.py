@@ -16,6 +16,7 @@ from pathlib import Path
 
 from vacuagym import paths
 from vacuagym.errors import DamagedFileError
+from vacuagym.orchestration.segments import segment_pattern
 from vacuagym.runtime.atomic_files import read_json, remove_abandoned
 
 CHECKSUMS = Path(paths.DATASET)
@@ -30,6 +31,7 @@ _WRITTEN = (
         paths.FEATURES,
         paths.SPLIT,
         paths.INDEX,
+        *map(segment_pattern, (paths.GEOMETRY, paths.LABEL_TABLE, paths.FEATURES, paths.SPLIT)),
         paths.SAMPLE,
         paths.SAMPLE_GEOMETRY,
         paths.VERIFIED_PART,

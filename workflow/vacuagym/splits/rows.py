@@ -10,13 +10,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from vacuagym.errors import InputError
 from vacuagym.tables.aligned import Feed
 from vacuagym.tables.feature_schema import HODGE
 from vacuagym.tables.label_table import FAILED, category_codes
-from vacuagym.tables.parquet import file_metadata, open_parquet, read_batches
+from vacuagym.tables.stored import StoredTable
 
 GROUP = "_group"  # hash of the columns of `split_groups`; null if one of them is null
 ROW = "_row"  # number of the row in the label table
@@ -32,6 +33,8 @@ def usable_rows(
 
     Parameters
     ----------
+    labels : Path
+        Label table, or a segment of it.
     features : sequence of Path
         Feature files of all data sets of the table, or none. Without a feature file the traits are
         null.
@@ -50,7 +53,7 @@ def usable_rows(
     without = pa.schema([field for field in wanted if field.name != "key"])
     beside = bool(features) and len(without) > 0
     start = 0
-    for batch in read_batches(open_parquet(labels), labels, own):
+    for batch in StoredTable(labels).batches(own):
         if beside:
             rows = traits.take(len(batch)).combine_chunks()
             same = rows["key"].equals(_chunked(batch, "key")) if "key" in columns else True
@@ -68,13 +71,19 @@ def usable_rows(
         ]
         names = [*batch.schema.names, ROW, *without.names]
         start += len(batch)
-        codes = category_codes(batch.column("stability"))
-        usable = (codes >= 0) & (codes != FAILED)
+        here = usable(batch.column("stability"))
         whole = pa.RecordBatch.from_arrays(arrays, names)
-        if not usable.all():
-            whole = whole.filter(pa.array(usable))
+        if not here.all():
+            whole = whole.filter(pa.array(here))
         if len(whole):
             yield whole
+
+
+def usable(stability: pa.DictionaryArray) -> npt.NDArray[np.bool_]:
+    """Return whether each row has a label, and not the label failed, shape (rows,)."""
+    codes = category_codes(stability)
+    rows: npt.NDArray[np.bool_] = (codes >= 0) & (codes != FAILED)
+    return rows
 
 
 def _chunked(batch: pa.RecordBatch, name: str) -> pa.ChunkedArray:
@@ -83,11 +92,11 @@ def _chunked(batch: pa.RecordBatch, name: str) -> pa.ChunkedArray:
 
 def _traits(features: Sequence[Path], wanted: pa.Schema) -> Iterator[pa.Table]:
     """Yield the wanted traits of all data sets in the order of the label table."""
-    files = [(open_parquet(path), path) for path in features]
-    for file, path in sorted(files, key=lambda each: file_metadata(each[0])["dataset"]):
-        names = [name for name in wanted.names if name in file.schema_arrow.names]
+    tables = [StoredTable(path) for path in features]
+    for table in sorted(tables, key=lambda each: str(each.about["dataset"])):
+        names = [name for name in wanted.names if name in table.schema.names]
         # A file without any of them still has rows.
-        for batch in read_batches(file, path, names or ["key"]):
+        for batch in table.batches(names or ["key"]):
             columns = [
                 batch.column(f.name) if f.name in names else pa.nulls(len(batch), f.type)
                 for f in wanted
@@ -97,4 +106,4 @@ def _traits(features: Sequence[Path], wanted: pa.Schema) -> Iterator[pa.Table]:
 
 def any_has(features: Sequence[Path], *columns: str) -> bool:
     """Return whether one of the feature files has all of these columns."""
-    return any(set(columns) <= set(open_parquet(path).schema_arrow.names) for path in features)
+    return any(set(columns) <= set(StoredTable(path).schema.names) for path in features)

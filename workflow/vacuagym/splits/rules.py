@@ -7,7 +7,7 @@ that share a group with a test row, but are no test rows themselves, are left ou
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,15 +19,18 @@ import pyarrow.compute as pc
 from vacuagym.errors import ConfigError
 from vacuagym.splits.hashing import row_hashes
 from vacuagym.splits.rows import GROUP
-from vacuagym.tables.feature_schema import HODGE
+from vacuagym.splits.values import NEEDS, VALUES, Counts, threshold
 from vacuagym.theories.toy.random_streams import Purpose, stream_key, uniforms
 
 TRAIN, VALIDATION, TEST = range(3)
 LEFT_OUT = -1
+# the value that sets the test fold of a split
+THRESHOLDS = {
+    "ood_complexity": "least_moduli",
+    "ood_hodge": "least_hodge_sum",
+    "ood_euler": "least_euler",
+}
 RUNGS = (1, 10, 100)  # percent of the training fold, each rung within the next
-_BIN_BITS = 16  # each value below 2¹⁶ has its own bin
-
-Rows = Callable[[Sequence[str]], Iterable[pa.RecordBatch]]
 _Floats = npt.NDArray[np.float64]
 _Integers = npt.NDArray[np.int64]
 _Mask = npt.NDArray[np.bool_]
@@ -106,13 +109,17 @@ class FoldRule:
         return folds
 
 
-def fold_rule(name: str, shares: SplitShares, rows: Rows) -> FoldRule:
+def fold_rule(
+    name: str, shares: SplitShares, counts: Counts, datasets: Collection[str]
+) -> FoldRule:
     """Return the rule of a split.
 
     Parameters
     ----------
-    rows : callable
-        Gives the named columns of the usable rows, once for each call.
+    counts : dict
+        Counts of the values that set test folds, for a split of :data:`THRESHOLDS`.
+    datasets : collection of str
+        Data sets of the label table; empty if it has no rows.
 
     Raises
     ------
@@ -131,41 +138,15 @@ def fold_rule(name: str, shares: SplitShares, rows: Rows) -> FoldRule:
         )
     if name == "iid":
         return FoldRule(shares)
-    if name == "ood_complexity":
-        least, share = _threshold(rows, "least_moduli", shares.complexity)
-        return FoldRule(
-            shares,
-            lambda batch: _moduli(batch) >= least,
-            needs=NEEDS["least_moduli"],
-            about={"least_moduli": least, "share": share},
-        )
-    if name == "ood_hodge":
-        least, share = _threshold(rows, "least_hodge_sum", shares.hodge)
-        about = {"least_hodge_sum": least, "share": share}
-        return FoldRule(
-            shares,
-            lambda batch: _hodge_sums(batch) >= least,
-            lambda batch: _hodge_sums(batch) >= 0,
-            NEEDS["least_hodge_sum"],
-            about,
-        )
-    if name == "ood_euler":
-        least, share = _threshold(rows, "least_euler", shares.hodge)
-        return FoldRule(
-            shares,
-            lambda batch: _eulers(batch) >= least,
-            lambda batch: _eulers(batch) >= 0,
-            NEEDS["least_euler"],
-            {"least_euler": least, "share": share},
-        )
+    if name in THRESHOLDS:
+        share = shares.complexity if name == "ood_complexity" else shares.hodge
+        return _beyond(THRESHOLDS[name], shares, share, counts)
     if match := re.fullmatch("ood_dataset_(.+)", name):
-        dataset, known = match[1], set()
-        for batch in rows(["dataset", "stability"]):
-            known |= set(batch.column("dataset").dictionary.to_pylist())
-        if known and dataset not in known:
+        dataset = match[1]
+        if datasets and dataset not in datasets:
             raise ConfigError(
                 f"split {name!r}: the label table has no data set {dataset!r}; it has "
-                f"{', '.join(sorted(known))}; name one of them"
+                f"{', '.join(sorted(datasets))}; name one of them"
             )
         return FoldRule(shares, lambda batch: _is_of(batch, dataset), needs=("dataset",))
     raise ConfigError(
@@ -174,87 +155,24 @@ def fold_rule(name: str, shares: SplitShares, rows: Rows) -> FoldRule:
     )
 
 
+def _beyond(name: str, shares: SplitShares, share: float, counts: Counts) -> FoldRule:
+    """Return the rule whose test rows have at least a value, of the key ``name`` of VALUES."""
+    value = VALUES[name]
+    least, found = threshold(counts[name], share)
+    return FoldRule(
+        shares,
+        lambda batch: value(batch) >= least,
+        lambda batch: value(batch) >= 0,
+        NEEDS[name],
+        {name: least, "share": found},
+    )
+
+
 def _is_of(rows: pa.RecordBatch, dataset: str) -> _Mask:
     """Return whether each row is of a data set."""
     same = pc.equal(rows.column("dataset").dictionary_decode(), dataset)
     mask: _Mask = same.to_numpy(zero_copy_only=False)
     return mask
-
-
-def _moduli(rows: pa.RecordBatch) -> _Integers:
-    """Return the moduli count of each row as found, 0 where it is missing."""
-    counts: _Integers = pc.fill_null(rows.column("moduli"), 0).to_numpy(zero_copy_only=False)
-    return counts
-
-
-def _hodge_sums(rows: pa.RecordBatch) -> _Integers:
-    """Return h11 + h21 of each row, −1 where one is unknown."""
-    h11, h21 = (rows.column(name).cast(pa.int64()) for name in HODGE)
-    sums: _Integers = pc.fill_null(pc.add(h11, h21), -1).to_numpy(zero_copy_only=False)
-    return sums
-
-
-def _eulers(rows: pa.RecordBatch) -> _Integers:
-    """Return |χ| = 2 |h11 − h21| of each row, −1 where a Hodge number is unknown."""
-    h11, h21 = (rows.column(name).cast(pa.int64()) for name in HODGE)
-    difference = pc.abs(pc.subtract(h11, h21))
-    eulers: _Integers = pc.fill_null(pc.multiply(difference, 2), -1).to_numpy(zero_copy_only=False)
-    return eulers
-
-
-# the value that sets a test fold, by the name of its threshold in the metadata of a split
-VALUES: dict[str, Callable[[pa.RecordBatch], _Integers]] = {
-    "least_moduli": _moduli,
-    "least_hodge_sum": _hodge_sums,
-    "least_euler": _eulers,
-}
-# the columns of that value
-NEEDS: dict[str, tuple[str, ...]] = {
-    "least_moduli": ("moduli",),
-    "least_hodge_sum": HODGE,
-    "least_euler": HODGE,
-}
-
-
-def _threshold(rows: Rows, name: str, share: float) -> tuple[int, float]:
-    """Return the least value of a test row, and the share of the test rows.
-
-    ``name`` is a key of :data:`VALUES`.
-
-    The threshold is the value whose share is closest to ``share``. Rows with equal values are in
-    one fold, so that the test fold lies outside the training range. If all rows have the same
-    value, the test fold is empty. Negative values do not count. Values of one bin count as equal.
-    """
-    counts = np.zeros(1, int)
-    for batch in rows(["stability", *NEEDS[name]]):
-        values = VALUES[name](batch)
-        here = np.bincount(_bins(values[values >= 0]), minlength=len(counts))
-        here[: len(counts)] += counts
-        counts = here
-    bins = np.flatnonzero(counts)
-    if len(bins) < 2:
-        return _least_of_bin(len(counts)) if len(bins) else 0, 0.0
-    tails = counts[::-1].cumsum()[::-1] / counts.sum()
-    least = min(bins[1:].tolist(), key=lambda each: abs(tails[each] - share))
-    return _least_of_bin(least), float(tails[least])
-
-
-def _bins(values: _Integers) -> _Integers:
-    """Return a bin for each value from 0 to 2⁵³, in the order of the values.
-
-    Each value below 2¹⁶ has its own bin. Larger values share a bin if they differ by less than 1
-    part in 2¹⁵. So there are at most 1.3 million bins.
-    """
-    exponents = np.frexp(values.astype(float))[1]
-    dropped = np.maximum(exponents - _BIN_BITS, 0).astype(np.int64)  # bits of each value
-    bins: _Integers = (dropped << (_BIN_BITS - 1)) + (values >> dropped)
-    return bins
-
-
-def _least_of_bin(number: int) -> int:
-    """Return the least value of a bin."""
-    dropped = max((number >> (_BIN_BITS - 1)) - 1, 0)
-    return (number - (dropped << (_BIN_BITS - 1))) << dropped
 
 
 def split_hashes(seed: int, name: str, rows: pa.RecordBatch) -> _Floats:
@@ -280,27 +198,36 @@ def rungs(seed: int, name: str, rows: pa.RecordBatch) -> _Integers:
 
 
 class TestGroups:
-    """The groups that have a test row, as a Bloom filter of 16 MB.
+    """The groups that have a test row, as a Bloom filter.
 
-    It never misses a group. With a million groups it takes one in a million other groups for a test
-    group. The rows of that group are left out needlessly.
+    It never misses a group. With a million groups in 16 MB it takes one in a million other groups
+    for a test group. The rows of that group are left out needlessly.
+
+    Parameters
+    ----------
+    rows : int
+        Number of rows. Up to ten million, the filter has 16 MB; then it grows, up to 128 MB.
+    bits : array of uint8, optional
+        The filter of :attr:`bits` of other groups, shape (bytes,).
     """
 
     __test__ = False  # pytest collects classes of this name otherwise
-    _BITS = 27
+    _LEAST, _MOST = 27, 30  # binary logarithm of the number of bits
     _FACTORS = np.array(
         [0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB, 0xD6E8FEB86659FD93], np.uint64
     )
 
-    def __init__(self) -> None:
-        self._bytes = np.zeros(2 ** (self._BITS - 3), np.uint8)
+    def __init__(self, rows: int = 0, bits: npt.NDArray[np.uint8] | None = None) -> None:
+        size = min(max(self._LEAST, (13 * rows).bit_length()), self._MOST)
+        self.bits = np.zeros(2 ** (size - 3), np.uint8) if bits is None else bits
+        self._size = np.uint64(len(self.bits).bit_length() + 2)
 
     def add(self, rows: pa.RecordBatch, test: _Mask) -> None:
         """Add the groups of the rows where ``test`` is true, shape (rows,)."""
         places, bits = self._probes(
             rows.column(GROUP).filter(pa.array(test)).drop_null().to_numpy()
         )
-        np.bitwise_or.at(self._bytes, places, bits)
+        np.bitwise_or.at(self.bits, places, bits)
 
     def has(self, rows: pa.RecordBatch) -> _Mask:
         """Return whether the group of each row has a test row, shape (rows,).
@@ -310,12 +237,12 @@ class TestGroups:
         groups = rows.column(GROUP)
         places, bits = self._probes(pc.fill_null(groups, pa.scalar(0, pa.uint64())).to_numpy())
         grouped: _Mask = groups.is_valid().to_numpy(zero_copy_only=False)
-        found: _Mask = np.all(self._bytes[places] & bits, axis=0) & grouped
+        found: _Mask = np.all(self.bits[places] & bits, axis=0) & grouped
         return found
 
     def _probes(self, groups: npt.NDArray[np.uint64]) -> tuple[_Integers, npt.NDArray[np.uint8]]:
         """Return byte and bit of each probe of each group, shape (probes, groups)."""
         with np.errstate(over="ignore"):
-            numbers = (self._FACTORS[:, None] * groups[None, :]) >> np.uint64(64 - self._BITS)
+            numbers = (self._FACTORS[:, None] * groups[None, :]) >> (np.uint64(64) - self._size)
         places = (numbers >> np.uint64(3)).astype(np.int64)
         return places, np.uint8(1) << (numbers & np.uint64(7)).astype(np.uint8)

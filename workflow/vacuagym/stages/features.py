@@ -10,7 +10,9 @@ import hashlib
 import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,12 +21,14 @@ import pyarrow.compute as pc
 
 from vacuagym.runtime.memory import CHUNK_BYTES, peak_memory_mb
 from vacuagym.splits.rows import GROUP
+from vacuagym.splits.values import ValueCounts
 from vacuagym.tables.aligned import Feed
 from vacuagym.tables.arrow_values import plain, spelled
 from vacuagym.tables.column_checks import checked_content, read_checks
 from vacuagym.tables.feature_schema import HODGE, FeatureColumns, Wanted
 from vacuagym.tables.feature_table import FeatureTable
 from vacuagym.tables.label_schema import SCHEMA
+from vacuagym.tables.label_table import SCHEMA as LABELS
 from vacuagym.tables.parquet import open_parquet, read_batches, write_table
 from vacuagym.tables.plan import Plan
 from vacuagym.tables.spill import LABEL_ORDER, regrouped
@@ -33,18 +37,22 @@ from vacuagym.tables.window import Window
 _MOST_ROWS = 65536  # rows of a bucket
 _Integers = npt.NDArray[np.int64]
 _KEYS = pa.schema([SCHEMA.field(name) for name in ("key", "namespace", "geometry_id")])
+# columns of the labels on which counts of values depend
+_LABELLED = pa.schema([*_KEYS, SCHEMA.field("moduli"), LABELS.field("stability")])
 
 
 def features(
     plan: Plan, labels: Path, wanted: Wanted, output: Path, *, checked: Sequence[Path] = ()
 ) -> None:
-    """Write the features of every labelled row of a data set.
+    """Write the features of every labelled row of a data set, or of a segment of it.
 
     The columns are key, Hodge numbers, group and columns to publish. Columns whose names begin with
-    _ are for splits only.
+    _ are for splits only. The footer has the counts of the values that set test folds.
 
     Parameters
     ----------
+    labels : Path
+        Label table, or the segment of it that has the rows of the plan.
     checked : sequence of Path
         Output of the column checks. The values must be the same as then.
 
@@ -55,9 +63,9 @@ def features(
     """
     carried = wanted.carried()
     expected = read_checks(checked)
-    metadata = {"dataset": plan.dataset} | (
-        {"content": checked_content(expected)} if checked else {}
-    )
+    metadata: dict[str, Any] = {"dataset": plan.dataset}
+    if checked:
+        metadata["content"] = checked_content(expected)
     table = FeatureTable.from_plan(
         plan, hodge=wanted.hodge, carried=carried, keep_digests=bool(checked)
     )
@@ -69,11 +77,10 @@ def features(
     )
     bucket_rows = max(1, min(_MOST_ROWS, CHUNK_BYTES // table.row_bytes()))
     starts = _starts(labels, plan.dataset, bucket_rows)
-    labelled = Feed(_KEYS, _labelled(labels, plan.dataset))
+    labelled = Feed(_LABELLED, _labelled(labels, plan.dataset, _LABELLED.names))
+    counts = ValueCounts()
     with write_table(output, schema, metadata) as writer:
-        placed = (
-            (rows, _places(rows, starts)) for rows in _batches(table, Window(until=plan.until))
-        )
+        placed = ((rows, _places(rows, starts)) for rows in _batches(table, _windows(plan)))
         for pieces in regrouped(placed, len(starts), table.schema, output.parent):
             rows = pa.Table.from_batches(pieces, table.schema).sort_by(LABEL_ORDER).combine_chunks()
             keys = labelled.take(bucket_rows)
@@ -87,19 +94,36 @@ def features(
             own = [rows[field.name].cast(field.type) for field in hodge]
             columns = [keys["key"], *own, *group, *(rows[names[name]] for name in wanted.columns)]
             writer.write(pa.Table.from_arrays(columns, schema=schema))
+            values = dict(zip([f.name for f in hodge], own, strict=True))
+            values |= {name: keys[name] for name in ("moduli", "stability")}
+            for batch in pa.table(values).combine_chunks().to_batches():
+                counts.add(batch)
         if checked and any(
             expected.get(group) != digest for group, digest in table.digests.items()
         ):
             raise table.changed()
+        metadata["values"] = counts.counts()
     print(
         f"{writer.rows} rows, {len(wanted.columns)} columns to publish, peak "
         f"{peak_memory_mb():.0f} MB"
     )
 
 
-def _labelled(labels: Path, dataset: str) -> Iterator[pa.RecordBatch]:
-    """Yield the keys of a data set's rows in the order of the label table."""
-    for batch in read_batches(open_parquet(labels), labels, ["dataset", *_KEYS.names]):
+def _windows(plan: Plan) -> list[Window]:
+    """Return the windows of the rows of a plan."""
+    if not plan.is_segment:
+        return [Window(until=plan.until)]
+    windows = []
+    for namespace, shards in groupby(plan.shards, key=lambda shard: shard.namespace):
+        own = list(shards)
+        window = Window(own[0].first, own[-1].last, until=plan.until, namespace=namespace)
+        windows.append(window)
+    return windows
+
+
+def _labelled(labels: Path, dataset: str, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Yield columns of a data set's rows in the order of the label table."""
+    for batch in read_batches(open_parquet(labels), labels, ["dataset", *names]):
         yield batch.filter(
             pc.equal(batch.column("dataset").dictionary_decode(), dataset)
         ).drop_columns(["dataset"])
@@ -109,7 +133,7 @@ def _starts(labels: Path, dataset: str, bucket_rows: int) -> list[tuple[str, int
     """Return the (namespace, id) of the first row of each bucket."""
     starts: list[tuple[str, int]] = []
     row = 0
-    for batch in _labelled(labels, dataset):
+    for batch in _labelled(labels, dataset, _KEYS.names):
         firsts = range(-row % bucket_rows, len(batch), bucket_rows)
         first = batch.take(pa.array(firsts, pa.int64()))
         starts += zip(
@@ -135,10 +159,11 @@ def _places(rows: pa.RecordBatch, starts: Sequence[tuple[str, int]]) -> _Integer
     return np.maximum(places, 0)
 
 
-def _batches(table: FeatureTable, window: Window) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of a window as record batches."""
-    for rows in table.scan(window):
-        yield from rows.combine_chunks().to_batches()
+def _batches(table: FeatureTable, windows: Sequence[Window]) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of windows as record batches."""
+    for window in windows:
+        for rows in table.scan(window):
+            yield from rows.combine_chunks().to_batches()
 
 
 def _same(rows: pa.Table, keys: pa.Table) -> bool:

@@ -3,6 +3,8 @@
 The table is sorted by data set, namespace and id. A shard is a range of ids over all namespaces, so
 the rows of a namespace are scattered over the shards. They pass through a spill file in buckets:
 one large namespace, or several small ones. Memory holds one bucket at a time.
+
+A large table is a folder of segments. Each has some shards of one data set, sorted alike.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ from vacuagym.tables.plan import Plan, Shard, label_file
 from vacuagym.tables.row_groups import ROW_GROUP
 from vacuagym.tables.shard_digest import ShardDigest
 from vacuagym.tables.spill import LABEL_ORDER, regrouped
+from vacuagym.tables.stored import fingerprint_of
 
 BUCKET_ROWS = 4 * 8192  # rows of several small namespaces that are sorted together
 _MOST_PIECES = 64  # pieces of an unfinished row group
@@ -50,9 +53,11 @@ def merge(
     ----------
     folder : Path
         Folder of the label files.
+    plans : sequence of Plan
+        Plans of all data sets, or of one segment.
     fingerprints : mapping of str to str
         Fingerprint of settings and code that the labels of a data set must have. Data sets that are
-        not in it may have any.
+        not in it may have any. For a segment, those of all data sets.
 
     Raises
     ------
@@ -61,7 +66,7 @@ def merge(
     """
     plans = sorted(plans, key=lambda plan: plan.dataset)
     bad: list[DamagedFileError] = []
-    names = pa.array([plan.dataset for plan in plans])
+    names = pa.array(sorted({*fingerprints, *(plan.dataset for plan in plans)}))
     metadata: dict[str, Any] = {"rows": 0, "datasets": {}, "theories": {}, "fingerprints": {}}
     metadata["physics"] = {}
     with write_table(output, SCHEMA, metadata) as writer:
@@ -88,7 +93,7 @@ def merge(
             )
         rows.flush()
         metadata["rows"] = writer.rows
-        metadata["fingerprint"] = "+".join(dict.fromkeys(metadata["fingerprints"].values()))
+        metadata["fingerprint"] = fingerprint_of(metadata["fingerprints"])
 
 
 def _namespaces(plan: Plan, folder: Path) -> Counter[str]:

@@ -19,6 +19,7 @@ from vacuagym.runtime.memory import peak_memory_mb
 from vacuagym.splits.hashing import row_hashes
 from vacuagym.tables.aligned import Feed
 from vacuagym.tables.parquet import file_metadata, open_parquet, read_batches, write_table
+from vacuagym.tables.stored import stored_files
 from vacuagym.tables.threefold_names import IDENTITY_NAMES
 from vacuagym.tables.threefold_rows import Identity
 from vacuagym.theories.registry import THEORIES
@@ -188,15 +189,16 @@ class Lowest:
 
 def read_rows(table: Path, chosen: _Integers, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """Yield the chosen rows in the order of the table. Row groups without them are not read."""
-    file = open_parquet(table)
     start = 0
-    for group in range(file.num_row_groups):
-        end = start + file.metadata.row_group(group).num_rows
-        if np.searchsorted(chosen, start) < np.searchsorted(chosen, end):
-            offset = start
-            for batch in read_batches(file, table, columns, row_groups=[group]):
-                low, high = np.searchsorted(chosen, [offset, offset + len(batch)])
-                if low < high:
-                    yield batch.select(columns).take(pa.array(chosen[low:high] - offset))
-                offset += len(batch)
-        start = end
+    for path in stored_files(table):
+        file = open_parquet(path)
+        for group in range(file.num_row_groups):
+            end = start + file.metadata.row_group(group).num_rows
+            if np.searchsorted(chosen, start) < np.searchsorted(chosen, end):
+                offset = start
+                for batch in read_batches(file, path, columns, row_groups=[group]):
+                    low, high = np.searchsorted(chosen, [offset, offset + len(batch)])
+                    if low < high:
+                        yield batch.select(columns).take(pa.array(chosen[low:high] - offset))
+                    offset += len(batch)
+            start = end

@@ -24,21 +24,18 @@ import pyarrow.compute as pc
 
 from vacuagym.errors import ConfigError
 from vacuagym.runtime.atomic_files import whole_file
-from vacuagym.splits.rows import GROUP, ROW, TRAITS, any_has, usable_rows
+from vacuagym.splits.rows import ROW, TRAITS, any_has, usable_rows
 from vacuagym.splits.rules import (
     LEFT_OUT,
-    TEST,
     TRAIN,
-    FoldRule,
-    Rows,
     SplitShares,
-    TestGroups,
     fold_rule,
     rungs,
     split_hashes,
 )
+from vacuagym.stages.survey import Survey, surveyed
 from vacuagym.tables.feature_schema import HODGE
-from vacuagym.tables.parquet import open_parquet, write_table
+from vacuagym.tables.parquet import write_table
 from vacuagym.tables.split_schema import FOLDS, SCHEMA
 
 _COLUMNS = ("dataset", "namespace", "geometry_id", "moduli", "stability", *TRAITS.names)
@@ -55,9 +52,9 @@ def split(
     output: Path,
     features: Sequence[Path] = (),
     index: Path | None = None,
-    index_rows: int | None = None,
+    survey: Path | None = None,
 ) -> None:
-    """Write the split ``name`` of the label table.
+    """Write the split ``name`` of the label table, or of a segment of it.
 
     Parameters
     ----------
@@ -68,8 +65,8 @@ def split(
         known.
     index : Path, optional
         JSON file for the row numbers of the folds.
-    index_rows : int, optional
-        Largest number of rows of a label table for which that file is written. None: any.
+    survey : Path, optional
+        For a segment: output of :func:`vacuagym.stages.survey.survey` over all segments.
 
     Raises
     ------
@@ -78,18 +75,15 @@ def split(
     InputError
         The feature files do not have the rows of the labels.
     """
-    if name in ("ood_hodge", "ood_euler") and not any_has(features, *HODGE):
+    if name in ("ood_hodge", "ood_euler") and not any_has(features, *HODGE) and survey is None:
         raise ConfigError(
             f"split {name!r}: no feature file has Hodge numbers; one data set needs them; name "
             "their columns as `hodge` of the data set"
         )
-    if index_rows is not None and open_parquet(labels).metadata.num_rows > index_rows:
-        index = None
     rows = partial(usable_rows, labels, features)
-    rule = fold_rule(name, shares, rows)
-    test_groups = (
-        _test_groups(rule, rows) if rule.test is not None and any_has(features, GROUP) else None
-    )
+    known = Survey.read(survey, name) if survey else surveyed(name, shares, labels, features)
+    rule = fold_rule(name, shares, known.counts, known.datasets)
+    test_groups = known.groups
     metadata: dict[str, Any] = {"split": name, "seed": seed, "shares": asdict(shares), **rule.about}
     counts = np.zeros(len(FOLDS) + 1, int)
     with ExitStack() as files:
@@ -110,14 +104,6 @@ def split(
         ", ".join(f"{fold} {count}" for fold, count in metadata["folds"].items())
         + f", left out {counts[LEFT_OUT]}"
     )
-
-
-def _test_groups(rule: FoldRule, rows: Rows) -> TestGroups:
-    """Return the groups that have a row in the test fold."""
-    groups = TestGroups()
-    for batch in rows(["stability", GROUP, *rule.needs]):
-        groups.add(batch, rule.folds(batch, np.zeros(len(batch))) == TEST)
-    return groups
 
 
 def _table(batch: pa.RecordBatch, folds: _Integers, shares: _Integers) -> pa.Table:

@@ -18,7 +18,7 @@ def threefold_table(plan: Plan, folder: Path, output: Path) -> None:
     Parameters
     ----------
     plan : Plan
-        The plan of the data set.
+        The plan of the data set, or of a segment of it.
     folder : Path
         The folder of the shards' files, named FIRST-LAST.parquet.
     output : Path

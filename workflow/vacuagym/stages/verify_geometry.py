@@ -30,8 +30,8 @@ from vacuagym.splits.hashing import row_hashes
 from vacuagym.stages.sample import Lowest, SampleSize, read_rows
 from vacuagym.tables.feature_schema import FeatureColumns
 from vacuagym.tables.feature_table import FeatureTable
-from vacuagym.tables.parquet import open_parquet, read_batches
 from vacuagym.tables.plan import Plan
+from vacuagym.tables.stored import StoredTable
 from vacuagym.tables.window import Window
 
 _SHOWN = 20  # rows with disagreements that the figures name
@@ -88,7 +88,7 @@ def verify_geometry(
     figures, chosen = _sample(geometry, size, seed)
     enumerated = geometry.plan is None
     contents = _contents(geometry, chosen)
-    names = open_parquet(geometry.table).schema_arrow.names
+    names = StoredTable(geometry.table).schema.names
     sampled = read_rows(geometry.table, chosen, names)
     found: dict[str, list[str]] = {}
     verified = too_large = 0
@@ -149,9 +149,9 @@ def _sample(
     geometry: Geometry, size: SampleSize, seed: int
 ) -> tuple[dict[str, Any], npt.NDArray[np.int64]]:
     """Return figures of all rows, and the numbers of the sampled rows in ascending order."""
-    file = open_parquet(geometry.table)
-    wanted = max(size.least, round(size.share * file.metadata.num_rows))
-    names = file.schema_arrow.names
+    table = StoredTable(geometry.table)
+    wanted = max(size.least, round(size.share * table.rows))
+    names = table.schema.names
     read = [name for name in ("namespace", "geometry_id", "base_id") if name in names]
     kinds = [name for name in ("problem", "product", "favourable", "rigid_span") if name in names]
     # The largest level of geometry: rows with a basis have all data.
@@ -162,7 +162,7 @@ def _sample(
     counts: Counter[str] = Counter()
     flags: Counter[str] = Counter()
     start = 0
-    for batch in read_batches(file, geometry.table, [*read, *kinds]):
+    for batch in table.batches([*read, *kinds]):
         hashes = row_hashes(seed, "verify geometry", _keys(geometry.dataset, batch))
         rows = np.arange(start, start + len(batch))
         overall.add(hashes, rows)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vacuagym.tables.parquet import open_parquet, read_batches
+from vacuagym.tables.stored import StoredTable
 
 
 class Feed:
@@ -83,7 +83,7 @@ class Feed:
 
 
 def feed(path: Path, columns: Sequence[str], batch_rows: int | None = None) -> Feed:
-    """Return the rows of a file with the named columns; ``batch_rows`` are read at once."""
-    file = open_parquet(path)
-    schema = pa.schema([file.schema_arrow.field(name) for name in columns])
-    return Feed(schema, read_batches(file, path, columns, batch_rows=batch_rows))
+    """Return the rows of a table with the named columns; ``batch_rows`` are read at once."""
+    table = StoredTable(path)
+    schema = pa.schema([table.schema.field(name) for name in columns])
+    return Feed(schema, table.batches(columns, batch_rows))

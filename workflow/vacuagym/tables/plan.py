@@ -74,6 +74,8 @@ class Plan:
         The files of the table when it was planned. Empty if the pipeline computes the table.
     parts : tuple of (int, int)
         First and last row group of each job that checks the named columns.
+    is_segment : bool
+        Whether these are the shards of one segment, and not all of the data set.
     """
 
     path: Path
@@ -87,6 +89,7 @@ class Plan:
     sorted_ranges: list[tuple[int, int]] = field(default_factory=list)
     files: tuple[TableFile, ...] = ()
     parts: tuple[tuple[int, int], ...] = ()
+    is_segment: bool = False
 
     @classmethod
     def read(cls, path: str | Path) -> Plan:
@@ -124,6 +127,10 @@ class Plan:
             parts=parts,
         )
 
+    def of_segment(self, first: int, last: int) -> Plan:
+        """Return the plan of the shards from ``first`` to ``last`` only, counted from 0."""
+        return replace(self, shards=self.shards[first : last + 1], is_segment=True)
+
     def of_computed_table(self, path: Path) -> Plan:
         """Return the plan with the computed geometry of its data set as its table."""
         namespace = "namespace" if self.has_namespaces else None
@@ -145,6 +152,11 @@ class Plan:
     def state(self) -> list[list[object]] | None:
         """Return the states of the files when they were planned; None for a computed table."""
         return table_states(self.files)
+
+    @property
+    def rows(self) -> int:
+        """Return the number of planned rows."""
+        return sum(shard.rows for shard in self.shards)
 
     @property
     def has_namespaces(self) -> bool:

@@ -1,0 +1,188 @@
+"""Segments of a large run: the files of its tables of geometry, labels, features and splits.
+
+Snakemake's own process uses this module. It imports no arrays.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from vacuagym import paths
+from vacuagym.tables.plan import Plan, Shard
+
+_SHARE = 10  # a segment has at most this part of the rows that one file may have
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Consecutive shards of a data set, from ``first`` to ``last``, counted from 0.
+
+    Attributes
+    ----------
+    number : int
+        Number of the segment in its data set.
+    """
+
+    dataset: str
+    number: int
+    first: int
+    last: int
+
+    @property
+    def name(self) -> str:
+        """Return what the files of the segment are named by."""
+        return f"{self.dataset}-{self.number:05}"
+
+    @property
+    def options(self) -> str:
+        """Return the option that tells a command its shards."""
+        return f"--segment={self.first}-{self.last}"
+
+
+def segments_of(plans: Mapping[str, Plan], table_rows: int) -> dict[str, Segment]:
+    """Return the segments of a run by name; none if its tables are one file each.
+
+    Parameters
+    ----------
+    plans : mapping of str to Plan
+        Plans by data set.
+    table_rows : int
+        Largest number of rows of a table that is one file.
+    """
+    if sum(plan.rows for plan in plans.values()) <= table_rows:
+        return {}
+    every = [
+        segment
+        for name in sorted(plans)
+        for segment in _segments(plans[name], max(1, table_rows // _SHARE))
+    ]
+    return {segment.name: segment for segment in every}
+
+
+def _segments(plan: Plan, most: int) -> list[Segment]:
+    """Return the segments of a data set: at most ``most`` rows each, or one shard."""
+    starts: list[int] = []
+    rows = 0
+    for position, shard in enumerate(plan.shards):
+        if not starts or rows + shard.rows > most:
+            starts.append(position)
+            rows = 0
+        rows += shard.rows
+    ends = [*starts[1:], len(plan.shards)]
+    return [
+        Segment(plan.dataset, number, start, end - 1)
+        for number, (start, end) in enumerate(zip(starts, ends, strict=True))
+    ]
+
+
+def segment_pattern(path: str) -> str:
+    """Return the pattern of the files of segments for the path of a table, or of a log."""
+    root, ending = os.path.splitext(path)
+    folder = path if ending == ".parquet" else root
+    return f"{folder}/{{segment}}{ending}"
+
+
+class SegmentedTables:
+    """The tables of a run that are one file each, or folders of segments, for Snakemake rules.
+
+    A rule that makes one of them has the wildcard ``segment`` if there are segments.
+    """
+
+    config: dict[str, Any]
+    datasets: dict[str, dict[str, Any]]
+    derived: list[str]
+    plan: Callable[[str], Plan]
+
+    @cached_property
+    def segments(self) -> dict[str, Segment]:
+        """The segments by name; none if the tables are one file each."""
+        plans = {name: self.plan(name) for name in self.datasets}
+        return segments_of(plans, self.config["table_rows"])
+
+    def of_segment(self, path: str) -> str:
+        """Return the pattern of a table or log: the path itself, or that of its segments."""
+        return segment_pattern(path) if self.segments else path
+
+    def segment(self, wildcards: Mapping[str, str]) -> Segment | None:
+        """Return the segment of a job; None if there are no segments."""
+        return self.segments[wildcards["segment"]] if self.segments else None
+
+    def segment_options(self, wildcards: Mapping[str, str]) -> str:
+        """Return the option that tells the job of a segment its shards."""
+        segment = self.segment(wildcards)
+        return "" if segment is None else segment.options
+
+    def segment_datasets(self, wildcards: Mapping[str, str]) -> list[str]:
+        """Return the data sets whose rows a job has: that of its segment, or all."""
+        segment = self.segment(wildcards)
+        return list(self.datasets) if segment is None else [segment.dataset]
+
+    def segment_plans(self, wildcards: Mapping[str, str]) -> list[str]:
+        """Return the files of the plans whose labels a job merges."""
+        return [str(self.plan(name).path) for name in self.segment_datasets(wildcards)]
+
+    def segment_shards(self, dataset: str, wildcards: Mapping[str, str]) -> tuple[Shard, ...]:
+        """Return the shards of a data set that a job has: those of its segment, or all."""
+        segment, shards = self.segment(wildcards), self.plan(dataset).shards
+        return shards if segment is None else shards[segment.first : segment.last + 1]
+
+    def segment_labels(self, wildcards: Mapping[str, str]) -> list[str]:
+        """Return the label files that a job merges."""
+        return [
+            paths.LABELS.format(dataset=name, first=shard.start, last=shard.last)
+            for name in self.segment_datasets(wildcards)
+            for shard in self.segment_shards(name, wildcards)
+        ]
+
+    def segment_features(self, wildcards: Mapping[str, str]) -> list[str]:
+        """Return the feature files beside the labels of a job."""
+        pattern = self.of_segment(paths.FEATURES)
+        datasets = self.segment_datasets(wildcards)
+        return [pattern.format(**{**wildcards, "dataset": name}) for name in datasets]
+
+    def label_tables(self) -> list[str]:
+        """Return all files of the label table."""
+        return self._files(paths.LABEL_TABLE)
+
+    def feature_tables(self, *datasets: str) -> list[str]:
+        """Return all feature files of some data sets, by default of all."""
+        return [
+            file
+            for name in datasets or self.datasets
+            for file in self._files(paths.FEATURES.format(dataset=name), name)
+        ]
+
+    def split_tables(self, *splits: str) -> list[str]:
+        """Return all files of some splits."""
+        return [file for name in splits for file in self._files(paths.SPLIT.format(split=name))]
+
+    def geometry_tables(self, *datasets: str) -> list[str]:
+        """Return all files of the computed geometry of some data sets."""
+        return [
+            file
+            for name in datasets
+            for file in self._files(
+                paths.GEOMETRY.format(dataset=name), name, whole=name not in self.derived
+            )
+        ]
+
+    def geometry_contents(self, dataset: str) -> dict[str, str]:
+        """Return the files of the geometry of threefolds, with the digest of their rows."""
+        plan, own = self.plan(dataset), self.geometry_tables(dataset)
+        pieces = [plan.of_segment(s.first, s.last) for s in self._segments_of(dataset)] or [plan]
+        return {path: piece.content for path, piece in zip(own, pieces, strict=True)}
+
+    def _segments_of(self, dataset: str | None) -> list[Segment]:
+        """Return the segments of a data set, by default all."""
+        return [s for s in self.segments.values() if dataset in (None, s.dataset)]
+
+    def _files(self, path: str, dataset: str | None = None, whole: bool = False) -> list[str]:
+        """Return the file of a table, or its segments; with a data set, those of its rows."""
+        if whole or not self.segments:
+            return [path]
+        pattern = segment_pattern(path)
+        return [pattern.format(segment=segment.name) for segment in self._segments_of(dataset)]
