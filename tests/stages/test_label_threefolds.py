@@ -298,6 +298,9 @@ class TestRun:
         assert f"label: {row['stability']}" in text
         assert f"{row['kklt_num_rigid']} of them rigid" in text
         assert "the table agrees with other code" in text
+        span = next(row for row in rows_of(both).values() if row["stability"] == "no_span")
+        assert main(["explain", span["key"], "--config=mine.yaml"]) == 0
+        assert f"< {span['n_moduli']}; a class of curves meets none" in capsys.readouterr().out
         assert main(["explain", "w:12", "--config=mine.yaml"]) == 0
         assert "no label: the row is no threefold" in capsys.readouterr().out
         with pytest.raises(ValueError, match="the theory kklt draws nothing"):
@@ -365,6 +368,41 @@ class TestRun:
         lacks = "lacks basis, charges" if rebuilt is False else "nor the columns weights or vert"
         with pytest.raises(InputError, match=rf"(?s){row['key']}: .*{lacks}.*datasets\.w\.columns"):
             vacuagym.rebuild(row["key"], folder=tmp_path)
+
+    @pytest.mark.parametrize(
+        ("without", "told"),
+        [
+            ((), ": inside: minimum of f"),
+            ((*OF_LABEL, *OF_POINT), ": inside: minimum of f"),
+            (("weights", "basis"), "note: the data set lacks basis, charges, kaehler_point, euler"),
+        ],
+    )
+    def test_a_published_data_set_is_explained_from_its_columns(
+        self, both, tmp_path, capsys, without, told
+    ):
+        published(both, tmp_path, without)
+        known = [row for row in rows_of(both).values() if row["stability"] is not None]
+        point = next(row for row in known if row["kklt_kaehler"])
+        assert main(["explain", point["key"], f"--labels={tmp_path}"]) == 0
+        text = capsys.readouterr().out
+        assert told.removeprefix(": ") in text
+        assert ("minimum of f" in text) == (told[0] == ":")
+        parts = {
+            "no_span": "< {n}; a class of curves meets none of them",
+            "no_point": " < 0\n",
+            "boundary": "has volume 0",
+            "point": "all positive",
+        }
+        for label, part in parts.items():
+            row = next(row for row in known if row["stability"] == label)
+            assert main(["explain", row["key"], f"--labels={tmp_path}"]) == 0
+            assert part.format(n=row["n_moduli"]) in capsys.readouterr().out
+
+    def test_a_lie_in_a_published_data_set_is_noticed(self, both, tmp_path, capsys):
+        row = next(row for row in rows_of(both).values() if row["kklt_kaehler"])
+        published(both, tmp_path, (*OF_LABEL, *OF_POINT), kklt_num_candidates=77)
+        assert main(["explain", row["key"], f"--labels={tmp_path}"]) == 1
+        assert "num_candidates: 77 in the row" in capsys.readouterr().err
 
     def test_published_weights_of_another_geometry_are_refused(self, both, tmp_path):
         row = next(row for row in rows_of(both).values() if row["kklt_kaehler"])

@@ -1,13 +1,15 @@
 """The second derivation of KKLT rows agrees, and sees every wrong column."""
 
+import re
 from fractions import Fraction
 
 import numpy as np
 import pytest
 from kklt_geometries import GEOMETRIES, row_of
 
+from vacuagym.checks.kklt.certificates import certificates
 from vacuagym.checks.kklt.chambers import Polytope
-from vacuagym.checks.kklt.rows import certificates, row_differences
+from vacuagym.checks.kklt.rows import row_differences
 from vacuagym.checks.kklt.toric import locate
 from vacuagym.theories.kklt.candidates import positive_candidates
 from vacuagym.theories.kklt.chambers import ToricChambers
@@ -147,7 +149,81 @@ def test_certificates_name_what_decides() -> None:
     two = list(certificates(row_of(GEOMETRIES["four_terms"])))
     assert len(two) == 2
     assert "inside" in two[0]
-    assert "outside: minimum of f at t =" in two[1]
-    assert "there f' is 0.5 [0, 0, 0, 1, 0, 1, -1]" in two[1]
-    few = row_of(GEOMETRIES["four_terms"]) | {"divisor_h2": [1] * 6 + [0]}
-    assert list(certificates(few)) == ["the 1 rigid divisors do not span the classes"]
+    assert "outside: the minimum of f is at t =" in two[1]
+    assert "there f' is 1/2 [0, 0, 0, 1, 0, 1, -1] up to" in two[1]
+    first, more = certificates(row_of(GEOMETRIES["four_terms"]), most=1)
+    assert first == two[0]
+    assert more == "and 1 more: positive"
+    bare = row_of(GEOMETRIES["four_terms"]) | {"kaehler_point": None}
+    assert [text[-14:] for text in certificates(bare)] == [", all positive"] * 2
+
+
+@pytest.mark.parametrize("name", ["four_terms", "flop_later"])
+def test_certificates_outside_hold_in_rationals(name: str) -> None:
+    geometry = GEOMETRIES[name]
+    chambers = ToricChambers(geometry.points, geometry.normals, geometry.basis)
+    checked = 0
+    for text in certificates(row_of(geometry)):
+        if "curves of size 0 hold it" not in text:
+            continue
+        checked += 1
+        v = [Fraction(x) for x in re.search(r"volumes ([^,;]+)", text)[1].split()]
+        t = [Fraction(x) for x in re.search(r"at t = ([^,]+),", text)[1].split()]
+        held = re.findall(r"(\d\S*) \[([^]]+)\]", text.partition("there f' is ")[2])
+        curves = {tuple(map(int, row.split(","))): Fraction(x) for x, row in held}
+        assert curves
+        for curve, factor in curves.items():
+            assert not (np.array(curve) @ geometry.points).any()
+            assert factor > 0
+            assert (
+                abs(
+                    sum(
+                        c * t[i]
+                        for c, i in zip(np.array(curve)[geometry.basis], range(len(t)), strict=True)
+                    )
+                )
+                < 1e-5
+            )
+        # The intersection numbers of the chamber beside the wall, on the inner side.
+        place = np.array(t, dtype=float)
+        chamber = chambers(place + 1e-6 * (geometry.kaehler_point - place))
+        assert chamber is not None
+        contracted = [
+            sum(int(k) * x for k, x in zip(row, t, strict=True))
+            for row in chamber.kappa.reshape(-1, len(t))
+        ]
+        n = len(t)
+        tau = [sum(contracted[i * n + j] * t[j] for j in range(n)) / 2 for i in range(n)]
+        volume = sum(x * y for x, y in zip(tau, t, strict=True)) / 3
+        for i, p in enumerate(geometry.basis):
+            right = sum(factor * curve[p] for curve, factor in curves.items())
+            assert abs(v[p] - 3 * tau[i] / volume - right) < 1e-6
+    assert checked
+
+
+def test_certificates_of_no_span_and_of_no_point_are_exact() -> None:
+    geometry = GEOMETRIES["four_terms"]
+    other = GEOMETRIES["outside"]
+    (text,) = certificates(row_of(other))
+    cone = [int(x) for x in re.search(r"the points \[(.*)\] of a cone", text)[1].split(",")]
+    assert (other.points[cone] @ other.normals.T > -1).any(axis=0).all()
+    assert float(re.search(r"f' is 0 up to (.*)$", text)[1]) < 1e-8
+    few = row_of(geometry) | {"divisor_h2": [1] * 6 + [0]}
+    (text,) = certificates(few)
+    assert text.startswith("the 1 rigid divisors have rank 1 < 3; a class of curves meets none")
+    pairings = np.zeros(7, dtype=int)
+    for number, divisor in re.findall(r"(-?\d+) with divisor (\d+)", text):
+        pairings[int(divisor)] = int(number)
+    assert pairings.any()
+    assert not (pairings @ geometry.points).any()
+    assert pairings[6] == 0
+    none = row_of(geometry) | {"divisor_h2": [1, 1, 1, 0, 1, 0, 0]}
+    texts = list(certificates(none))
+    for text in texts:
+        volumes = [Fraction(x) for x in re.search(r"volumes ([^;]+);", text)[1].split()]
+        for column in geometry.points.T.tolist():
+            assert sum(v * x for v, x in zip(volumes, column, strict=True)) == 0
+        place, point, size = re.search(r"divisor (\d), (.*), has volume (\S+) < 0", text).groups()
+        assert volumes[int(place)] == Fraction(size) == min(volumes) < 0
+        assert point == str(geometry.points[int(place)].tolist())
+    assert texts

@@ -24,7 +24,7 @@ def add_explain(stages: Stages) -> None:
         stages,
         "explain",
         run,
-        "rebuild one geometry's potential, run its trials again, and compare with its label",
+        "show what decides one label (its trials, or its divisors), and derive it by other code",
     )
     parser.add_argument(
         "key", metavar="KEY", help="key of the geometry, such as fth6d:123 or ks:w5.ip.gz:123"
@@ -44,7 +44,7 @@ def add_explain(stages: Stages) -> None:
         "--labels",
         type=Path,
         default=Path(),
-        help="label table (default: %(default)s)",
+        help="label table, or folder of a run or of a published data set (default: %(default)s)",
     )
 
 

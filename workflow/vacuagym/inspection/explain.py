@@ -100,11 +100,9 @@ def explain(
 
 def _explain_geometric(geometry: Geometry, labels: str | Path) -> None:
     """Print what decides a label of the geometry, and compare with a second derivation."""
-    row = geometry.row
-    assert row is not None
     folder = Path(labels) if Path(labels).is_dir() else Path()
     beside = geometry_of(geometry, folder)
-    PRINTED[geometry.theory.name](geometry, beside)
+    row = PRINTED[geometry.theory.name](geometry, beside)
     checks = CHECKS[geometry.theory.name]
     if differences := checks.disagreements(row, geometry.sections, beside):
         raise _differing(geometry.key, differences)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
-import numpy as np
-
-from vacuagym.checks.kklt.candidates import candidates
+from vacuagym.checks.kklt.candidates import Vector
+from vacuagym.checks.kklt.certificates import certificates
+from vacuagym.checks.kklt.rows import OF_POINTS
 from vacuagym.inspection.rebuild import Geometry
+from vacuagym.inspection.row_geometry import OF_POINT, is_full
 
 _MOST_LISTED = 5  # candidates that are told one by one
 _MOST_MODULI = 12  # beyond, all candidates would take seconds in fractions
@@ -21,14 +22,23 @@ _WHY = {
 }
 
 
-def print_label(geometry: Geometry, beside: Mapping[str, Any]) -> None:
-    """Print what decides the label of a row."""
+def print_label(geometry: Geometry, beside: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Print what decides the label of a row, and return the row as far as its geometry is known.
+
+    A published data set may lack what the columns on points need. Then these are null in the row.
+    """
     row = geometry.row
     assert row is not None
+    if is_full(geometry) and beside["kaehler_point"] is None:
+        print(
+            f"note: the data set lacks {', '.join(OF_POINT)}, so the columns on points are not "
+            f"looked at; publish them: name them in datasets.{geometry.dataset}.columns"
+        )
+        row = {**row, **{f"kklt_{name}": None for name in OF_POINTS}}
     if row["stability"] is None:
         why = _WHY[row["kklt_reason"]]
         print(f"{geometry.key}: no label: {why}")
-        return
+        return row
     rigid = [
         (first, second) == (0, 0)
         for first, second in zip(beside["divisor_h1"], beside["divisor_h2"], strict=True)
@@ -41,8 +51,11 @@ def print_label(geometry: Geometry, beside: Mapping[str, Any]) -> None:
     if row["kklt_num_candidates"] is not None:
         print(f"candidates: {row['kklt_num_candidates']}, {row['kklt_num_positive']} positive")
     print(f"label: {row['stability']}: {_reason(row, len(places), n)}")
-    for line in _candidates(beside["points"], rigid, row):
+    if row["stability"] == "failed" or row["kklt_reason"] is not None:
+        return row
+    for line in certificates(beside, _deciding(beside, row), _MOST_LISTED):
         print(line)
+    return row
 
 
 def _reason(row: Mapping[str, Any], rigid: int, n: int) -> str:
@@ -57,19 +70,8 @@ def _reason(row: Mapping[str, Any], rigid: int, n: int) -> str:
     }[str(row["stability"])]
 
 
-def _candidates(
-    points: Sequence[Sequence[int]], rigid: Sequence[bool], row: Mapping[str, Any]
-) -> Iterator[str]:
-    """Yield a line for each of the first candidates, or for the one of the row."""
-    if row["kklt_v"] is not None:
-        volumes = [Fraction(x, row["kklt_v_scale"]) for x in row["kklt_v"]]
-        yield f"first positive candidate, volumes: {', '.join(map(str, volumes))}"
-        yield f"{row['kklt_tight']} rigid divisors have the least volume, 1"
-    elif row["stability"] != "no_span" and len(points) - 4 <= _MOST_MODULI:
-        found = candidates(np.array(points), np.array(rigid)) or []
-        for volumes_of in found[:_MOST_LISTED]:
-            least = min(volumes_of)
-            where = [i for i, x in enumerate(volumes_of) if x == least]
-            yield f"candidate: least volume {least}, of divisor {', '.join(map(str, where))}"
-        if len(found) > _MOST_LISTED:
-            yield f"and {len(found) - _MOST_LISTED} more"
+def _deciding(beside: Mapping[str, Any], row: Mapping[str, Any]) -> Sequence[Vector] | None:
+    """Return the first candidate of a row with many moduli; None for all candidates."""
+    if row["kklt_v"] is None or len(beside["points"]) - 4 <= _MOST_MODULI:
+        return None
+    return [tuple(Fraction(x, row["kklt_v_scale"]) for x in row["kklt_v"])]

@@ -123,14 +123,8 @@ def differences_of(
 
 def divisor_classes(points: Sequence[Sequence[int]]) -> Matrix:
     """Return Q, (p, n): a rational basis, in columns, of all v with sum_p v_p p = 0."""
-    reduced, pivots = _echelon([[Fraction(point[i]) for point in points] for i in range(4)])
-    free = [j for j in range(len(points)) if j not in pivots]
-    classes = [[Fraction(0)] * len(free) for _ in points]
-    for column, j in enumerate(free):
-        classes[j][column] = Fraction(1)
-        for row, pivot in zip(reduced, pivots, strict=False):
-            classes[pivot][column] = -row[j]
-    return classes
+    relations = kernel([[Fraction(point[i]) for point in points] for i in range(4)])
+    return [list(own) for own in zip(*relations, strict=True)]
 
 
 def rank(matrix: Matrix) -> int:
@@ -145,6 +139,19 @@ def solve(matrix: Matrix, right: Sequence[Fraction]) -> list[Fraction] | None:
     if pivots != list(range(len(matrix))):
         return None
     return [row[-1] for row in reduced]
+
+
+def kernel(matrix: Matrix) -> list[Vector]:
+    """Return a basis of the x with matrix x = 0."""
+    reduced, pivots = _echelon(matrix)
+    free = [j for j in range(len(matrix[0])) if j not in pivots]
+    basis = []
+    for j in free:
+        x = [Fraction(int(i == j)) for i in range(len(matrix[0]))]
+        for row, pivot in zip(reduced, pivots, strict=False):
+            x[pivot] = -row[j]
+        basis.append(tuple(x))
+    return basis
 
 
 def _echelon(matrix: Matrix) -> tuple[Matrix, list[int]]:

@@ -21,13 +21,13 @@ from vacuagym.checks.kklt.uplift import Potential, outcome
 _PREFIX = "kklt_"
 _TORIC = ("inside", "boundary", "outside")
 _STATUSES = ("vacuum", "singular", "lost")
-# The columns that need full data.
-_FULL = (
+# The columns that need full data, without their prefix.
+OF_POINTS = (
     *("num_points", "toric", "margin", "flips", "chambers", "kaehler", "min_curve", "volume"),
     *("tau_min", "tau_max", "log10_m32", "log10_v_ads", "signs", "lambda_min", "tachyons_bf"),
     *("uplift", "alpha_ratio", "vacuum", "vacuum_panel", "cause"),
 )
-_EXACT = _FULL[5:-3]
+_EXACT = OF_POINTS[5:-3]
 _TOLERANCE, _CURVE_TOLERANCE, _MASS_TOLERANCE = 1e-8, 1e-6, 1e-5
 _ON_FLOP = 1e-5
 _RATIO = 1.05  # of successive L = ln(1 / W0)
@@ -55,7 +55,7 @@ def row_differences(
     """
     row = {name.removeprefix(_PREFIX): value for name, value in row.items()}
     if not geometry["favourable"] or row["stability"] is None:
-        given = [name for name in _FULL if row.get(name) is not None]
+        given = [name for name in OF_POINTS if row.get(name) is not None]
         found = [
             f"{name}: {row[name]} in the row; a row without a label has none" for name in given
         ]
@@ -88,39 +88,11 @@ def point_differences(
     if geometry["kaehler_point"] is None:
         return [
             f"{name}: {row[name]} in the row; it needs full data of the geometry"
-            for name in _FULL
+            for name in OF_POINTS
             if row.get(name) is not None
         ]
     rigid = (np.array(geometry["divisor_h1"]) == 0) & (np.array(geometry["divisor_h2"]) == 0)
     return list(_points(row, geometry, vectors, rigid, w0, panel))
-
-
-def certificates(geometry: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what shows the label of a favourable geometry: a sentence for each candidate.
-
-    Parameters
-    ----------
-    geometry : mapping
-        The row of the geometry in its table of threefolds. Without full data nothing is said about
-        where a positive candidate has its point.
-    """
-    rigid = (np.array(geometry["divisor_h1"]) == 0) & (np.array(geometry["divisor_h2"]) == 0)
-    vectors = candidates(geometry["points"], rigid)
-    if vectors is None:
-        yield f"the {int(rigid.sum())} rigid divisors do not span the classes"
-    full = geometry["kaehler_point"] is not None
-    polytope = Polytope(geometry["points"], geometry["basis"]) if full else None
-    for number, v in enumerate(sorted(vectors or ()), 1):
-        what = f"candidate {number}: volumes {' '.join(map(str, v))}"
-        if min(v) <= 0:
-            least = v.index(min(v))
-            size = "0" if v[least] == 0 else f"{v[least]} < 0"
-            yield f"{what}; divisor {least}, {list(geometry['points'][least])}, has volume {size}"
-        elif polytope is None:
-            yield f"{what}, all positive"
-        else:
-            found = _located(polytope, geometry, v)
-            yield f"{what}, all positive; {found.outcome}: {found.certificate}"
 
 
 def _located(polytope: Polytope, geometry: Mapping[str, Any], v: Vector) -> Minimum:

@@ -12,8 +12,10 @@ fine star triangulation of the polytope.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize, nnls
@@ -31,6 +33,7 @@ _CRITICAL = 1e-6  # of the gradient, relative to w
 _MOST_CONES, _FLAT = 40, 1e-10
 _RADII, _STARTS, _OPTIMAL = (1e-5, 1e-3, 1e-2, 1e-1), 12, 1e-4
 _POLISHING_STEPS, _POLISHED = 6, 1e-3
+_LARGEST_DENOMINATOR = 10**6  # of the rationals of a certificate
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ def locate(polytope: Polytope, w: Floats, start: Floats) -> Minimum:
     within = [fan for fan in fans if fan.complete and fan.triangulates]
     critical = [(fan, one) for fan in within if (one := _critical_point(fan, w, t)) is not None]
     if not critical:
-        return Minimum("outside", t, np.nan, np.nan, _outside((within or fans)[0], w, t))
+        return Minimum("outside", t, np.nan, np.nan, _outside(fans, w, t))
     fan, t = critical[0]
     size = _volume(fan, t) ** (1 / 3)
     walls = [x for curve, x in fan.sizes(t) if curve.in_threefold and not curve.flop]
@@ -220,35 +223,68 @@ def _least_in(fan: Fan, w: Floats, t: Floats) -> Floats:
     return np.asarray(answer.x)
 
 
-def _outside(fan: Fan, w: Floats, t: Floats) -> str:
+def _outside(fans: Sequence[Fan], w: Floats, t: Floats) -> str:
     """Return what shows, in exact rationals, that the minimum is no point of the toric part.
 
-    Either the fan is no triangulation of the polytope, and f' = 0 at t. Or the gradient is a sum of
-    curves of size 0 with positive coefficients: f falls beyond these walls only.
+    Either no fan at t is a triangulation of the polytope, and f' = 0 there; if several fans meet at
+    t, some mean of their gradients is 0. Or one is, and its gradient is a sum of curves of size 0
+    with positive factors: f falls beyond these walls only. All numbers are told as they are used.
+    What is left of the sum is computed exactly.
     """
+    fan = next((one for one in fans if one.complete and one.triangulates), fans[0])
     basis = fan.polytope.basis
-    exact = [Fraction(float(x)).limit_denominator(1 << 40) for x in t]
-    tau = [Fraction(0)] * len(exact)
+    place, volumes = ([_rational(x) for x in values] for values in (t, w))
+    gradient = _exact_gradient(fan, volumes, place)
+    size = _volume(fan, t) ** (1 / 3)
+    if fan.triangulates or len(fans) == 1:
+        known = [c.pairings for c, x in fan.sizes(t) if abs(x) < _NEARBY * size]
+        sides = [[Fraction(int(x)) for x in pairings[basis]] for pairings in known]
+        factors = _factors(sides, gradient)
+        told = [f"{f} {c.tolist()}" for f, c in zip(factors, known, strict=True) if f]
+        text = f"f' is {' + '.join(told) or '0'}"
+    else:
+        sides = [_exact_gradient(one, volumes, place) for one in fans]
+        factors = _factors([[*one, Fraction(1)] for one in sides], [*[Fraction(0)] * len(t), 1])
+        gradient = [Fraction(0)] * len(t)
+        text = f"{len(fans)} fans meet; {' : '.join(map(str, factors))} of their f' is 0"
+    rest = max(
+        abs(x - sum((f * one[i] for f, one in zip(factors, sides, strict=True)), Fraction(0)))
+        for i, x in enumerate(gradient)
+    )
+    where = f"t = {' '.join(map(str, place))}, where {_left(fan)}"
+    return f"the minimum of f is at {where}; there {text} up to {float(rest):.1e}"
+
+
+def _rational(x: float) -> Fraction:
+    return Fraction(float(x)).limit_denominator(_LARGEST_DENOMINATOR)
+
+
+def _factors(sides: Sequence[Sequence[Any]], right: Sequence[Any]) -> list[Fraction]:
+    """Return factors >= 0 with which the vectors add up to another one, nearly."""
+    if not sides:
+        return []
+    weights = nnls(np.array(sides, dtype=float).T, np.array(right, dtype=float))[0]
+    return [_rational(x) for x in weights]
+
+
+def _exact_gradient(
+    fan: Fan, volumes: Sequence[Fraction], place: Sequence[Fraction]
+) -> list[Fraction]:
+    """Return w - 3 tau / Vol at a rational class."""
+    tau = [Fraction(0)] * len(place)
     for (i, j, k), value in fan.kappa.items():
         for one, two, three in {(i, j, k), (i, k, j), (j, i, k), (j, k, i), (k, i, j), (k, j, i)}:
-            tau[one] += value * exact[two] * exact[three] / 2
-    volume = sum((x * y for x, y in zip(tau, exact, strict=True)), Fraction(0)) / 3
-    gradient = [Fraction(float(x)) - 3 * y / volume for x, y in zip(w, tau, strict=True)]
-    size = float(volume) ** (1 / 3)
-    active = [curve.pairings for curve, x in fan.sizes(t) if abs(x) < _NEARBY * size]
-    weights = np.zeros(len(active))
-    if active:
-        rows = np.array([pairings[basis] for pairings in active], dtype=float)
-        weights = nnls(rows.T, np.array([float(x) for x in gradient]))[0]
-    factors = [Fraction(float(x)) for x in weights]
-    rest = max(
-        abs(x - sum((f * int(a[i]) for f, a in zip(factors, active, strict=True)), Fraction(0)))
-        for x, i in zip(gradient, basis.tolist(), strict=True)
-    )
-    held = [f"{float(f):.6g} {a.tolist()}" for f, a in zip(factors, active, strict=True) if f]
-    what = "a triangulation" if fan.triangulates else "no triangulation"
-    place = " ".join(str(x.limit_denominator(10**6)) for x in exact)
-    return (
-        f"minimum of f at t = {place}, where {what} of the polytope is left; there f' is "
-        f"{' + '.join(held) or '0'} up to {float(rest):.1e}"
-    )
+            tau[one] += value * place[two] * place[three] / 2
+    volume = sum((x * y for x, y in zip(tau, place, strict=True)), Fraction(0)) / 3
+    return [x - 3 * y / volume for x, y in zip(volumes, tau, strict=True)]
+
+
+def _left(fan: Fan) -> str:
+    """Return what of the toric part is left behind at a minimum."""
+    if not fan.has_all_rays:
+        missing = np.setdiff1d(np.arange(len(fan.polytope.points)), fan.cones)
+        return f"divisor {', '.join(map(str, missing.tolist()))} is no ray of the fan"
+    in_facet = fan.polytope.on_facet[fan.cones].all(axis=1).any(axis=1)
+    if not in_facet.all():
+        return f"the points {fan.cones[~in_facet][0].tolist()} of a cone are in no common facet"
+    return "curves of size 0 hold it in a triangulation of the polytope"
