@@ -21,8 +21,7 @@ import yaml
 import vacuagym
 from conftest import ROOT
 from vacuagym.errors import ConfigError, InputError, VacuagymError
-from vacuagym.publish import fold_files, layout
-from vacuagym.stages import dataset as stage
+from vacuagym.publish import fold_files, joined_rows, layout
 from vacuagym.stages.dataset import dataset
 from vacuagym.tables.label_table import COLUMNS as TABLE
 from vacuagym.tables.label_table import THEORY_OF
@@ -273,7 +272,7 @@ def test_a_configuration_with_couplings_changes_no_other_and_is_described(inputs
 def test_couplings_are_cut_into_batches_by_their_size(inputs, monkeypatch):
     publish(potential=True)
     whole = rows_of(Path("results/dataset"), "potential", "train")
-    monkeypatch.setattr(stage, "bytes_of_row", lambda n: stage.CHUNK_BYTES // 3)
+    monkeypatch.setattr(joined_rows, "bytes_of_row", lambda n: joined_rows.CHUNK_BYTES // 3)
     publish(potential=True)
     assert rows_of(Path("results/dataset"), "potential", "train") == whole
 
@@ -300,7 +299,7 @@ def test_files_are_cut_and_numbered_as_the_field_expects(inputs, monkeypatch):
     whole = {fold: rows_of(publish(splits=("iid",), output="one"), "iid", fold) for fold in FOLDS}
     monkeypatch.setattr(fold_files, "FILE_ROWS", 16)
     monkeypatch.setattr(fold_files, "ROW_GROUP", 5)
-    monkeypatch.setattr(stage, "_BATCH_ROWS", 7)
+    monkeypatch.setattr(joined_rows, "_BATCH_ROWS", 7)
     folder = publish(splits=("iid",))
     for fold, letter in zip(FOLDS, "tve", strict=True):
         files = files_of(folder, "iid", fold)
@@ -335,9 +334,9 @@ def test_more_splits_than_fit_into_the_names_of_files_give_another_copy(inputs, 
 
 
 def test_rows_too_wide_for_a_row_group_go_into_smaller_ones(inputs, monkeypatch):
-    for module in (stage, fold_files):
+    for module in (joined_rows, fold_files):
         monkeypatch.setattr(module, "CHUNK_BYTES", 5_000)
-    monkeypatch.setattr(stage, "_BATCH_ROWS", 4)
+    monkeypatch.setattr(joined_rows, "_BATCH_ROWS", 4)
     groups = pq.ParquetFile(files_of(publish(splits=("iid",)), "iid", "train")[0]).metadata
     assert groups.num_row_groups > 1
     assert all(groups.row_group(i).total_byte_size < 20_000 for i in range(groups.num_row_groups))

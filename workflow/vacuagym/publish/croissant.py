@@ -88,8 +88,13 @@ def croissant_text(publication: Publication) -> str:
         *(_file_set(publication, name) for name in publication.configurations),
     ]
     document["recordSet"] = [_record_set(publication, name) for name in publication.configurations]
-    text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
-    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
+    lines = json.dumps(document, indent=1, ensure_ascii=False).split("\n")
+    return "".join(f"{line if line.isprintable() else _escaped(line)}\n" for line in lines)
+
+
+def _escaped(line: str) -> str:
+    """Return a line of JSON whose unprintable characters are escaped."""
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)
 
 
 def _file_objects(publication: Publication) -> list[dict[str, Any]]:

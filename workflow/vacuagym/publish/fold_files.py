@@ -43,24 +43,34 @@ class Target:
         the rows.
     metadata : mapping
         Metadata of each file.
+    part : str
+        Part of a large data set that the rows are. Names of its files begin with it, after the
+        folds.
     """
 
     output: Path
     folder: Folder
     schema: pa.Schema
     metadata: Mapping[str, Any]
+    part: str = ""
+
+    @property
+    def joined(self) -> pa.Schema:
+        """Return the columns of the rows before those of the folds are added."""
+        added = {fold_column(split) for split in self.folder.splits}
+        return pa.schema([column for column in self.schema if column.name not in added])
 
 
 def write_rows(
     joined: Iterable[tuple[pa.Table, FoldCodes]], target: Target
 ) -> tuple[list[DataFile], FoldCodes]:
-    """Write the files of a folder. Other data files in it are removed before.
+    """Write the files of a folder, or of a part of it. Its other data files are removed before.
 
     Parameters
     ----------
     joined : iterable of (pa.Table, array)
-        Rows with the columns of the files but those of the folds, and the codes of their folds,
-        shape (rows, splits). A code is a position in :data:`FOLDS`, or :data:`LEFT_OUT`.
+        Rows with the columns ``target.joined``, and the codes of their folds, shape
+        (rows, splits). A code is a position in :data:`FOLDS`, or :data:`LEFT_OUT`.
 
     Returns
     -------
@@ -71,11 +81,10 @@ def write_rows(
     """
     splits = target.folder.splits
     counts = np.zeros(_CODES ** len(splits), np.int64)
-    added = {fold_column(split) for split in splits}
-    spilled = pa.schema([field for field in target.schema if field.name not in added])
+    spilled = target.joined
     target.output.mkdir(parents=True, exist_ok=True)
     placed = _placed(joined, counts, len(splits))
-    buckets = regrouped(placed, len(counts), spilled, target.output)
+    buckets = regrouped(placed, len(counts), spilled, target.output, compressed=False)
     files: list[DataFile] = []
     for number, pieces in enumerate(buckets):
         if not number:  # The first bucket comes when all rows have been seen.
@@ -110,7 +119,7 @@ def _codes(numbers: FoldCodes, splits: int) -> FoldCodes:
 
 def _names(number: int, rows: int, target: Target) -> list[str]:
     codes = _codes(np.array([number]), len(target.folder.splits))[0]
-    return target.folder.file_names(codes.tolist(), -(-rows // FILE_ROWS))
+    return target.folder.file_names(codes.tolist(), -(-rows // FILE_ROWS), target.part)
 
 
 def _remove_others(target: Target, counts: FoldCodes) -> None:
@@ -121,8 +130,9 @@ def _remove_others(target: Target, counts: FoldCodes) -> None:
         for name in _names(number, int(counts[number]), target)
     }
     folder = target.output / target.folder.path
-    remove_abandoned(folder.glob(".*.parquet.*.tmp"))
-    for path in folder.glob("*-of-*.parquet"):
+    pattern = target.folder.files_of(target.part)
+    remove_abandoned(folder.glob(f".{pattern}.*.tmp"))
+    for path in folder.glob(pattern):
         if path.relative_to(target.output).as_posix() not in names:
             path.unlink()
 

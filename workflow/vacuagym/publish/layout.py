@@ -1,7 +1,8 @@
 """Lay out the data files of a published data set.
 
 A folder of files holds one copy of the rows. Each file has the rows that lie in the same fold of
-every split of its folder. So a fold of any split is a set of files.
+every split of its folder. So a fold of any split is a set of files. The rows of a large run are
+written in parts, each with files of its own.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from vacuagym.tables.split_schema import FOLDS
 LABELS = "labels"  # folder of the labels
 MOST_COMBINATIONS = 1024  # combinations of folds in a folder, each of them a file or more
 MOST_SPLITS = 6  # splits of a folder
+DATA_FILES = "*-of-*.parquet"  # pattern of the names of all data files
 LETTERS = "tveo"  # in the names of files: train, validation, test, out of the split
 LEFT_OUT = len(FOLDS)  # code of the fold of a row that a split leaves out
 
@@ -41,12 +43,16 @@ class Folder:
         letters[self.splits.index(split)] = letter
         return f"{self.path}/{''.join(letters)}-*.parquet"
 
-    def file_names(self, codes: Sequence[int], count: int) -> list[str]:
+    def file_names(self, codes: Sequence[int], count: int, part: str = "") -> list[str]:
         """Return the names of the ``count`` files of the rows with these codes of folds."""
-        letters = "".join(LETTERS[code] for code in codes)
-        return [
-            f"{self.path}/{letters}-{number:05}-of-{count:05}.parquet" for number in range(count)
-        ]
+        folds = "".join(LETTERS[code] for code in codes)
+        start = f"{self.path}/{folds}-{part}-" if part else f"{self.path}/{folds}-"
+        return [f"{start}{number:05}-of-{count:05}.parquet" for number in range(count)]
+
+    def files_of(self, part: str = "") -> str:
+        """Return the pattern of the names of the data files of a part, of all without one."""
+        folds = "?" * len(self.splits)
+        return f"{folds}-{part}-?????-of-?????.parquet" if part else DATA_FILES
 
 
 def label_folders(splits: Mapping[str, Mapping[str, Any]]) -> list[Folder]:

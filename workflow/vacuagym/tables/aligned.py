@@ -82,8 +82,16 @@ class Feed:
         return present, self.take(pc.sum(present).as_py() or 0)
 
 
-def feed(path: Path, columns: Sequence[str], batch_rows: int | None = None) -> Feed:
-    """Return the rows of a table with the named columns; ``batch_rows`` are read at once."""
-    table = StoredTable(path)
+def feed(
+    path: Path,
+    columns: Sequence[str],
+    batch_rows: int | None = None,
+    segments: Sequence[str] = (),
+) -> Feed:
+    """Return the rows of a table with the named columns; ``batch_rows`` are read at once.
+
+    ``segments`` are the segments to read, by default all.
+    """
+    table = StoredTable(path, segments)
     schema = pa.schema([table.schema.field(name) for name in columns])
     return Feed(schema, table.batches(columns, batch_rows))

@@ -8,9 +8,11 @@ read, and compared.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Mapping
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -72,18 +74,19 @@ class _Digest:
                 self.update(field, f"{path}{position}.")
         elif _is_text(kind):
             self._add(path, _lengths(values, pc.binary_length(values)))
-            whole = values.cast(pa.large_binary())
-            if values.null_count:
-                whole = pc.fill_null(whole, b"")
-            start, end = np.frombuffer(whole.buffers()[1], np.int64)[
-                [whole.offset, whole.offset + len(whole)]
-            ]
-            self._hash(f"{path}t").update(memoryview(whole.buffers()[2] or b"")[start:end])
+            text = self._hash(f"{path}t")
+            if values.null_count < len(values):
+                whole = values.cast(pa.large_binary())
+                if values.null_count:
+                    whole = pc.fill_null(whole, b"")
+                start, end = np.frombuffer(whole.buffers()[1], np.int64)[
+                    [whole.offset, whole.offset + len(whole)]
+                ]
+                text.update(memoryview(whole.buffers()[2] or b"")[start:end])
         elif pa.types.is_boolean(kind):
             self.update(values.cast(pa.uint8()), path)
         elif pa.types.is_primitive(kind):
-            self._add_validity(f"{path}v", values)
-            self._add(path, values)
+            self._add(path, values, self._add_validity(f"{path}v", values))
         else:  # nulls, maps and other types of a user's table
             self._hash(path).update(
                 "".join(f"{value!r}\n" for value in values.to_pylist()).encode(
@@ -91,21 +94,24 @@ class _Digest:
                 )
             )
 
-    def _add_validity(self, path: str, values: pa.Array) -> None:
-        """Add a byte for each value: 0 if it is null, else 1."""
-        if values.null_count:
-            self._add(path, values.is_valid().cast(pa.uint8()))
-        else:
+    def _add_validity(self, path: str, values: pa.Array) -> npt.NDArray[np.uint8] | None:
+        """Add a byte for each value: 0 if it is null, else 1. Return the bytes if one is null."""
+        if not values.null_count:
             self._hash(path).update(b"\1" * len(values))
+            return None
+        valid: npt.NDArray[np.uint8] = values.is_valid().cast(pa.uint8()).to_numpy()
+        self._hash(path).update(valid.data)
+        return valid
 
-    def _add(self, path: str, values: pa.Array) -> None:
-        """Add fixed-width values; the bytes under a null count as zero."""
+    def _add(self, path: str, values: pa.Array, valid: npt.NDArray[np.uint8] | None = None) -> None:
+        """Add fixed-width values; those that are not ``valid`` count as zero."""
         width = values.type.bit_width // 8
         raw = np.frombuffer(values.buffers()[1] or b"", np.uint8)[
             values.offset * width : (values.offset + len(values)) * width
         ]
-        if values.null_count:
-            raw = raw.reshape(-1, width) * values.is_valid().cast(pa.uint8()).to_numpy()[:, None]
+        if valid is not None:
+            words = raw.view(f"u{math.gcd(width, 8)}").reshape(len(valid), -1)
+            raw = np.where(valid[:, None], words, words.dtype.type(0))
         self._hash(path).update(np.ascontiguousarray(raw).data)
 
     def _hash(self, path: str) -> hashlib.blake2b:

@@ -5,6 +5,7 @@ Memory holds one bucket of rows at a time.
 
 from __future__ import annotations
 
+import io
 import tempfile
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
@@ -16,6 +17,7 @@ import pyarrow as pa
 
 # order of the rows of a data set in the label table
 LABEL_ORDER = [("namespace", "ascending"), ("geometry_id", "ascending")]
+_BUFFER = 2**20  # bytes that are written at once
 
 
 def regrouped(
@@ -23,6 +25,8 @@ def regrouped(
     buckets: int,
     schema: pa.Schema,
     folder: Path,
+    *,
+    compressed: bool = True,
 ) -> Iterator[Iterator[pa.RecordBatch]]:
     """Yield the rows bucket by bucket; rows of a bucket keep their order.
 
@@ -35,6 +39,8 @@ def regrouped(
         Number of buckets.
     folder : Path
         Folder of the spill file. The file has no name, so it disappears with the process.
+    compressed : bool
+        Whether the spill file is compressed. Numbers of labels hardly are, and it takes time.
 
     Yields
     ------
@@ -42,11 +48,10 @@ def regrouped(
         The rows of the next bucket.
     """
     pieces: list[list[int]] = [[] for _ in range(buckets)]
-    with tempfile.TemporaryFile(dir=folder) as scratch:
+    options = pa.ipc.IpcWriteOptions(compression="lz4" if compressed else None, use_threads=False)
+    with tempfile.TemporaryFile(buffering=_BUFFER, dir=folder) as scratch:
         count = 0
-        with pa.ipc.new_file(
-            scratch, schema, options=pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
-        ) as spill:
+        with pa.ipc.new_file(scratch, schema, options=options) as spill:
             for batch, where in batches:
                 order = np.argsort(where, kind="stable")
                 edges = [*np.flatnonzero(np.diff(where[order], prepend=-1)), len(order)]
@@ -55,7 +60,11 @@ def regrouped(
                     spill.write_batch(ordered.slice(start, end - start))
                     pieces[where[order[start]]].append(count)
                     count += 1
-        scratch.seek(0)
-        with pa.ipc.open_file(scratch, options=pa.ipc.IpcReadOptions(use_threads=False)) as spilled:
+        scratch.flush()
+        # Pieces are read as they lie, not through the buffer.
+        pieces_file = io.FileIO(scratch.fileno(), closefd=False)
+        with pa.ipc.open_file(
+            pieces_file, options=pa.ipc.IpcReadOptions(use_threads=False)
+        ) as spilled:
             for own in pieces:
                 yield map(spilled.get_batch, own)

@@ -35,6 +35,11 @@ def stored_files(path: Path) -> tuple[Path, ...]:
 class StoredTable:
     """A table of results, in one file or in segments.
 
+    Parameters
+    ----------
+    segments : sequence of str
+        Segments to read. All if there are none.
+
     Attributes
     ----------
     path : Path
@@ -43,9 +48,9 @@ class StoredTable:
         The files in the order of the rows.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, segments: Sequence[str] = ()) -> None:
         self.path = path
-        self.files = stored_files(path)
+        self.files = tuple(path / f"{name}.parquet" for name in segments) or stored_files(path)
         self.schema: pa.Schema = open_parquet(self.files[0]).schema_arrow.remove_metadata()
 
     @cached_property
