@@ -69,7 +69,7 @@ if run.segments:
             stall_minutes=run.config["stall_minutes"],
         params:
             code=run.split_code,
-            labels=paths.LABEL_TABLE,
+            labels=lambda wildcards: paths.LABEL_TABLE,
             features=expand(paths.FEATURES, dataset=run.datasets),
             names=run.splits(),
             shares=run.section_options("splits"),
@@ -127,7 +127,7 @@ rule dataset:
         stall_minutes=run.config["stall_minutes"],
     params:
         code=run.dataset_code,
-        labels=paths.LABEL_TABLE,
+        labels=lambda wildcards: paths.LABEL_TABLE,
         features=expand(paths.FEATURES, dataset=run.datasets),
         splits=expand(paths.SPLIT, split=run.splits()),
         # Written at the start of every run, so not an input; what the data set takes from it is in its settings file.

@@ -22,7 +22,7 @@ rule report:
         stall_minutes=run.config["stall_minutes"],
     params:
         code=run.report_code,
-        labels=paths.LABEL_TABLE,
+        labels=lambda wildcards: paths.LABEL_TABLE,
         features=expand(paths.FEATURES, dataset=run.datasets),
         # Written at each start, so no input; what of it matters here comes with the labels and the validation.
         configuration=paths.CONFIGURATION,

@@ -18,7 +18,7 @@ if run.verified_parts():
             stall_minutes=run.config["stall_minutes"],
         params:
             code=run.verify_code,
-            labels=paths.LABEL_TABLE,
+            labels=lambda wildcards: paths.LABEL_TABLE,
             sample=run.section_options("verify"),
             parts=len(run.verified_parts()),
         shell:
@@ -68,7 +68,7 @@ rule verify:
         stall_minutes=run.config["stall_minutes"],
     params:
         code=run.verify_code,
-        labels=paths.LABEL_TABLE,
+        labels=lambda wildcards: paths.LABEL_TABLE,
         sample=run.section_options("verify"),
         parts="--parts" if run.verified_parts() else "",
     shell:
@@ -101,7 +101,7 @@ rule validate:
         stall_minutes=run.config["stall_minutes"],
     params:
         code=run.validate_code,
-        labels=paths.LABEL_TABLE,
+        labels=lambda wildcards: paths.LABEL_TABLE,
         features=expand(paths.FEATURES, dataset=run.datasets),
         splits=expand(paths.SPLIT, split=run.splits()),
         thresholds=run.section_options("validation"),

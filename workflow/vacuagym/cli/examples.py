@@ -24,6 +24,7 @@ EXAMPLES = {
     "merge": "vacuagym merge --plans results/plans/*.json --output=merged.parquet",
     "features": "vacuagym features --plan=plan.json --h11=h11 --h21=h21 --column=T "
     "--output=features.parquet",
+    "survey": "vacuagym survey --names iid ood_complexity --output=survey.npz",
     "split": "vacuagym split --name=iid --train=0.8 --validation=0.1 --output=iid.parquet",
     "sample": "vacuagym sample --least=20 --parts=4 --output=sample.parquet",
     "verify-part": "vacuagym verify-part --sample=sample.parquet --part=0 --output=part-0.json",

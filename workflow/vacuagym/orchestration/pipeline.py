@@ -421,10 +421,6 @@ class Pipeline(SegmentedTables):
         numbers = range(parts if parts > 1 else 0)
         return [paths.VERIFIED_PART.format(part=number) for number in numbers]
 
-    def index_files(self) -> dict[str, str]:
-        """Return the pattern of the files of row numbers, as an output; none of a large table."""
-        return {} if self.segments else {"index": paths.INDEX}
-
     def section_options(self, section: str) -> str:
         """Return a section of the configuration as options of its command, quoted for a shell."""
         return shlex.join(

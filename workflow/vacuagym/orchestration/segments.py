@@ -170,6 +170,10 @@ class SegmentedTables:
             )
         ]
 
+    def index_files(self) -> dict[str, str]:
+        """Return the pattern of the files of row numbers, as an output; none of a large table."""
+        return {} if self.segments else {"index": paths.INDEX}
+
     def geometry_contents(self, dataset: str) -> dict[str, str]:
         """Return the files of the geometry of threefolds, with the digest of their rows."""
         plan, own = self.plan(dataset), self.geometry_tables(dataset)
