@@ -2,17 +2,22 @@
 
     python benchmarks/kklt.py --degree 60
     python benchmarks/kklt.py data/ks_features.parquet --weights raw_line --rows 2000 --points 10
+    python benchmarks/kklt.py data/ks_features.parquet --weights raw_line --rows 20000 \\
+        --exactly 32 64 100
+    python benchmarks/kklt.py results/geometry/ks_mirror.parquet --most 10
 
-Without a table the weight systems of five weights up to a degree are enumerated. Each polytope
-counts once. Times are CPU: of all labels in one batch, then in milliseconds a row, those of the
-labels, and of the points if they are asked for. The geometry is computed before and not timed
-here: see benchmarks/geometry.py.
+Without a table the weight systems of five weights up to a degree are enumerated. A table of
+computed geometry, of one side, is read in full. Each polytope counts once. Times are CPU: of all
+labels in one batch, then in milliseconds a row, those of the labels, and of the points if they are
+asked for. The geometry is computed before and not timed here: see benchmarks/geometry.py.
 """
 
 import argparse
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import vacuagym  # noqa: F401  (one thread)
 import numpy as np
@@ -20,36 +25,64 @@ import pyarrow.parquet as pq
 
 from vacuagym.geometry.polytopes.ip_weights import ip_weight_systems
 from vacuagym.geometry.polytopes.threefold import Threefold
+from vacuagym.tables.numpy_lists import arrays_of
 from vacuagym.theories.kklt.classes import CLASSES
 from vacuagym.theories.kklt.labels import label_batch
 from vacuagym.theories.kklt.rows import point_columns
 
 SIDES = ("mirror", "weights")
 SIZES = ((1, 10), (11, 32), (33, 64), (65, 128), (129, 491))
-ROW = ("favourable", "points", "divisor_h1", "divisor_h2", "euler")
+NAMES = ("geometry_hash", "h11", "favourable", "points", "divisor_h1", "divisor_h2", "euler")
 FULL = ("basis", "charges", "kaehler_point")
+Row = dict[str, Any]  # what the labels read of one threefold
 
 
-def threefolds(texts: list[str], side: str, most: int) -> list[Threefold]:
-    """The distinct favourable threefolds up to ``most`` moduli."""
-    found: dict[str, Threefold] = {}
+def from_weights(texts: list[str], side: str, sizes: Sequence, most: int, full: int) -> list[Row]:
+    """The distinct favourable threefolds of some sizes, with full data up to h11 ``full``."""
+    found: dict[str, Row] = {}
     for text in texts:
         one = Threefold.from_weights(text, side)
-        if one.favourable and one.h11 <= most:
-            found.setdefault(one.geometry_hash, one)
+        inside = any(low <= one.h11 <= min(high, most) for low, high in sizes)
+        if inside and one.favourable and one.geometry_hash not in found:
+            names = (*NAMES, *FULL) if one.h11 <= full else NAMES
+            found[one.geometry_hash] = {name: getattr(one, name) for name in names}
+    return list(found.values())
+
+
+def from_geometry(table: Path, most: int) -> list[Row]:
+    """The distinct favourable threefolds of a table of computed geometry."""
+    found: dict[str, Row] = {}
+    for batch in pq.ParquetFile(table).iter_batches(2000, columns=[*NAMES, *FULL]):
+        columns = {name: arrays_of(batch.column(name)) for name in batch.schema.names}
+        for place, size in enumerate(columns["h11"]):
+            if columns["favourable"][place] and size <= most:
+                row = {name: values[place] for name, values in columns.items()}
+                if row["points"] is not None:
+                    found.setdefault(row["geometry_hash"], row)
     return list(found.values())
 
 
 def main() -> None:
     """Print one line for each side and size."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("table", type=Path, nargs="?", help="Parquet table of weight systems")
+    parser.add_argument(
+        "table", type=Path, nargs="?", help="Parquet table of weight systems, or computed geometry"
+    )
     parser.add_argument("--weights", default="weights", help="text column of weight systems")
     parser.add_argument("--degree", type=int, default=60, help="largest degree without a table")
     parser.add_argument("--rows", type=int, default=2000, help="random rows to measure")
     parser.add_argument("--most", type=int, default=128, help="largest h11")
+    parser.add_argument("--exactly", type=int, nargs="+", help="only these h11")
     parser.add_argument("--points", type=int, default=0, help="largest h11 with points")
     options = parser.parse_args()
+    sizes = [(size, size) for size in options.exactly or ()] or SIZES
+    head = (
+        f"{'side':8} {'h11':>8} {'rows':>6} {'label s':>8} {'ms a row':>9} {'points':>10}  shares"
+    )
+    if options.table and "divisor_h1" in pq.read_schema(options.table).names:
+        print(head)
+        show(options.table.stem, sizes, from_geometry(options.table, options.most), options.points)
+        return
     if options.table:
         column = pq.read_table(options.table, columns=[options.weights])[options.weights]
         texts = column.to_pylist()
@@ -62,20 +95,29 @@ def main() -> None:
         ]
     random = np.random.default_rng(7)
     chosen = random.choice(len(texts), min(options.rows, len(texts)), False)
-    print(
-        f"{'side':8} {'h11':>8} {'rows':>6} {'label s':>8} {'ms a row':>9} {'points':>10}  shares"
-    )
+    print(head)
     for side in SIDES:
-        all_sizes = threefolds([texts[row] for row in chosen], side, options.most)
-        for low, high in SIZES:
-            own = [one for one in all_sizes if low <= one.h11 <= high]
-            if own:
-                print(line(side, low, high, own, options.points), flush=True)
+        own = [texts[row] for row in chosen]
+        show(
+            side,
+            sizes,
+            from_weights(own, side, sizes, options.most, options.points),
+            options.points,
+        )
 
 
-def line(side: str, low: int, high: int, own: list[Threefold], most_points: int) -> str:
+def show(side: str, sizes: Sequence, rows: list[Row], most_points: int) -> None:
+    """Print a line for each size that has rows."""
+    for low, high in sizes:
+        own = [row for row in rows if low <= row["h11"] <= high]
+        if own:
+            print(line(side, low, high, own, most_points), flush=True)
+
+
+def line(side: str, low: int, high: int, own: list[Row], most_points: int) -> str:
     """Measure the threefolds of one size."""
-    points, rigid = [one.points for one in own], [one.rigid for one in own]
+    points = [row["points"] for row in own]
+    rigid = [(row["divisor_h1"] == 0) & (row["divisor_h2"] == 0) for row in own]
     begun = time.process_time()
     labels = label_batch(points, rigid)
     seconds = time.process_time() - begun
@@ -83,13 +125,12 @@ def line(side: str, low: int, high: int, own: list[Threefold], most_points: int)
     shares = ", ".join(f"{name} {count / len(own):.3f}" for name, count in sorted(named.items()))
     at_points = "–"
     if high <= most_points:
-        rows = [{name: getattr(one, name) for name in (*ROW, *FULL)} for one in own]
         begun = time.process_time()
-        for row in rows:
+        for row in own:
             point_columns(row)
         at_points = f"{1e3 * (time.process_time() - begun) / len(own):.1f}"
     each = 1e3 * seconds / len(own)
-    size = f"{low}-{high}"
+    size = f"{low}-{high}" if high > low else f"{low}"
     return f"{side:8} {size:>8} {len(own):6} {seconds:8.2f} {each:9.2f} {at_points:>10}  {shares}"
 
 
