@@ -77,7 +77,7 @@ def main() -> None:
     options = parser.parse_args()
     sizes = [(size, size) for size in options.exactly or ()] or SIZES
     head = (
-        f"{'side':8} {'h11':>8} {'rows':>6} {'label s':>8} {'ms a row':>9} {'points':>10}  shares"
+        f"{'side':10} {'h11':>8} {'rows':>6} {'label s':>8} {'ms a row':>9} {'points':>10}  shares"
     )
     if options.table and "divisor_h1" in pq.read_schema(options.table).names:
         print(head)
@@ -131,7 +131,7 @@ def line(side: str, low: int, high: int, own: list[Row], most_points: int) -> st
         at_points = f"{1e3 * (time.process_time() - begun) / len(own):.1f}"
     each = 1e3 * seconds / len(own)
     size = f"{low}-{high}" if high > low else f"{low}"
-    return f"{side:8} {size:>8} {len(own):6} {seconds:8.2f} {each:9.2f} {at_points:>10}  {shares}"
+    return f"{side:10} {size:>8} {len(own):6} {seconds:8.2f} {each:9.2f} {at_points:>10}  {shares}"
 
 
 if __name__ == "__main__":
