@@ -676,11 +676,11 @@ def test_no_name_of_a_column_becomes_markup_or_yaml(inputs):
     body = text.split("\n---\n", 1)[1]
     assert "<script" not in body
     assert "\n---\n" not in body
-    table = re.search(r"\| column \| type \| meaning \|\n(.*?)\n\n", body, re.DOTALL)[
+    table = re.search(r"\| column \| type \| role \| meaning \|\n(.*?)\n\n", body, re.DOTALL)[
         1
     ].splitlines()
     assert len(table) == 1 + len(names)
-    assert {len(re.findall(r"(?<!\\)\|", line)) for line in table} == {4}
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in table} == {5}
     document = json.loads((folder / "croissant.json").read_text())
     assert [field["name"] for field in document["recordSet"][0]["field"]] == names
 

@@ -16,6 +16,7 @@ import vacuagym
 from vacuagym.errors import printable
 from vacuagym.publish.card_header import head_text
 from vacuagym.publish.metadata import Publication, PublishedColumn
+from vacuagym.publish.roles import ROLES, meaning, role
 from vacuagym.publish.sources import source_rows, terms
 from vacuagym.publish.theory_texts import WHAT, labels_of, table
 from vacuagym.tables.split_schema import FOLDS
@@ -231,22 +232,45 @@ def _test_fold(name: str, about: Mapping[str, Any], figures: Mapping[str, Any]) 
 
 
 def _columns(publication: Publication) -> str:
-    text = f"## Columns\n\n{_column_table(publication.columns)}"
+    entries = publication.settings["datasets"]
+    text = f"""## Columns
+
+{table(["role", "what it says"], ROLES.items())}
+{_notes(publication)}{_column_table(publication.columns, entries)}"""
     for name, columns in publication.own_columns.items():
         text += f"""
 The configuration `{name}` has other columns, and the folds of `{publication.default}`. It
 holds the potential of the draw that decided the label, from which the label can be learnt:
 
-{_column_table(columns)}"""
+{_column_table(columns, entries)}"""
     return text
 
 
-def _column_table(columns: Sequence[PublishedColumn]) -> str:
+def _notes(publication: Publication) -> str:
+    """Return what inputs of the KKLT labels tell by definition."""
+    names = {column.name for column in publication.columns if column.datasets}
+    if "kklt" not in publication.about["theories"].values() or "divisor_h1" not in names:
+        return ""
+    return """A divisor is rigid where `divisor_h1` and `divisor_h2` are 0. So they count the rigid
+divisors, and fewer than n give `no_span` by definition. With `points` they determine the label of
+`kklt`.
+
+"""
+
+
+def _column_table(
+    columns: Sequence[PublishedColumn], entries: Mapping[str, Mapping[str, Any]]
+) -> str:
     rows = [
-        [_name(column.name), str(column.type).replace("<item: ", "<"), column.meaning]
+        [
+            _name(column.name),
+            str(column.type).replace("<item: ", "<"),
+            role(column, entries),
+            meaning(column, entries),
+        ]
         for column in columns
     ]
-    return table(["column", "type", "meaning"], rows)
+    return table(["column", "type", "role", "meaning"], rows)
 
 
 def _loading(publication: Publication) -> str:

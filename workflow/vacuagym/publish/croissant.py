@@ -17,6 +17,7 @@ import pyarrow as pa
 import vacuagym
 from vacuagym.publish.card import citation, description
 from vacuagym.publish.metadata import Publication, PublishedColumn
+from vacuagym.publish.roles import meaning
 
 _PARQUET = "application/x-parquet"
 _CONTEXT = {
@@ -133,11 +134,14 @@ def _record_set(publication: Publication, name: str) -> dict[str, Any]:
         "name": name,
         "description": f"the configuration {name}: {', '.join(publication.folds(name))}",
         "key": {"@id": f"{name}/key"},
-        "field": [_field(name, column) for column in publication.columns_of(name)],
+        "field": [
+            _field(name, column, meaning(column, publication.settings["datasets"]))
+            for column in publication.columns_of(name)
+        ],
     }
 
 
-def _field(name: str, column: PublishedColumn) -> dict[str, Any]:
+def _field(name: str, column: PublishedColumn, text: str) -> dict[str, Any]:
     depth, kind = 0, column.type
     while pa.types.is_list(kind):
         depth, kind = depth + 1, kind.value_type
@@ -146,7 +150,7 @@ def _field(name: str, column: PublishedColumn) -> dict[str, Any]:
         "@type": "cr:Field",
         "@id": f"{name}/{quote(column.name, safe='')}",
         "name": column.name,
-        "description": column.meaning,
+        "description": text,
         "dataType": _TYPES.get(str(kind))
         or "cr:" + str(kind).replace("int", "Int").replace("uI", "UI"),
         **array,
