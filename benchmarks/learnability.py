@@ -1,41 +1,40 @@
 """What a model learns of the KKLT label from n alone, and from the geometry.
 
     python benchmarks/learnability.py results ws5
-    python benchmarks/learnability.py results ws5 --most 10 --seeds 3 --write learnability.json
+    python benchmarks/learnability.py results/dataset ws5 --most 10 --seeds 3
+    python benchmarks/learnability.py results ws5 --write learnability.json
 
-Reads the labels and the geometry of a run. Each polytope counts once, so no fold shares one with
-another. Gradient boosting, 4 folds; the spread is the standard deviation over the seeds.
+Reads the results of a run, or the published data set alone. Each polytope counts once, so no fold
+shares one with another. Gradient boosting, 4 folds; the spread is the standard deviation over the
+seeds.
 """
 
 import argparse
 import json
 from pathlib import Path
 
-import vacuagym  # noqa: F401  (one thread)
+import vacuagym
 import numpy as np
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 
 HODGE = ("h11", "h21", "euler")
 COUNTS = ("num_points_m", "num_vertices_m", "num_points_n", "num_vertices_n")
-DIVISORS = ("points", "divisor_h1", "divisor_h2")
-FULL = ("c2", "kappa_index", "kappa_value", "charges", "basis", "mori", "kaehler_point")
+GEOMETRY = (
+    *("divisor_h1", "divisor_h2"),
+    *("c2", "kappa_index", "kappa_value", "basis", "mori", "kaehler_point"),
+)
 FOLDS = 4
 
 
-def read(results: Path, dataset: str, most: int, chunk: int = 2000) -> tuple[dict, list, list]:
-    """Return the inputs by name, the labels and the hashes of the distinct favourable polytopes."""
-    labels = pq.read_table(
-        results / "labels.parquet", columns=["dataset", "namespace", "geometry_id", "stability"]
-    )
-    labels = labels.filter(
-        pc.and_(pc.equal(labels["dataset"], dataset), pc.is_valid(labels["stability"]))
-    )
-    told = {(row["namespace"], row["geometry_id"]): row["stability"] for row in labels.to_pylist()}
-    names = ["namespace", "geometry_id", "geometry_hash", *HODGE, *COUNTS, *DIVISORS, *FULL]
+def read(results: Path, dataset: str, most: int) -> tuple[dict[str, list], list, list]:
+    """Return the inputs by name, the labels and the hashes of the distinct favourable polytopes.
+
+    The data set has the columns of ``ws5`` in the default configuration.
+    """
+    columns = ["stability", "geometry_hash", *HODGE, *COUNTS, *GEOMETRY]
     inputs: dict[str, list] = {
         "n alone": [],
         "Hodge numbers": [],
@@ -43,17 +42,13 @@ def read(results: Path, dataset: str, most: int, chunk: int = 2000) -> tuple[dic
         "all features": [],
     }
     stability, hashes = [], {}
-    file = pq.ParquetFile(results / "geometry" / f"{dataset}.parquet")
-    for batch in file.iter_batches(chunk, columns=names):
-        near = batch.filter(
-            pc.and_(pc.less_equal(batch["h11"], most), pc.is_valid(batch["kaehler_point"]))
-        )
-        for row in near.to_pylist():
-            label = told.get((row["namespace"], row["geometry_id"]))
-            if label is None or row["geometry_hash"] in hashes:
+    for batch in vacuagym.scan(results, dataset, columns=columns):
+        near = pc.and_(pc.less_equal(batch["h11"], most), pc.is_valid(batch["kaehler_point"]))
+        for row in batch.filter(pc.and_(near, pc.is_valid(batch["stability"]))).to_pylist():
+            if row["geometry_hash"] in hashes:
                 continue
             hashes[row["geometry_hash"]] = len(hashes)
-            stability.append(label)
+            stability.append(row["stability"])
             hodge = [row[name] for name in HODGE]
             counts = [*hodge, *(row[name] for name in COUNTS)]
             of_row = ([row["h11"]], hodge, counts, [*counts, *geometry_features(row)])
@@ -145,7 +140,7 @@ def table(inputs: dict, labels: list, groups: list, seeds: int = 3) -> dict:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("results", type=Path, help="folder of the results of a run")
+    parser.add_argument("results", type=Path, help="the folder results of a run, or a data set")
     parser.add_argument("dataset", help="a data set of threefolds with theory kklt")
     parser.add_argument("--most", type=int, default=10, help="largest h11; needs full data")
     parser.add_argument("--seeds", type=int, default=3)

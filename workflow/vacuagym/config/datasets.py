@@ -46,6 +46,12 @@ _TAKEN = ("key", "dataset", "namespace", "geometry_id", "moduli", "n_moduli", "s
 _MAX_DEGREE = 84  # of weight systems that are enumerated
 TORIC_COLUMNS: tuple[str, ...] = get_args(ToricColumn)
 GEOMETRY_COLUMNS = ["geometry_hash", "h11", "h21", "euler", "favourable"]  # published by default
+# Published with the threefolds of the default configuration: what a model of the labels may read.
+POLYTOPE_DATA = [
+    *("num_points_m", "num_vertices_m", "num_points_n", "num_vertices_n"),
+    *("points", "divisor_h1", "divisor_h2"),
+    *("c2", "kappa_index", "kappa_value", "basis", "mori", "kaehler_point"),
+]
 _LICENCE = Field(
     default=None,
     description="optional: licence of the table, for the card of the published data set",

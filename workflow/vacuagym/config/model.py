@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 
 from vacuagym.config.datasets import (
     GEOMETRY_COLUMNS,
+    POLYTOPE_DATA,
     TORIC_COLUMNS,
     DataSets,
     ToricBases,
@@ -311,7 +312,7 @@ class Configuration(Section):
             "fth6d": ToricBases(source="toric_bases"),
             "ws5": WeightSystems(
                 source="weight_systems",
-                columns=["weights", *GEOMETRY_COLUMNS],
+                columns=["weights", *GEOMETRY_COLUMNS, *POLYTOPE_DATA],
                 side="mirror",
                 theory="kklt",
             ),

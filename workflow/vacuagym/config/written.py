@@ -222,7 +222,11 @@ def _aligned(lines: list[_Line], width: int = _WIDTH) -> list[str]:
     aligned = []
     for text, comment in lines:
         if len(text) > _LONGEST:
-            aligned += [*_comment([comment], " " * (len(text) - len(text.lstrip())), width), text]
+            indent = " " * (len(text) - len(text.lstrip()))
+            # A list goes on below its first entry.
+            rest = " " * (text.find("[") + 1)
+            wrapped = textwrap.wrap(text, width, subsequent_indent=rest, break_long_words=False)
+            aligned += [*_comment([comment], indent, width), *wrapped]
         else:
             first, *others = textwrap.wrap(comment, width - column - 2)
             aligned.append(f"{text:<{column}}# {first}")
