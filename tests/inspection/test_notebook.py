@@ -3,6 +3,7 @@ or outlive it.
 """
 
 import json
+import math
 import os
 import re
 import signal
@@ -12,16 +13,28 @@ import time
 from pathlib import Path
 
 import nbformat
+import pyarrow as pa
 import pytest
 from nbclient import NotebookClient
 
-from conftest import ROOT
+from conftest import ROOT, Workspace
 from vacuagym.errors import VacuagymError
 from vacuagym.inspection.notebook import LINES, LOG, SIZE, run_pipeline
 from vacuagym.runtime.log_tail import last_lines
 
 NOTEBOOK = ROOT / "notebooks/quickstart.ipynb"
 ONE_CORE = ("--cores", "1")
+# Mirrors of weight systems with n = 2 to 5, eight of each KKLT label.
+MIRRORS = (
+    *("80 13 14 15 17 21", "77 11 12 13 17 24", "84 13 15 16 18 22", "80 11 13 17 18 21"),
+    *("81 9 13 16 17 26", "80 10 13 15 16 26", "80 10 11 15 21 23", "80 9 16 17 18 20"),
+    *("83 11 13 14 18 27", "71 10 11 15 17 18", "73 10 13 14 15 21", "79 7 13 16 18 25"),
+    *("63 9 10 11 13 20", "72 11 13 14 16 18", "76 11 12 16 18 19", "79 10 13 15 19 22"),
+    *("84 7 12 19 20 26", "66 9 10 11 16 20", "77 11 14 15 17 20", "83 11 14 15 20 23"),
+    *("73 9 11 16 17 20", "84 11 14 15 21 23", "77 7 13 16 18 23", "72 10 11 13 17 21"),
+    *("84 12 13 15 19 25", "77 10 11 16 19 21", "82 12 13 17 19 21", "81 9 14 16 17 25"),
+    *("78 10 13 15 17 23", "80 9 13 16 17 25", "76 11 14 15 17 19", "79 9 14 16 17 23"),
+)
 SLEEPING = """
 rule all:
     output: "made"
@@ -51,6 +64,8 @@ def executed(tmp_path_factory) -> tuple[dict[str, list], Path]:
     change(notebook, "N_LIMIT = 2000", "N_LIMIT = 120")
     change(notebook, 'f"--cores', 'f"--printshellcmds --cores')
     few = "{{'least':8,'per_label':1}}"  # labels that are verified
+    change(notebook, 'KKLT = ROOT / "results"', f"KKLT = Path({str(mirrors(folder))!r})")
+    change(notebook, "SEEDS = 3", "SEEDS = 1")
     change(notebook, "n_limit={N_LIMIT}", f"n_limit={{N_LIMIT}} verify={few}")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(ROOT / "workflow"))
@@ -63,6 +78,16 @@ def executed(tmp_path_factory) -> tuple[dict[str, list], Path]:
             resources={"metadata": {"path": str(NOTEBOOK.parent)}},
         ).execute()
     return {cell.id: cell.outputs for cell in notebook.cells if cell.cell_type == "code"}, folder
+
+
+def mirrors(folder: Path) -> Path:
+    """The results of a run of few threefolds, as far as a notebook reads them."""
+    (folder / "mirrors").mkdir()
+    workspace = Workspace(folder / "mirrors")
+    workspace.table("mirrors.parquet", range(len(MIRRORS)), weights=pa.array(MIRRORS))
+    workspace.configure({"ws5": {"path": "mirrors.parquet", "id": "id", "weights": "weights"}})
+    workspace.snakemake(target="results/features/ws5.parquet")
+    return workspace.folder / "results"
 
 
 def html(outputs: list) -> str:
@@ -116,6 +141,31 @@ class TestQuickstart:
             ]
             scores = [[float(value) for value in row[at : at + 2]] for at in (4, 7, 10)]
             assert all(0.0 <= score <= 1.0 for pair in scores for score in pair)
+
+    def test_models_of_kklt_labels_have_all_scores_for_all_rows_and_for_those_that_span(
+        self, executed
+    ):
+        outputs, _ = executed
+        text = "".join(o.text for o in outputs["kklt"] if o.output_type == "stream")
+        assert text.splitlines() == [
+            "all rows: 32 polytopes; boundary 0.250 no_point 0.250 no_span 0.250 point 0.250",
+            "given span: 24 polytopes; boundary 0.333 no_point 0.333 point 0.333",
+        ]
+        cells = re.findall(r"<t[hd][^>]*>([^<]*)</t[hd]>", html(outputs["kklt"]))
+        inputs = ["n alone", "Hodge numbers", "point counts", "all features"]
+        starts = [place for place, cell in enumerate(cells) if cell == "most common label"]
+        for start, classes in zip(starts, (4, 3), strict=True):
+            share = 1 / classes
+            assert cells[start + 1 : start + 4] == [
+                *(f"{value:.3f}" for value in (share, share, math.log(classes)))
+            ]
+            rows = [cells[start + 4 * place :][:4] for place in range(1, 5)]
+            assert [row[0] for row in rows] == inputs
+            for row in rows:
+                accuracy, balanced, loss = (float(cell.split(" ± ")[0]) for cell in row[1:])
+                assert 0 <= accuracy <= 1
+                assert 0 <= balanced <= 1
+                assert loss > 0
 
     def test_no_column_that_gives_the_label_away_is_an_input(self, executed):
         _, folder = executed
