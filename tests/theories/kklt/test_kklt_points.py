@@ -24,6 +24,7 @@ EXPECTED = {
     "two_moduli": ("inside", 1, VACUA, "metastable"),
     "four_terms": ("inside", 1, ("vacuum", "lost", "vacuum"), "metastable"),
     "tie": ("inside", 1, VACUA, "metastable"),
+    "unbalanced": ("inside", 1, VACUA, "metastable"),
     "outside": ("outside", 0, None, None),
     "boundary": ("boundary", 0, None, None),
     "singular": ("inside", 1, ("singular", "singular", "singular"), "metastable"),

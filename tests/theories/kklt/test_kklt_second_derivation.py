@@ -45,7 +45,7 @@ def four_terms() -> dict:
 
 
 @pytest.mark.parametrize(
-    "name", ["four_terms", "tie", "outside", "boundary", "zero", "cone", "phases"]
+    "name", ["four_terms", "tie", "outside", "boundary", "zero", "cone", "phases", "unbalanced"]
 )
 def test_agrees(name: str) -> None:
     geometry = GEOMETRIES[name]
@@ -89,6 +89,23 @@ def test_wrong_columns_are_seen(group: str, four_terms: dict) -> None:
     found = row_differences(four_terms | WRONG[group], geometry, 1e-8, PANEL)
     named = {text.partition(":")[0] for text in found}
     assert {name.removeprefix("kklt_") for name in WRONG[group]} <= named, found
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "told"),
+    [
+        ("four_terms", {"vacuum_panel": ["vacuum", "vacuum"]}, "vacuum in the row at 0.01, but"),
+        ("four_terms", {"vacuum_panel": ["lost", "lost"]}, "lost in the row at 1e-40, but"),
+        ("unbalanced", {"vacuum": "lost", "cause": "fold"}, "lost in the row at 1e-08, but"),
+    ],
+)
+def test_points_that_are_claimed_and_that_are_denied_are_contested(
+    name: str, change: dict, told: str
+) -> None:
+    row = labelled(GEOMETRIES[name]) | {f"kklt_{x}": value for x, value in change.items()}
+    found = row_differences(row, row_of(GEOMETRIES[name]), 1e-8, PANEL)
+    assert [text for text in found if told in text], found
+    assert sum("but the branches reach" in text for text in found) == 1
 
 
 def test_rows_without_full_data_have_labels_only(four_terms: dict) -> None:

@@ -67,7 +67,10 @@ def _kklt_text(meanings: str, theory: Theory) -> str:
 - Chosen: all prefactors and all dual Coxeter numbers 1, the Kähler potential at tree level, W₀
   small enough, complex structure and dilaton fixed.
 - Not part of it: orientifold, tadpole, the place of the seven-branes, Freed–Witten anomalies.
-  A point is a candidate, not a controlled vacuum.
+  The α′ correction and worldsheet instantons are left out, and most points have curves smaller
+  than the string. A point is a candidate, not a controlled vacuum.
+- Sources: arXiv:hep-th/0301240 and 2107.09064 for the model, alg-geom/9310003 for rigidity,
+  1712.04946 for divisor topologies; 2406.13751 and 2507.00615 say what control takes.
 - Different polytopes may give one threefold. Splits keep equal polytopes (`geometry_hash`) in one
   fold.
 - Inputs are `n_moduli` and the feature columns. {", ".join(f"`{name}`" for name in theory.leaks)}

@@ -10,17 +10,23 @@ from typing import Any
 
 import mpmath as mp
 import numpy as np
-from scipy.optimize import root
 
+from vacuagym.checks.kklt.branches import (
+    STATUSES,
+    Search,
+    Start,
+    least_curves,
+    status_of,
+    toric_fan,
+)
 from vacuagym.checks.kklt.candidates import Vector, candidates, differences_of
-from vacuagym.checks.kklt.chambers import Fan, Floats, Ints, Polytope
+from vacuagym.checks.kklt.chambers import Fan, Ints, Polytope
 from vacuagym.checks.kklt.supersymmetry import DIGITS, Model
-from vacuagym.checks.kklt.toric import SMALLEST_CURVE, Minimum, fans_at, locate
+from vacuagym.checks.kklt.toric import Minimum, locate
 from vacuagym.checks.kklt.uplift import Potential, outcome
 
 _PREFIX = "kklt_"
 _TORIC = ("inside", "boundary", "outside")
-_STATUSES = ("vacuum", "singular", "lost")
 # The columns that need full data, without their prefix.
 OF_POINTS = (
     *("num_points", "toric", "margin", "flips", "chambers", "kaehler", "min_curve", "volume"),
@@ -30,7 +36,6 @@ OF_POINTS = (
 _EXACT = OF_POINTS[5:-3]
 _TOLERANCE, _CURVE_TOLERANCE, _MASS_TOLERANCE = 1e-8, 1e-6, 1e-5
 _ON_FLOP = 1e-5
-_RATIO = 1.05  # of successive L = ln(1 / W0)
 _ZETA_3, _STRING_COUPLING = 1.2020569031595942, 0.1
 
 
@@ -115,9 +120,9 @@ def _points(
         charges[:, polytope.basis] != np.eye(len(charges), dtype=np.int64)
     ).any():
         yield "charges: these are not the classes of the divisors in the basis"
-    minima = [_located(polytope, geometry, v) for v in sorted(vectors) if min(v) > 0]
-    inside = sum(one.outcome == "inside" for one in minima)
-    best = min(minima, key=lambda one: _TORIC.index(one.outcome)) if minima else None
+    minima = {v: _located(polytope, geometry, v) for v in sorted(vectors) if min(v) > 0}
+    inside = sum(one.outcome == "inside" for one in minima.values())
+    best = min(minima.values(), key=lambda one: _TORIC.index(one.outcome)) if minima else None
     yield from _unequal(row, "toric", best.outcome if best else None)
     yield from _unequal(row, "num_points", inside)
     # On a flop wall two triangulations meet, and each has its own list of curves.
@@ -128,9 +133,10 @@ def _points(
             yield from _unequal(row, name, None)
         return
     given = list(row["vacuum_panel"] or ())
-    if len(given) != len(panel) or not {row["vacuum"], *given} <= {*_STATUSES}:
+    if len(given) != len(panel) or not {row["vacuum"], *given} <= {*STATUSES}:
         yield f"vacuum: {row['vacuum']}, {given} in the row; {len(panel) + 1} statuses are needed"
         return
+    yield from _unequal_statuses(row, polytope, charges[:, rigid].T, rigid, minima, (w0, *panel))
     if row["vacuum"] == "lost":
         for name in _EXACT:
             yield from _unequal(row, name, None)
@@ -139,13 +145,49 @@ def _points(
         return
     yield from _unequal(row, "cause", None)
     yield from _exact(row, geometry, polytope, charges[:, rigid].T, w0)
-    for status, value in zip(given, panel, strict=True):
-        found = _followed(polytope, charges[:, rigid].T, row, w0, value)
-        if _STATUSES.index(status) > _STATUSES.index(found):
-            yield (
-                f"vacuum_panel: {status} in the row at {value:g}, but the path from the reference "
-                f"has {found}"
-            )
+
+
+def _unequal_statuses(
+    row: Mapping[str, Any],
+    polytope: Polytope,
+    charges: Ints,
+    rigid: Any,
+    minima: Mapping[Vector, Minimum],
+    w0s: Sequence[float],
+) -> Iterator[str]:
+    """Yield differences of the statuses at all W0 from those that all branches reach.
+
+    A point that the row lacks is told if it stands at 50 digits. One that no branch reaches is told
+    if that is decided.
+    """
+    own = np.flatnonzero(rigid).tolist()
+    starts = [
+        Start(
+            one.t,
+            np.array([float(v[i]) for i in polytope.basis]),
+            np.array([v[b] == 1 for b in own]),
+        )
+        for v, one in minima.items()
+        if one.outcome == "inside"
+    ]
+    search = Search(polytope, charges, _relations(polytope, rigid))
+    given = (row["vacuum"], *row["vacuum_panel"])
+    for place, (status, w0, found) in enumerate(
+        zip(given, w0s, search.reached(starts, w0s), strict=True)
+    ):
+        better = STATUSES.index(status) > STATUSES.index(found.status)
+        if better and found.t is not None and found.fan is not None and found.signs is not None:
+            model = _model(found.fan, charges, found.signs, w0)
+            exact = np.array([float(x) for x in model.refined(found.t)])
+            moved = np.abs(exact - found.t).max() / np.abs(found.t).max()
+            contested = moved < _CURVE_TOLERANCE and status_of(found.fan, exact) == found.status
+        else:
+            contested = status != found.status and found.decided
+        # On a flop wall two triangulations meet; only one may have a further curve of size 0.
+        contested &= {status, found.status} != {"singular", "lost"}
+        if contested:
+            name = "vacuum_panel" if place else "vacuum"
+            yield f"{name}: {status} in the row at {w0:g}, but the branches reach {found.status}"
 
 
 def _exact(
@@ -157,19 +199,14 @@ def _exact(
 ) -> Iterator[str]:
     """Yield differences of the exact point at the reference W0."""
     t, signs = np.array(row["kaehler"], dtype=float), np.array(row["signs"])
-    if not _real_axions(polytope, geometry, signs):
+    own = (np.array(geometry["divisor_h1"]) == 0) & (np.array(geometry["divisor_h2"]) == 0)
+    if (_relations(polytope, own) @ (signs < 0) % 2).any():
         yield f"signs: no axions give {signs.tolist()}"
-    fan = _toric_fan(polytope, t)
+    fan = toric_fan(polytope, t)
     if fan is None:
         yield "kaehler: in no triangulation of the polytope"
         return
-    entries = [
-        (*place, value)
-        for (i, j, k), value in fan.kappa.items()
-        for place in {(i, j, k), (i, k, j), (j, i, k), (j, k, i), (k, i, j), (k, j, i)}
-    ]
-    kappa = [(i, j, k, mp.mpf(x.numerator) / x.denominator) for i, j, k, x in entries]
-    model = Model(kappa, rigid.tolist(), signs.tolist(), repr(w0))
+    model = _model(fan, rigid, signs, w0)
     exact = model.refined(t)
     with mp.workdps(DIGITS):
         moved = max(abs(x - float(y)) for x, y in zip(exact, t, strict=True))
@@ -181,14 +218,14 @@ def _exact(
         value = model.potential(exact)
         logs = {"log10_m32": mp.log10(abs(mass)), "log10_v_ads": mp.log10(-value)}
     rigid_tau = rigid @ numbers
-    least, size = _least_curves(fan, t)[0], float(volume) ** (1 / 3)
+    least, size = least_curves(fan, t)[0], float(volume) ** (1 / 3)
     yield from _far(row, "volume", float(volume), _TOLERANCE)
     yield from _far(row, "tau_min", float(rigid_tau.min()), _TOLERANCE)
     yield from _far(row, "tau_max", float(rigid_tau.max()), _TOLERANCE)
     for name, number in logs.items():
         yield from _far(row, name, float(number), _TOLERANCE)
     yield from _far(row, "min_curve", least, _CURVE_TOLERANCE, size)
-    yield from _unequal(row, "vacuum", _status(fan, t))
+    yield from _unequal(row, "vacuum", status_of(fan, t))
     masses = np.array(model.mass_eigenvalues(exact))
     yield from _far(row, "lambda_min", float(np.abs(masses).min()), _MASS_TOLERANCE)
     squared = np.concatenate([masses**2 + masses, masses**2 - masses]) - 2.0
@@ -199,6 +236,17 @@ def _exact(
     curves = [curve.pairings[polytope.basis] for curve in fan.curves if curve.in_threefold]
     potential = Potential(fan.dense, rigid.astype(float), signs.astype(float), -np.log(w0))
     yield from _unequal(row, "uplift", outcome(potential, t, np.array(curves, dtype=float)))
+
+
+def _model(fan: Fan, charges: Ints, signs: Ints, w0: float) -> Model:
+    """Return the equations at 50 digits."""
+    entries = [
+        (*place, value)
+        for (i, j, k), value in fan.kappa.items()
+        for place in {(i, j, k), (i, k, j), (j, i, k), (j, k, i), (k, i, j), (k, j, i)}
+    ]
+    kappa = [(i, j, k, mp.mpf(x.numerator) / x.denominator) for i, j, k, x in entries]
+    return Model(kappa, charges.tolist(), signs.tolist(), repr(w0))
 
 
 def _unequal(row: Mapping[str, Any], name: str, expected: Any) -> Iterator[str]:
@@ -217,26 +265,14 @@ def _far(
         yield f"{name}: {row[name]} in the row, {expected} by the definition"
 
 
-def _toric_fan(polytope: Polytope, t: Floats) -> Fan | None:
-    """Return a triangulation of the polytope in whose closed cone t lies."""
-    fan = polytope.fan(t)
-    if fan is not None and fan.complete and fan.triangulates:
-        return fan
-    return next((one for one in fans_at(polytope, t) if one.complete and one.triangulates), None)
+def _relations(polytope: Polytope, rigid: Any) -> Ints:
+    """Return the relations (r, m) among the classes of the rigid divisors.
 
-
-def _real_axions(polytope: Polytope, geometry: Mapping[str, Any], signs: Ints) -> bool:
-    """Return whether some axions theta have exp(i Q_b . theta) = sigma_b for all rigid b.
-
-    The relations among the classes of the rigid divisors are <m, p_b> for the integer m that vanish
-    on all other points. Each must have an even sum over the b with sigma_b = -1.
+    They are <m, p_b> for the integer m that vanish on all other points. Some axions theta have
+    exp(i Q_b . theta) = sigma_b exactly if each has an even sum over the b with sigma_b = -1.
     """
-    rigid = (np.array(geometry["divisor_h1"]) == 0) & (np.array(geometry["divisor_h2"]) == 0)
-    odd = polytope.points[rigid][signs < 0].sum(axis=0)
-    return all(
-        sum(a * b for a, b in zip(m, odd.tolist(), strict=True)) % 2 == 0
-        for m in _orthogonal(polytope.points[~rigid].tolist())
-    )
+    others = np.array(_orthogonal(polytope.points[~rigid].tolist()), dtype=np.int64)
+    return np.asarray(others.reshape(-1, 4) @ polytope.points[rigid].T)
 
 
 def _orthogonal(points: list[list[int]]) -> list[list[int]]:
@@ -253,55 +289,3 @@ def _orthogonal(points: list[list[int]]) -> list[list[int]]:
                     values[i] -= factor * values[pivot]
         basis = [m for m, x in zip(basis, values, strict=True) if not x]
     return basis
-
-
-def _followed(
-    polytope: Polytope, rigid: Ints, row: Mapping[str, Any], w0: float, goal: float
-) -> str:
-    """Return the status at another W0 of the branch through the point of the row."""
-    t, signs = np.array(row["kaehler"], dtype=float), np.array(row["signs"], dtype=float)
-    start, end = -np.log(w0), -np.log(goal)
-    steps = max(2, int(np.ceil(abs(np.log(end / start)) / np.log(_RATIO))) + 1)
-    charges, log = rigid.astype(float), start
-    fan = _toric_fan(polytope, t)
-    for following in np.geomspace(start, end, steps)[1:]:
-        for _ in range(3):  # the fan may change on the way
-            if fan is None:
-                return "lost"
-            given = (fan.dense, charges, signs, following)
-            answer = root(_conditions, t * np.sqrt(following / log), args=given, tol=1e-12)
-            if np.abs(_conditions(answer.x, *given)).max() > 1e-6 * np.abs(t).max():
-                return "lost"
-            found = _toric_fan(polytope, answer.x)
-            if found is fan:
-                break
-            fan = found
-        t, log = answer.x, following
-    if fan is None:
-        return "lost"
-    return _status(fan, t)
-
-
-def _least_curves(fan: Fan, t: Floats) -> tuple[float, float]:
-    """Return the volumes of the smallest curve of X, and of the smallest that is no flop curve."""
-    sizes = [(curve.flop, x) for curve, x in fan.sizes(t) if curve.in_threefold]
-    walls = [x for flop, x in sizes if not flop]
-    return min(x for _, x in sizes), min(walls, default=np.inf)
-
-
-def _status(fan: Fan, t: Floats) -> str:
-    """Return the status of a supersymmetric point, lost on the boundary of the toric part."""
-    smallest = SMALLEST_CURVE * (float(fan.dense @ t @ t @ t) / 6.0) ** (1 / 3)
-    least, wall = _least_curves(fan, t)
-    if wall <= smallest:
-        return "lost"
-    return "vacuum" if least > smallest else "singular"
-
-
-def _conditions(t: Floats, kappa: Floats, charges: Floats, signs: Floats, log: float) -> Floats:
-    """Return D_i W Vol / W0, (n,)."""
-    tau = kappa @ t @ t / 2.0
-    volume = tau @ t / 3.0
-    terms = signs * np.exp(np.minimum(log - 2.0 * np.pi * (charges @ tau), 50.0))
-    force = -2.0 * np.pi * (charges.T @ terms) * volume
-    return np.asarray(force - t / 2.0 * (1.0 + terms.sum()))

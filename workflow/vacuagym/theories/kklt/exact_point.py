@@ -46,6 +46,7 @@ _FIRST_WEIGHT, _LARGEST_STEP, _LEAST_STEP = -40.0, 8.0, 1e-3
 # Ratios of successive L: the usual one, the boldest one, and the one where the path ends.
 _RATIO, _BOLDEST_RATIO, _LEAST_RATIO = 0.6, 0.3, 0.98
 _LARGEST_TURN = 0.3
+_PREDICTOR_STEPS = 2
 _MOST_FLOPS = 4
 # On a flop wall a curve may be this much below 0, relative to t, by rounding.
 _FLOP_TOLERANCE = 1e-9
@@ -248,6 +249,9 @@ class _Path:
 
     def __init__(self, chambers: Chambers, terms: Superpotential, chamber: Chamber, t: Floats):
         self.chambers, self.terms, self.chamber, self.t = chambers, terms, chamber, t
+        tau = volumes(chamber.kappa, t)[1]
+        # The volumes of the candidate: 1 on every divisor of least volume.
+        self.candidate = tau / (terms.charges[terms.basis] @ tau).mean()
 
     def begin(self) -> str | None:
         """Move to the exact point at L = 1e5 with all terms; return a cause if there is none."""
@@ -319,7 +323,10 @@ class _Path:
             while log > goal and ratio < _LEAST_RATIO:
                 following = max(goal, log * ratio)
                 chamber = self.chamber
-                t, cause = self._corrected(following, self.t * np.sqrt(following / log))
+                t, cause = self._corrected(following, self._predicted(log, following))
+                if t is None:
+                    self.chamber = chamber
+                    t, cause = self._corrected(following, self.t * np.sqrt(following / log))
                 if t is None:
                     self.chamber, ratio = chamber, ratio**0.4
                     continue
@@ -327,6 +334,23 @@ class _Path:
                 ratio = max(_BOLDEST_RATIO, ratio**1.5) if ratio > _RATIO else _RATIO
             found[w0] = self._point(w0) if log <= goal else ExactPoint(LOST, cause, w0)
         return [found[w0] for w0 in w0s]
+
+    def _predicted(self, log: float, following: float) -> Floats:
+        """Return the class at another L at which the least divisors keep their y_b.
+
+        Scaling t alone would change every y_b by a factor, and terms of both signs then no longer
+        balance.
+        """
+        t, kappa = self.t, self.chamber.kappa
+        goal = volumes(kappa, t)[1] + (following - log) / self.terms.rate * self.candidate
+        t = t * np.sqrt(following / log)
+        for _ in range(_PREDICTOR_STEPS):
+            contracted, tau, _ = volumes(kappa, t)
+            try:
+                t = t + np.linalg.solve(contracted, goal - tau)
+            except np.linalg.LinAlgError:
+                break
+        return np.asarray(t)
 
     def _corrected(self, log: float, guess: Floats) -> tuple[Floats | None, str]:
         """Return the point at L near a guess, through flops if needed, or None and the cause."""
