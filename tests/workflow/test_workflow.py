@@ -475,6 +475,35 @@ def test_snakemake_looks_for_new_jobs_when_one_has_ended_and_not_ever_more_often
     assert not (two_sources.folder / "timers").exists()
 
 
+FIRST_LOOK = """
+import os, sys
+if "snakemake" in sys.orig_argv:
+    from snakemake.scheduling import job_scheduler
+    def look(scheduler, jobs):
+        with open("look", "w") as file:
+            file.write(f"{type(scheduler._job_selector.__self__).__module__} {len(jobs)}")
+        os._exit(0)
+    job_scheduler.JobScheduler.job_selector = look
+"""
+
+
+def test_snakemake_looks_at_200_of_many_jobs_and_solves_no_problem_to_choose(workspace):
+    """By default it looks at all of them and solves one: else the profile need not say more."""
+    workspace.table("t.parquet", np.arange(201) * 10, [1] * 201)
+    entry = {"source": "table", "path": "t.parquet", "id": "id", "moduli": "moduli"}
+    workspace.configure({"t": entry}, shard_size=10)
+    (workspace.folder / "sitecustomize.py").write_text(FIRST_LOOK)
+    looks = []
+    for profile in ((), ("--workflow-profile", "none")):
+        workspace.snakemake(
+            *profile,
+            environment={"PYTHONPATH": str(workspace.folder)},
+            target="results/labels.parquet",
+        )
+        looks.append((workspace.folder / "look").read_text())
+    assert looks == ["snakemake.scheduling.greedy 200", "snakemake.scheduling.milp 201"]
+
+
 def test_a_finished_label_file_is_kept_where_snakemake_could_not_record_its_end(finished):
     """As after kill -9, or on a full disk, between the end of a job and the record of it."""
     path = "results/labels/t/0-49.parquet"
