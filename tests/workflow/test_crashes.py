@@ -559,10 +559,14 @@ def assert_run_gives(workspace, finished, *arguments: str) -> str:
     return said
 
 
-def test_label_files_that_are_torn_are_made_again(workspace, finished):
+def test_label_files_that_are_torn_are_made_again_for_the_table(workspace, finished):
     tear(the_only(workspace, "results/labels/t/0-59.parquet"))
     the_only(workspace, "results/labels/bases/*").write_bytes(b"")
-    assert_run_gives(workspace, finished, *BUT_THE_REPORT)
+    (workspace.folder / "results/labels.parquet").unlink()
+    assert "(label 2, merge 1, " in assert_run_gives(workspace, finished, *BUT_THE_REPORT)
+    for name in finished.files("labels/*/*.parquet"):
+        again, first = (pq.read_table(w.folder / "results" / name) for w in (workspace, finished))
+        assert again.equals(first), name
 
 
 def test_the_records_of_snakemake_may_be_torn(workspace, finished):
