@@ -1,5 +1,6 @@
 """What is prepared before Snakemake creates an executor: the lock, the memory, the repetitions."""
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,7 +9,7 @@ from snakemake.resources import Resources
 from snakemake_interface_executor_plugins.settings import CommonSettings
 
 from vacuagym.orchestration import execution, requirements
-from vacuagym.orchestration.execution import BESIDE_MB, prepare_execution
+from vacuagym.orchestration.execution import BESIDE_MB, FORCED, prepare_execution
 from vacuagym.orchestration.pipeline import Pipeline
 from vacuagym.orchestration.requirements import require_machine
 from vacuagym.runtime.lease import RUN, read_lease
@@ -20,6 +21,7 @@ class AWorkflow:
     def __init__(self, **resources):
         self.is_main_process, self.executed = True, []
         self.execution_settings = SimpleNamespace(keep_incomplete=False)
+        self.dag_settings = SimpleNamespace(forcerun=set(), forceall=False, forcetargets=False)
         self.rules = [SimpleNamespace(resources=Resources.from_mapping(resources))]
 
     def execute(self, **settings):
@@ -57,6 +59,20 @@ def test_jobs_on_other_hosts_declare_snakemakes_own_memory_too(folder, declared,
     assert workflow.execution_settings.keep_incomplete is not local
     assert len(workflow.executed) == 1
     assert read_lease()["run"] != "of another run"
+
+
+@pytest.mark.parametrize("option", ["forcerun", "forceall", "forcetargets"])
+def test_jobs_on_other_hosts_know_that_the_user_forces_them(folder, monkeypatch, option):
+    monkeypatch.setenv(FORCED, "1")
+    workflow = AWorkflow()
+    workflow.run()
+    assert not os.environ[FORCED]
+    (folder / "again").mkdir()
+    monkeypatch.chdir(folder / "again")
+    forced = AWorkflow()
+    setattr(forced.dag_settings, option, {"label"} if option == "forcerun" else True)
+    forced.run()
+    assert os.environ[FORCED]
 
 
 def test_a_dry_run_takes_no_lock(folder):

@@ -7,9 +7,11 @@ import sys
 import time
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from conftest import ROOT, Workspace
+from vacuagym.orchestration.execution import FORCED
 from vacuagym.orchestration.lock import command, forget_run
 from vacuagym.runtime import lease
 from vacuagym.runtime.atomic_files import write_text
@@ -157,6 +159,14 @@ class TestJobsOfAWorkflow:
         path.write_bytes(path.read_bytes()[:-4])
         assert self.start(finished, run).returncode == 0
         assert finished.snakemake().returncode == 0
+
+    def test_a_whole_file_is_made_again_if_the_user_forces_it(self, finished, run, monkeypatch):
+        path = finished.folder / self.FILE
+        before, content = state(path), pq.read_table(path)
+        monkeypatch.setenv(FORCED, "1")
+        assert self.start(finished, run).returncode == 0
+        assert state(path) != before
+        assert pq.read_table(path).equals(content)
 
     def test_only_the_main_process_repeats(self, finished, run):
         (finished.folder / self.FILE).unlink()

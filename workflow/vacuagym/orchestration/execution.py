@@ -20,6 +20,8 @@ from vacuagym.runtime.lease import RUN, require_lease
 # Two Snakemake processes beside a job on another host. Measured on Slurm: 168 MB resident each, of
 # which 105 MB are private. The rest is of libraries, which a memory cgroup counts once.
 BESIDE_MB = 250
+# In the environment of jobs: the user forces rules, so no job keeps a result because it is current.
+FORCED = "VACUAGYM_FORCED"
 
 
 def prepare_execution(workflow: Any, pipeline: Pipeline) -> None:
@@ -50,6 +52,8 @@ def _before_run(workflow: Any, local: bool) -> None:
     except OSError as error:
         end_process(system_message(error), 1)
     if not local:
+        asked = workflow.dag_settings
+        os.environ[FORCED] = "1" if asked.forcerun or asked.forceall or asked.forcetargets else ""
         # A job of a dead run would remove what the jobs of the present run have written.
         workflow.execution_settings.keep_incomplete = True
         for rule in workflow.rules:
@@ -59,9 +63,10 @@ def _before_run(workflow: Any, local: bool) -> None:
 def _before_job(workflow: Any, pipeline: Pipeline) -> None:
     """Leave current results alone, and leave repetitions to the main process.
 
-    There, the next attempt has smaller batches.
+    There, the next attempt has smaller batches. Results of rules that the user forces are
+    recomputed.
     """
-    if _has_current_results(workflow, pipeline):
+    if not os.environ.get(FORCED) and _has_current_results(workflow, pipeline):
         raise SystemExit(0)
     for rule in workflow.rules:
         rule.restart_times = 0
