@@ -1,14 +1,19 @@
 """What `vacuagym status` says before, during and after a run."""
 
 import contextlib
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from conftest import ROOT
+from vacuagym.inspection.status import _queue, dataset_status
+from vacuagym.orchestration.pipeline import Pipeline
+from vacuagym.paths import CONFIGURATION
 
 
 def _status(workspace, *arguments: str) -> str:
@@ -76,6 +81,7 @@ def test_what_slurm_has_of_a_run_in_its_queue(two_sources, slow_run, monkeypatch
         f"RUNNING|None|rule_label_wildcards_t_0_49|{folder}",
         f"PENDING|Priority|rule_label_wildcards_t_50_99|{folder}",
         f"PENDING|Priority|rule_merge|{folder}",
+        f"PENDING|Resources|rule_labels_label_shard|{folder}",
         "RUNNING|None|rule_label|/somewhere/else",
         f"RUNNING|None|of others|{folder}",
     ]
@@ -84,8 +90,40 @@ def test_what_slurm_has_of_a_run_in_its_queue(two_sources, slow_run, monkeypatch
     monkeypatch.setenv("PATH", str(tools), prepend=os.pathsep)
     status = _status(two_sources)
     assert "\nSlurm: pending for priority: 2 (label 1, merge 1)\n" in status, status
+    assert "\nSlurm: pending for resources: 1 (group labels 1)\n" in status
     assert "\nSlurm: running: 1 (label 1)\n" in status
     assert "jobs of the last run  total   done   begun waiting failed" in status
+
+
+def test_a_job_of_slurm_is_named_by_its_rule_or_its_group(tmp_path, monkeypatch):
+    comments = {
+        "label_threefolds_wildcards_w_0_49": "label_threefolds",
+        "kklt_label_threefolds": "group kklt",
+        "my_labels_label_label_threefolds_shard": "group my_labels",
+        "tables_threefold_table_verify_geometry": "group tables",
+        "verify_geometry_wildcards_w": "verify_geometry",
+    }
+    lines = [f"RUNNING|None|rule_{comment}|{tmp_path}" for comment in comments]
+    (tmp_path / "squeue").write_text("#!/bin/sh\ncat <<'X'\n" + "\n".join(lines) + "\nX\n")
+    (tmp_path / "squeue").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.chdir(tmp_path)
+    rules = ["shard", "label", "label_threefolds", "threefolds", "geometry", "verify_geometry"]
+    found = _queue([*rules, "threefold_table"])
+    assert found == {"RUNNING": dict.fromkeys(comments.values(), 1)}
+
+
+def test_a_shard_waits_between_its_geometry_and_its_labels(workspace, monkeypatch):
+    workspace.configure({"ws5": {"max_degree": 20}}, n_limit=3, shard_size=2)
+    monkeypatch.chdir(workspace.folder)
+    workspace.snakemake("--until", "threefolds")
+    config = json.loads(Path(CONFIGURATION).read_text())
+    pipeline = Pipeline(config)
+    first, second = pipeline.geometry_shards("ws5")
+    assert Path(first).is_file()
+    Path(second).unlink()
+    status = dataset_status(pipeline, "ws5", since=0.0)
+    assert (status.waiting, status.running) == (1, 1)
 
 
 def test_a_power_cut_may_have_torn_the_plan_and_the_settings(two_sources):

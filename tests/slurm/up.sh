@@ -15,9 +15,10 @@ done
 if [ -s $run/slurmctld.pid ] && kill -0 "$(cat $run/slurmctld.pid)" 2>/dev/null; then
 	echo "a Slurm of these tests is at work; stop it first: tests/slurm/down.sh" >&2; exit 1
 fi
-wait_for() { # COMMAND: until it succeeds, half a minute at most
-	for _ in $(seq 60); do eval "$1" >/dev/null 2>&1 && return; sleep 0.5; done
-	echo "tests/slurm/up.sh: not in 30 s: $1; logs: $log" >&2; exit 1
+trap '[ $? = 0 ] || "$(dirname "$0")/down.sh"' EXIT
+wait_for() { # COMMAND: until it succeeds, five minutes at most: the machine may be busy
+	for _ in $(seq 600); do eval "$1" >/dev/null 2>&1 && return; sleep 0.5; done
+	echo "tests/slurm/up.sh: not in five minutes: $1; logs: $log" >&2; exit 1
 }
 rm -rf $run; mkdir -p $run/spool-n1 $run/spool-n2 $run/state $log /run/munge /run/mysqld /etc/slurm
 for name in "$host" n1 n2; do grep -qw "$name" /etc/hosts || echo "127.0.0.1 $name" >>/etc/hosts; done

@@ -38,6 +38,7 @@ from vacuagym.runtime.atomic_files import read_json
 from vacuagym.runtime.lease import read_lease
 from vacuagym.runtime.log_tail import last_lines
 from vacuagym.tables.parquet import file_metadata, open_parquet
+from vacuagym.tables.plan import Shard
 
 # Rules by their results, if the names differ.
 _RULES = {
@@ -89,7 +90,7 @@ def dataset_status(pipeline: Pipeline, name: str, since: float | None) -> Datase
     for shard in plan.shards:
         status.rows += shard.rows
         path = Path(LABELS.format(dataset=name, first=shard.start, last=shard.last))
-        log = _log(pipeline, name, shard.name, since)
+        log = _log(pipeline, name, shard, since)
         about = _label_metadata(path)
         made = about.get("digest"), about.get("fingerprint")
         if made == (shard.digest, pipeline.fingerprint(name)):
@@ -110,12 +111,13 @@ def dataset_status(pipeline: Pipeline, name: str, since: float | None) -> Datase
     return status
 
 
-def _log(pipeline: Pipeline, dataset: str, shard: str, since: float | None) -> Path:
+def _log(pipeline: Pipeline, dataset: str, shard: Shard, since: float | None) -> Path:
     """Return the log of the last job of a shard: of its labels, or before them of its geometry."""
-    log = Path(f"logs/label/{dataset}/{shard}.log")
+    log = Path(f"logs/label/{dataset}/{shard.name}.log")
     labelling = log.exists() and (since is None or _written_since(log, since))
-    if dataset in pipeline.derived and not labelling:
-        return Path(f"logs/threefolds/{dataset}/{shard}.log")
+    geometry = dataset in pipeline.derived and not labelling
+    if geometry and not pipeline.has_current_geometry(dataset, shard):
+        return Path(f"logs/threefolds/{dataset}/{shard.name}.log")
     return log
 
 
@@ -176,17 +178,19 @@ def _print_stages(at_work: bool) -> None:
     for rule, total, done, begun, failed in lines:
         waiting = max(0, total - done - begun - failed)
         print(f"{rule:<20} {total:>6} {done:>6} {begun:>7} {waiting:>7} {failed:>6}")
-    queue = _queue() if at_work else {}
+    queue = _queue([rule for rule, *_ in lines]) if at_work else {}
     for state, jobs in sorted(queue.items()):
         named = ", ".join(f"{name} {count}" for name, count in sorted(jobs.items()))
         print(f"Slurm: {state.lower()}: {sum(jobs.values())} ({named})")
 
 
-def _queue() -> dict[str, Counter[str]]:
+def _queue(rules: list[str]) -> dict[str, Counter[str]]:
     """Return the jobs of this folder in Slurm's queue, by state, or reason to wait, and by rule.
 
-    The plugin of Snakemake writes the rule of a job into its comment.
+    The plugin of Snakemake writes the rule of a job into its comment. For a group, that is the name
+    of the group and then its rules.
     """
+    longest_first = sorted(rules, key=len, reverse=True)
     asked = ["squeue", "--me", "--noheader", "--format=%T|%r|%k|%Z"]
     try:
         lines = subprocess.run(asked, capture_output=True, text=True, timeout=20).stdout
@@ -197,6 +201,10 @@ def _queue() -> dict[str, Counter[str]]:
         state, reason, comment, folder = [*line.split("|", 3), "", "", ""][:4]
         if folder == os.getcwd() and comment.startswith("rule_"):
             rule = comment.removeprefix("rule_").partition("_wildcards_")[0]
+            if rule not in rules:
+                while found := [name for name in longest_first if rule.endswith(f"_{name}")]:
+                    rule = rule.removesuffix(f"_{found[0]}")
+                rule = f"group {rule}"
             waits = f"{state} for {reason}" if state == "PENDING" else state
             queue.setdefault(waits, Counter())[rule] += 1
     return queue

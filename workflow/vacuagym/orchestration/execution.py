@@ -18,8 +18,9 @@ from vacuagym.orchestration.requirements import require_folders
 from vacuagym.runtime.lease import RUN, require_lease
 
 # Two Snakemake processes beside a job on another host. Measured on Slurm: 168 MB resident each, of
-# which 105 MB are private. The rest is of libraries, which a memory cgroup counts once.
-BESIDE_MB = 250
+# which 105 MB are private. The rest is of libraries. A memory cgroup counts it once, and a sum of
+# resident memory counts it once a process. The figure covers both.
+BESIDE_MB = 350
 # In the environment of jobs: the user forces rules, so no job keeps a result because it is current.
 FORCED = "VACUAGYM_FORCED"
 
