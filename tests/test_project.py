@@ -58,6 +58,18 @@ def test_the_conda_environment_has_the_versions_of_the_lock():
     assert set(re.findall(r'"([a-z0-9]+)', needed)) <= set(versions)
 
 
+def test_the_profile_of_slurm_names_rules_and_groups_that_exist():
+    profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text(encoding="utf-8"))
+    text = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("workflow/rules/*.smk"))
+    rules = set(re.findall(r"^ *(?:rule|checkpoint) (\w+):", text, flags=re.MULTILINE))
+    groups = dict(entry.split("=") for entry in profile["groups"])
+    assert set(groups) < rules
+    assert {entry.split("=")[0] for entry in profile["group-components"]} <= set(groups.values())
+    assert {entry.split(":")[0] for entry in profile["set-resources"]} < rules
+    page = (ROOT / "docs/how-to/cluster.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(\w+)` \|", page, flags=re.MULTILINE)) == set(groups.values())
+
+
 def test_results_and_logs_stay_out_of_version_control():
     tracked = {str(path.relative_to(ROOT)) for path in _tracked()}
     assert {name for name in tracked if name.startswith(("results/", "logs/"))} == {

@@ -245,9 +245,9 @@ def memory_is_full(folder: Path) -> list[str]:
     prepare_fat(folder)
     if on_slurm(folder, "--until", "columns", "--retries", "0").wait() == 0:
         raise SystemExit(f"{folder}: the job did not meet its limit")
-    found = told(folder, "error: ")
+    found = told(folder, "error: out of memory")
     states = states_of(folder)
-    if sorted(states) != ["FAILED"] or "out of memory" not in found[0] or len(found) != 1:
+    if states != ["FAILED"] or len(found) != 1:
         raise SystemExit(f"{folder}: {states}: {found}")
     more = found[0].split("--set-resources ")[1].split(",")[0]
     finish(on_slurm(folder, "--until", "columns", "--set-resources", more), folder)

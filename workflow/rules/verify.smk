@@ -63,6 +63,8 @@ rule verify:
         ),
     log:
         "logs/verify/labels.log",
+    # With parts, it adds up small files. On a cluster, a job costs more.
+    localrule: bool(run.verified_parts())
     resources:
         mem_mb=run.table_memory_mb(),
         stall_minutes=run.config["stall_minutes"],
