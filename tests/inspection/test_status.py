@@ -100,7 +100,7 @@ def test_a_job_of_slurm_is_named_by_its_rule_or_its_group(tmp_path, monkeypatch)
         "label_threefolds_wildcards_w_0_49": "label_threefolds",
         "kklt_label_threefolds": "group kklt",
         "my_labels_label_label_threefolds_shard": "group my_labels",
-        "tables_threefold_table_verify_geometry": "group tables",
+        "tables_geometry_verify_geometry": "group tables",
         "verify_geometry_wildcards_w": "verify_geometry",
     }
     lines = [f"RUNNING|None|rule_{comment}|{tmp_path}" for comment in comments]
@@ -109,7 +109,7 @@ def test_a_job_of_slurm_is_named_by_its_rule_or_its_group(tmp_path, monkeypatch)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.chdir(tmp_path)
     rules = ["shard", "label", "label_threefolds", "threefolds", "geometry", "verify_geometry"]
-    found = _queue([*rules, "threefold_table"])
+    found = _queue(rules)
     assert found == {"RUNNING": dict.fromkeys(comments.values(), 1)}
 
 
