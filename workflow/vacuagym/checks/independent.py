@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import root
-from scipy.stats import norm
+from scipy.special import ndtri
 
 _REGIMES = ("generic", "stabilized", "tachyonic", "runaway")
 _STEP = 1e-30  # complex step; it has no subtraction, so no cancellation
@@ -106,7 +106,7 @@ def redraw(
 
     shift = scaled(u[1], ensemble["mass_shift"][regime])
     K = np.zeros((n, n))
-    entries = iter(norm.ppf(u[7 + 2 * n :]))
+    entries = iter(ndtri(u[7 + 2 * n :]))
     for i in range(n):
         for j in range(i, n):
             K[i, j] = K[j, i] = (
@@ -117,7 +117,7 @@ def redraw(
     tilt = np.sqrt(ensemble["tilt"] ** 2 + (ensemble["runaway_tilt"] ** 2 if runaway else 0.0))
     return System(
         K=K,
-        b=tilt * norm.ppf(u[7 + n : 7 + 2 * n]),
+        b=tilt * ndtri(u[7 + n : 7 + 2 * n]),
         gamma=scaled(u[2], ensemble["runaway_gamma" if runaway else "gamma"]),
         A=scaled(u[3], ensemble["A"]),
         a=scaled(u[4], ensemble["a"]),

@@ -13,7 +13,7 @@ import sys
 from vacuagym.errors import MemoryDeclarationError
 
 # Measured on Linux, x86-64, Python 3.11, after the imports: 75 MB to read tables, 84 MB to label
-# (scipy.special), 129 MB to verify (scipy.optimize, scipy.stats).
+# (scipy.special), 118 MB to verify (scipy.optimize).
 LIBRARIES_MB = 130
 # A process that maps the libraries needs this address space to work reliably under a hard limit.
 LEAST_MB = 400
