@@ -1,7 +1,7 @@
 # make run    set everything up, then run the default configuration
 # make test   set everything up, then lint and run the whole test suite
 # make test-slurm  set up a Slurm of two nodes on this Debian machine (as root; installs its packages), run the pipeline on it, kill
-#             a node and the main process, compare with a local run, take the Slurm down (about 20 minutes)
+#             a node and the main process, fill the memory of a job, compare with a local run, take the Slurm down (up to an hour)
 # make bench  measure: the search beside SciPy and its floor, growth with rows and with shards (about 5 minutes)
 # make docs   write docs/reference, config.yaml and the defaults of options from the configuration model, the columns and the command line
 # make setup  only the environment in .venv, from the lock file (make test adds what it needs from another)
