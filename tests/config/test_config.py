@@ -94,6 +94,7 @@ DEFAULTS_OF_A_TABLE = {
 }
 # The keys of ws5 are tested beside its source.
 LEAVES = {path: value for path, value in leaves(DEFAULTS) if path[:2] != ("datasets", "ws5")}
+LEAVES[("shard_size",)] = 10_000  # a number, or the word auto
 LEAVES[("datasets", "ks", "path")] = "features.parquet"
 LEAVES[("datasets", "ks", "id")] = "polytope_id"
 LEAVES[("datasets", "ks", "namespace")] = None
@@ -739,7 +740,7 @@ def valid_or_refused(raw):
     assert set(config) == set(DEFAULTS)
     assert config["datasets"]
     assert all(
-        isinstance(value, int) and value >= 1
+        value == "auto" or (isinstance(value, int) and value >= 1)
         for value in (config["shard_size"], config["memory"]["batch_mb"])
     )
     json.loads(canonical_json(physics_sections(config)))
@@ -887,6 +888,22 @@ def test_snakemake_shows_one_message_for_them(workspace, kind):
 def test_counts_beyond_64_bits_are_refused(key):
     assert names_key(refusal({key: 2**63}), (key,))
     checked_config({key: 2**63 - 1})
+
+
+def test_the_shard_size_is_a_number_or_the_word_auto():
+    entry = {"source": "polytopes", "path": "p.parquet", "vertices": "v"}
+    for value in (1, 7, "auto"):
+        assert checked_config({"shard_size": value})["shard_size"] == value
+        config = checked_config({"datasets": {"p": {**entry, "shard_size": value}}})
+        assert config["datasets"]["p"]["shard_size"] == value
+    for value in ("Auto", "automatic", "10000", 1.5, True):
+        for raw, path in (
+            ({"shard_size": value}, ("shard_size",)),
+            ({"datasets": {"p": {**entry, "shard_size": value}}}, ("datasets", "p", "shard_size")),
+        ):
+            message = refusal(raw)
+            assert names_key(message, path)
+            assert f"found {value!r}; a value of type integer or the word auto is needed" in message
 
 
 def test_a_wrong_key_is_told_with_the_file_or_the_option_that_sets_it(workspace):

@@ -245,3 +245,21 @@ def test_the_moduli_of_a_table_in_a_folder_with_marks_of_snakemake(workspace):
     pq.write_table(pa.table({"id": range(5), "moduli": [2] * 5}), folder / "t[1]*.parquet")
     workspace.configure({"t": {**ENTRY, "path": "<a>{b}$c/t[1]*.parquet"}})
     workspace.snakemake(target=LABELS)
+
+
+def test_a_billion_rows_make_few_jobs(workspace):
+    """A table of a hundred files is planned from their footers; all are links to one file."""
+    rows = pa.table({"m": pa.nulls(10**6, pa.int8())})
+    (workspace.folder / "d").mkdir()
+    with pq.ParquetWriter(workspace.folder / "d/000.parquet", rows.schema) as writer:
+        for _ in range(10):
+            writer.write_table(rows)
+    for number in range(1, 100):
+        os.link(workspace.folder / "d/000.parquet", workspace.folder / f"d/{number:03}.parquet")
+    tables = {"t": {"source": "table", "path": "d"}, "small": {"source": "toric_bases"}}
+    workspace.configure(tables)
+    shown = workspace.snakemake("--dry-run", "--quiet", "rules").stdout
+    jobs = {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", shown, re.MULTILINE)}
+    assert jobs["label"] == jobs["shard"] == 100 * 8 + 7
+    assert jobs["verify_part"] == 1000
+    assert jobs["total"] < 3000

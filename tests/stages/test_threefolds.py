@@ -11,6 +11,7 @@ import vacuagym
 from vacuagym.cli.main import main
 from vacuagym.config import checked_config
 from vacuagym.errors import ConfigError, InputError
+from vacuagym.stages import threefolds as stage
 from vacuagym.stages.plan import plan
 from vacuagym.stages.threefolds import ThreefoldColumns, threefolds
 from vacuagym.tables.feature_table import FeatureTable
@@ -403,6 +404,24 @@ def test_data_are_written_in_pieces_of_bounded_size(tmp_path, monkeypatch):
     monkeypatch.setattr("vacuagym.stages.threefolds._KEPT_BYTES", 1)
     assert computed(tmp_path, columns, w=[*PUBLISHED] * 3) == whole
     assert pq.ParquetFile(tmp_path / "0.parquet").num_row_groups == 15
+
+
+def test_polytopes_that_are_kept_take_bounded_memory_without_arrays_too(tmp_path, monkeypatch):
+    computed_again = []
+    divisors_and_full = stage._divisors_and_full
+    monkeypatch.setattr(
+        stage,
+        "_divisors_and_full",
+        lambda threefold, columns: (
+            computed_again.append(threefold.h11) or divisors_and_full(threefold, columns)
+        ),
+    )
+    light = ThreefoldColumns("weight_systems", ["w"], divisors=0, full=0)
+    computed(tmp_path, light, w=[*PUBLISHED] * 3)
+    assert len(computed_again) == len(PUBLISHED), "equal polytopes are computed once"
+    monkeypatch.setattr(stage, "_KEPT_BYTES", 3 * stage._RECORD_BYTES)
+    computed(tmp_path, light, w=[*PUBLISHED] * 3)
+    assert len(computed_again) == 4 * len(PUBLISHED), "three of five are kept, the last ones"
 
 
 def test_other_values_of_a_copied_column_are_noticed_and_remake_no_label(workspace):

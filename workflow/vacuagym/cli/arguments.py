@@ -54,6 +54,11 @@ def positive(text: str) -> int:
     return number
 
 
+def shard_size(text: str) -> int | str:
+    """A whole number above zero, or auto, as the type of an option."""
+    return text if text == "auto" else positive(text)
+
+
 def add_setting(
     parser: argparse.ArgumentParser,
     key: str,

@@ -16,6 +16,7 @@ from vacuagym.cli.arguments import (
     hodge_columns,
     positive,
     segment_of,
+    shard_size,
     stage,
 )
 from vacuagym.config.defaults import default_of
@@ -116,7 +117,7 @@ def add_plan(stages: Stages) -> None:
     )
     parser.add_argument("--origin", help="what the computed geometry depends on besides")
     parser.add_argument("--source", choices=_SOURCES, help="what the columns --content hold")
-    add_setting(parser, "shard_size", positive)
+    add_setting(parser, "shard_size", shard_size)
     parser.add_argument(
         "--n-limit",
         type=positive,

@@ -14,6 +14,7 @@ from vacuagym.config.types import (
     OneName,
     PlainName,
     Section,
+    ShardSize,
     Text,
     Whole,
     broken,
@@ -182,10 +183,8 @@ class Threefolds(OfUser):
         default=GEOMETRY_COLUMNS,
         description="columns, computed or of the table, that go into results/dataset",
     )
-    shard_size: Whole | None = Field(
+    shard_size: ShardSize | None = Field(
         default=None,
-        ge=1,
-        le=2**63 - 1,
         description="number of ids in a shard of this data set; null takes shard_size of the run",
     )
     licence: Text | None = _LICENCE

@@ -11,7 +11,14 @@ from pydantic_core import ErrorDetails
 
 from vacuagym.config.datasets import SOURCES
 from vacuagym.config.model import Configuration
-from vacuagym.config.types import BROKEN, FORMS, character_error, unusable_character
+from vacuagym.config.types import (
+    BROKEN,
+    FORMS,
+    NUMBER,
+    WORD,
+    character_error,
+    unusable_character,
+)
 
 _MOST_SHOWN = 300  # characters of a value in a message
 _TYPES = {
@@ -135,7 +142,8 @@ def _about_value(error: ErrorDetails) -> Problem:
             return NESTED
         case kind if kind in _TYPES:
             null = " or null" if type(None) in get_args(_annotation(error["loc"])) else ""
-            text = f"found {found}; a value of type {_TYPES[kind]}{null} is needed"
+            auto = " or the word auto" if error["loc"][-1:] == (NUMBER,) else ""
+            text = f"found {found}; a value of type {_TYPES[kind]}{null}{auto} is needed"
         case kind if kind in _BOUNDS:
             (bound,) = context.values()
             shown = f"{bound:g}" if isinstance(bound, float) else bound
@@ -149,7 +157,7 @@ def _keys(place: tuple[int | str, ...]) -> tuple[str, ...]:
     """Return the path in the file: pydantic adds sources of data sets and forms of values."""
     if place[:1] == ("datasets",) and len(place) > 2:
         place = (*place[:2], *place[3:])
-    return tuple(str(step) for step in place if step not in FORMS)
+    return tuple(str(step) for step in place if step not in (*FORMS, NUMBER, WORD))
 
 
 def _annotation(place: tuple[int | str, ...]) -> Any:

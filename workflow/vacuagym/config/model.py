@@ -30,6 +30,7 @@ from vacuagym.config.types import (
     PositiveShare,
     Range,
     Section,
+    ShardSize,
     Share,
     Whole,
     broken,
@@ -292,12 +293,10 @@ class Configuration(Section):
         le=_MOST_ROWS,
         description="number of geometries per data set, those with the lowest ids; null takes all",
     )
-    shard_size: int = Field(
-        default=10_000,
-        ge=1,
-        le=_MOST_ROWS,
+    shard_size: ShardSize = Field(
+        default="auto",
         description="number of ids in a shard, which one job labels; a crash loses unfinished "
-        "shards",
+        "shards; auto takes 10000, doubled until the data set has at most 800 shards",
     )
     table_rows: int = Field(
         default=10_000_000,

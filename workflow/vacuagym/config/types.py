@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, WrapValidator
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
@@ -153,4 +153,10 @@ Distinct = AfterValidator(_distinct)
 FORMS = ("(text)", "(list)")
 OneName = Annotated[Text, Tag(FORMS[0])]
 ByForm = Discriminator(lambda value: FORMS[isinstance(value, list)])
+# A number of ids, or the word.
+NUMBER, WORD = "(number)", "(word)"
+ShardSize = Annotated[
+    Annotated[int, Field(ge=1, le=2**63 - 1), Tag(NUMBER)] | Annotated[Literal["auto"], Tag(WORD)],
+    Discriminator(lambda value: WORD if value == "auto" else NUMBER),
+]
 PlainName = Annotated[str, AfterValidator(_plain)]

@@ -126,6 +126,8 @@ def _values(schema: dict[str, Any]) -> str:
     """Return the values of a key in words, from its JSON schema."""
     if parts := schema.get("anyOf", schema.get("oneOf")):
         return " or ".join(_values(part) for part in parts)
+    if "const" in schema:
+        return str(schema["const"])
     if "enum" in schema:
         return ", ".join("null" if value is None else str(value) for value in schema["enum"])
     if schema["type"] == "array":

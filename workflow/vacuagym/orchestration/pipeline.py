@@ -40,6 +40,7 @@ from vacuagym.runtime import memory as limits
 from vacuagym.tables.column_checks import checked_content, read_checks
 from vacuagym.tables.footers import footer_metadata
 from vacuagym.tables.plan import Plan, Shard
+from vacuagym.tables.shard_sizes import ShardSize
 from vacuagym.theories.registry import THEORIES
 from vacuagym.theories.theory import Theory
 
@@ -114,25 +115,25 @@ class Pipeline(SegmentedTables):
 
     def _plan(self, dataset: str) -> Plan:
         """Return the plan of a data set; the first call makes it."""
-        size, limit = self.shard_size(dataset), self.config["n_limit"]
+        size, limit = self._shard_size(dataset), self.config["n_limit"]
+        table = self._planned_table(dataset)
         if dataset in self.given:
-            return plan_dataset(dataset, self._planned_table(dataset), size, limit)
+            return plan_dataset(dataset, table, size, limit)
         toric = dataset in self.computed
         rows = SMOOTH_TORIC_BASES if toric else enumerated_rows(self.datasets[dataset])
-        rows = rows if limit is None else min(limit, rows)
-        table, origin = self._planned_table(dataset), self._origin(dataset)
-        return computed_plan(dataset, table, origin, rows=rows, shard_size=size)
+        origin = self._origin(dataset)
+        return computed_plan(dataset, table, origin, rows=rows, shard_size=size, n_limit=limit)
 
     def known_plan(self, dataset: str) -> Plan | None:
         """Return the plan of a data set; for a table of the user, only if it is on disk."""
         if dataset not in self.given:
             return self.plan(dataset)
-        size, limit = self.shard_size(dataset), self.config["n_limit"]
+        size, limit = self._shard_size(dataset), self.config["n_limit"]
         return known_plan(dataset, self._planned_table(dataset), size, limit)
 
-    def shard_size(self, dataset: str) -> int:
-        """Return the number of ids in a shard of a data set."""
-        return int(self.datasets[dataset].get("shard_size") or self.config["shard_size"])
+    def _shard_size(self, dataset: str) -> ShardSize:
+        size: ShardSize = self.datasets[dataset].get("shard_size") or self.config["shard_size"]
+        return size
 
     def _planned_table(self, dataset: str) -> dict[str, Any]:
         """Return the table that is planned: of threefolds, the one that they are computed from."""

@@ -22,6 +22,7 @@ from vacuagym.paths import PLANS
 from vacuagym.runtime.atomic_files import write_text
 from vacuagym.runtime.memory import table_memory_mb
 from vacuagym.tables.plan import MOST_SHARDS, Plan
+from vacuagym.tables.shard_sizes import ShardSize, size_for
 from vacuagym.tables.table_files import needs_arrow, shown, table_files, table_states
 
 TableState = list[list[object]] | None
@@ -36,7 +37,7 @@ class PlanError(VacuagymError):
 
 
 def plan_dataset(
-    dataset: str, entry: Mapping[str, Any], shard_size: int, n_limit: int | None
+    dataset: str, entry: Mapping[str, Any], shard_size: ShardSize, n_limit: int | None
 ) -> Plan:
     """Return the plan of a table of the user; make it if it is not on disk.
 
@@ -46,8 +47,8 @@ def plan_dataset(
         Name of the data set.
     entry : mapping
         The table: ``path``, ``id``, ``namespace``, ``moduli`` and the columns for features.
-    shard_size : int
-        Length of the range of ids of a shard.
+    shard_size : int or "auto"
+        Length of the range of ids of a shard. auto: the rows of the table decide.
     n_limit : int or None
         Number of rows to plan. None: all.
 
@@ -88,7 +89,8 @@ def computed_plan(
     origin: Sequence[Any],
     *,
     rows: int,
-    shard_size: int,
+    shard_size: ShardSize,
+    n_limit: int | None,
 ) -> Plan:
     """Return the plan of a table that the pipeline computes; write it if it is absent.
 
@@ -102,8 +104,10 @@ def computed_plan(
         What the rows are computed from: settings and the fingerprint of the code.
     rows : int
         Number of rows. Their ids are 0, 1, ….
-    shard_size : int
-        Length of the range of ids of a shard.
+    shard_size : int or "auto"
+        Length of the range of ids of a shard. auto: ``rows`` decides.
+    n_limit : int or None
+        Number of rows to plan. None: all.
 
     Raises
     ------
@@ -111,6 +115,8 @@ def computed_plan(
         If there are more shards than Snakemake can plan.
     """
     table = _columns(entry)
+    shard_size = size_for(rows) if shard_size == "auto" else shard_size
+    rows = rows if n_limit is None else min(n_limit, rows)
     if rows > MOST_SHARDS * shard_size:
         raise ConfigError(
             f"shard_size: with {shard_size}, the {rows} rows of {dataset} lie in more than "
@@ -144,7 +150,7 @@ def computed_plan(
 
 
 def known_plan(
-    dataset: str, entry: Mapping[str, Any], shard_size: int, n_limit: int | None
+    dataset: str, entry: Mapping[str, Any], shard_size: ShardSize, n_limit: int | None
 ) -> Plan | None:
     """Return the plan of a table if it is on disk and current, else None.
 
@@ -159,7 +165,7 @@ def known_plan(
 
 
 def _plan_file(
-    dataset: str, entry: Mapping[str, Any], shard_size: int, n_limit: int | None
+    dataset: str, entry: Mapping[str, Any], shard_size: ShardSize, n_limit: int | None
 ) -> tuple[dict[str, Any], Path | None, TableState]:
     """Return the columns of a table, the file of its plan, and the states of the files.
 
@@ -215,7 +221,12 @@ def _planned_columns(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _make(
-    path: Path, dataset: str, table: Mapping[str, Any], *, shard_size: int, n_limit: int | None
+    path: Path,
+    dataset: str,
+    table: Mapping[str, Any],
+    *,
+    shard_size: ShardSize,
+    n_limit: int | None,
 ) -> None:
     """Write a plan in a child process, which reads the table."""
     options = {

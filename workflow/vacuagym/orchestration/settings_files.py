@@ -34,9 +34,12 @@ def stamp_settings(pipeline: Pipeline, change: bool) -> None:
 
 def _stamps(pipeline: Pipeline) -> dict[str, Any]:
     rows = ("source", "path", "id", "namespace", "moduli")
-    cut = [pipeline.config["shard_size"], pipeline.config["n_limit"]]
     tables = {
-        name: [{key: entry.get(key) for key in rows}, *cut]
+        name: [
+            {key: entry.get(key) for key in rows},
+            pipeline.plan(name).shard_size,
+            pipeline.config["n_limit"],
+        ]
         for name, entry in pipeline.datasets.items()
     }
     return {

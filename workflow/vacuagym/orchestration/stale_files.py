@@ -182,8 +182,7 @@ def _remove_strays(pipeline: Pipeline, dataset: str, folder: Path) -> None:
     temporary file stays while a living process holds its lock. Temporary files of planned shards
     stay too: the next writer of such a file removes them.
     """
-    size, limit = pipeline.shard_size(dataset), pipeline.config["n_limit"]
-    plan = pipeline.plan(dataset)
+    plan, limit = pipeline.plan(dataset), pipeline.config["n_limit"]
     planned = {(shard.start, shard.last) for shard in plan.shards}
     files = Path(str(folder).format(dataset=dataset))
     for path in files.rglob("*.parquet*"):
@@ -192,8 +191,8 @@ def _remove_strays(pipeline: Pipeline, dataset: str, folder: Path) -> None:
         first, last = int(match[2]), int(match[3])
         beyond = (
             limit is not None
-            and first % size == 0
-            and last == first + size - 1
+            and first % plan.shard_size == 0
+            and last == first + plan.shard_size - 1
             and bool(match[1]) == plan.is_by_file
         )
         if (match[1] + match[2], last) not in planned and not beyond:

@@ -22,10 +22,11 @@ from vacuagym.tables.feature_table import FeatureTable
 from vacuagym.tables.parquet import TableWriter, write_table
 from vacuagym.tables.plan import MOST_SHARDS
 from vacuagym.tables.shard_digest import ShardDigest
+from vacuagym.tables.shard_sizes import ShardSize
 from vacuagym.tables.threefold_content import require_content
 
-# the shards, the number of their rows, and the largest (id, namespace)
-Shards = tuple[list[dict[str, Any]], int, tuple[int, str | None] | None]
+# ids of a shard, the shards, the number of their rows, and the largest (id, namespace)
+Shards = tuple[int, list[dict[str, Any]], int, tuple[int, str | None] | None]
 MODULI_ABSENT = (
     "{path} has no column {column!r}: every geometry gets the least number of moduli; "
     "set `moduli` of the data set to a column of the table, or to null if that is intended"
@@ -36,7 +37,7 @@ def plan(
     dataset: str,
     table: FeatureTable,
     *,
-    shard_size: int,
+    shard_size: ShardSize,
     n_limit: int | None,
     output: Path,
     columns: Sequence[str] = (),
@@ -53,8 +54,8 @@ def plan(
     ----------
     dataset : str
         Name of the data set.
-    shard_size : int
-        Ids of a shard.
+    shard_size : int or "auto"
+        Ids of a shard. auto: the rows of the table decide, and not ``n_limit``.
     n_limit : int, optional
         Largest number of rows. All if None.
     columns : sequence of str
@@ -86,7 +87,7 @@ def plan(
         published_types(dataset, table, columns, beside)
     copy = _Copy(output)
     with copy:
-        shards, selected, until = (
+        size, shards, selected, until = (
             _of_ids(table, shard_size, n_limit, origin, copy)
             if table.id is not None
             else _of_files(table, shard_size, n_limit, origin)
@@ -104,7 +105,7 @@ def plan(
             "namespace": table.namespace,
             "moduli": table.moduli,
         },
-        "shard_size": shard_size,
+        "shard_size": size,
         "n_limit": n_limit,
         "rows": table.rows,
         "selected": selected,
@@ -150,14 +151,19 @@ class _Copy(ExitStack):
 
 
 def _of_ids(
-    table: FeatureTable, shard_size: int, n_limit: int | None, origin: str | None, copy: _Copy
+    table: FeatureTable,
+    wanted_size: ShardSize,
+    n_limit: int | None,
+    origin: str | None,
+    copy: _Copy,
 ) -> Shards:
     """Return the shards of a table with ids. Every row is read; a scattered table is copied."""
     shards: list[dict[str, Any]] = []
-    selected, until = 0, None
+    shard_size, selected, until = 0, 0, None
     carried = [FeatureColumns.carried_name(place) for place in range(len(table.carried))]
     content = ShardDigest(carried, origin)
-    for chunk in table.ordered(spill=copy.folder):
+    for chunk in table.ordered(spill=copy.folder):  # The first one comes after a whole scan.
+        shard_size = table.chosen_shard_size() if wanted_size == "auto" else wanted_size
         wanted = chunk if n_limit is None else chunk.slice(0, n_limit - selected)
         selected += len(wanted)
         if len(wanted) and origin is None and table.is_scattered:
@@ -172,16 +178,17 @@ def _of_ids(
             shards[-1]["rows"] += len(rows)
             shards[-1]["digest"] = content.hexdigest()
             until = rows["geometry_id"][-1].as_py(), rows["namespace"][-1].as_py()
-    return shards, selected, until
+    return shard_size, shards, selected, until
 
 
 def _of_files(
-    table: FeatureTable, shard_size: int, n_limit: int | None, origin: str | None
+    table: FeatureTable, wanted_size: ShardSize, n_limit: int | None, origin: str | None
 ) -> Shards:
     """Return the shards of a table without ids: ranges of rows of each file. Only footers are read.
 
     A limit takes as many rows of each file as there are, the first ones.
     """
+    shard_size = table.chosen_shard_size() if wanted_size == "auto" else wanted_size
     counts = [sum(file.groups) for file in table.files]
     taken, until = _limited(counts, n_limit)
     if sum(-(-count // shard_size) for count in taken) > MOST_SHARDS:
@@ -200,7 +207,7 @@ def _of_files(
         for first in range(0, count, shard_size)
     ]
     last = None if until is None else (until[0], table.files[until[1]].namespace)
-    return shards, sum(taken), last
+    return shard_size, shards, sum(taken), last
 
 
 def _limited(

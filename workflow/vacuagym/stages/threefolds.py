@@ -41,6 +41,7 @@ Source = Literal["weight_systems", "polytopes", "cicy"]
 _BATCH_ROWS = 256
 _BATCH_BYTES = 8 * 2**20  # of computed data that wait to be written
 _KEPT_BYTES = 32 * 2**20  # of data of distinct polytopes, kept for the rows to come
+_RECORD_BYTES = 2**11  # of such data beside the numbers: a record without arrays takes memory too
 _MOST_HODGE = 10_000
 _MOST_TOLD = 5  # rows that are no threefolds, in the log of a shard
 _FAR = {column.name: None for column in (*DIVISORS, *FULL)}
@@ -234,11 +235,11 @@ def _polytopes(columns: ThreefoldColumns) -> Compute:
             if known is None:
                 known = _divisors_and_full(threefold, columns)
                 kept[threefold.geometry_hash] = known
-                size += _bytes(known)
+                size += _RECORD_BYTES + _bytes(known)
         except (ValueError, OverflowError) as error:
             raise InputError(f"{place}: {error}") from error
         while len(kept) > 1 and size > _KEPT_BYTES:
-            size -= _bytes(kept.pop(next(iter(kept))))
+            size -= _RECORD_BYTES + _bytes(kept.pop(next(iter(kept))))
         return light | known
 
     return lambda inputs, places: map(record, inputs, places)

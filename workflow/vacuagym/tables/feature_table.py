@@ -27,6 +27,7 @@ from vacuagym.tables.external_sort import IdSample, externally_sorted
 from vacuagym.tables.feature_schema import FeatureColumns
 from vacuagym.tables.parquet import BATCH_ROWS, ContentCheck, read_batches, row_bytes
 from vacuagym.tables.plan import Plan
+from vacuagym.tables.shard_sizes import LEAST_SIZE, OccupiedRanges, size_for
 from vacuagym.tables.table_files import TableFile, TablePath, shown
 from vacuagym.tables.table_parts import Group, TableParts, changed
 from vacuagym.tables.window import Key, Window
@@ -111,7 +112,7 @@ class FeatureTable:
 
     def __post_init__(self) -> None:
         self.path = shown(self.paths)
-        self._sample = IdSample()
+        self._sample, self._occupied = IdSample(), OccupiedRanges()
         self._parts = TableParts(self.paths, self.files)
         first = self._parts.schema
         path = self._parts.files[0].path
@@ -214,6 +215,10 @@ class FeatureTable:
         """Return the least and the largest id of a table that was scanned."""
         ranges = self._known_ranges()
         return min(low for low, _ in ranges), max(high for _, high in ranges)
+
+    def chosen_shard_size(self) -> int:
+        """Return the shard size for ``auto``. A table with ids must have been scanned."""
+        return size_for(self.rows) if self.id is None else self._occupied.size
 
     def _known_ranges(self) -> list[tuple[int, int]]:
         if self.id is None:
@@ -323,7 +328,7 @@ class FeatureTable:
         all_groups = self._parts.groups
         first = self.id is not None and len(self.id_ranges or []) != len(all_groups)
         if first:
-            self._sample = IdSample()
+            self._sample, self._occupied = IdSample(), OccupiedRanges()
         known = None if first else self._known_ranges()
         ranges = [_NO_ROWS] * len(all_groups)
         for place, members in groupby(enumerate(all_groups), lambda item: item[1].file):
@@ -373,6 +378,8 @@ class FeatureTable:
                 table = columns.checked(batch, start - len(batch))
                 if ranges is not None:
                     self._sample.update(table["geometry_id"])
+                    ranges_of_ids = np.unique(table["geometry_id"].to_numpy() // LEAST_SIZE)
+                    self._occupied.update(ranges_of_ids.tolist())
                     bounds = pc.min_max(table["geometry_id"]).as_py()
                     least, largest = ranges[number]
                     ranges[number] = min(least, bounds["min"]), max(largest, bounds["max"])

@@ -76,6 +76,8 @@ class Plan:
         First and last row group of each job that checks the named columns.
     is_segment : bool
         Whether these are the shards of one segment, and not all of the data set.
+    shard_size : int
+        Ids of a shard.
     """
 
     path: Path
@@ -90,6 +92,7 @@ class Plan:
     files: tuple[TableFile, ...] = ()
     parts: tuple[tuple[int, int], ...] = ()
     is_segment: bool = False
+    shard_size: int = 0
 
     @classmethod
     def read(cls, path: str | Path) -> Plan:
@@ -125,6 +128,7 @@ class Plan:
             sorted_ranges=[tuple(ids) for ids in plan.get("sorted_ranges", ())],
             files=files,
             parts=parts,
+            shard_size=plan["shard_size"],
         )
 
     def of_segment(self, first: int, last: int) -> Plan:
