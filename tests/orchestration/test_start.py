@@ -260,6 +260,6 @@ def test_a_billion_rows_make_few_jobs(workspace):
     workspace.configure(tables)
     shown = workspace.snakemake("--dry-run", "--quiet", "rules").stdout
     jobs = {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", shown, re.MULTILINE)}
-    assert jobs["label"] == jobs["shard"] == 100 * 8 + 7
+    assert jobs["label"] == jobs["shard"] == 100 * 4 + 7
     assert jobs["verify_part"] == 1000
     assert jobs["total"] < 3000

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vacuagym.config import checked_config, physics_sections
@@ -204,3 +204,27 @@ def test_a_survey_of_a_split_without_groups_has_no_filter(whole, tmp_path):
     assert found["iid"].groups is None
     assert found["ood_hodge"].groups is not None
     assert sorted(found["iid"].datasets) == ["a", "b"]
+
+
+@settings(deadline=None)
+@given(st.integers(1, 10**10), st.integers(1, 3000), st.integers(1, 10**7))
+def test_a_table_of_any_size_has_few_segments(rows, size, table_rows):
+    size = max(size, -(-rows // 500))
+    shards = tuple(
+        Shard(first, first + size - 1, min(size, rows - first), "d")
+        for first in range(0, rows, size)
+    )
+    made = Plan(Path("p.json"), "t", {}, None, [], shards)
+    segments = list(segments_of({"t": made}, table_rows).values())
+    assert len(segments) <= 2 * 100 + 1
+    if not segments:
+        assert rows <= table_rows
+        return
+    assert [segment.first for segment in segments] == [
+        0,
+        *(segment.last + 1 for segment in segments[:-1]),
+    ]
+    assert segments[-1].last == len(shards) - 1
+    held = [sum(s.rows for s in shards[s.first : s.last + 1]) for s in segments]
+    most = max(table_rows // 10, 1)
+    assert all(count <= max(most, rows // 50, size) for count in held)

@@ -32,12 +32,12 @@ def test_the_size_is_the_least_that_gives_few_shards_and_is_ten_thousand_for_sma
     assert size in {LEAST_SIZE << doubled for doubled in range(60)}
     assert -(-rows // size) <= MOST_CHOSEN
     assert size == LEAST_SIZE or 2 * rows > MOST_CHOSEN * size
-    assert (size == LEAST_SIZE) == (rows <= 8_000_000)
+    assert (size == LEAST_SIZE) == (rows <= 5_000_000)
 
 
-def test_a_billion_rows_lie_in_782_shards():
-    assert size_for(10**9) == 1_280_000
-    assert -(-(10**9) // size_for(10**9)) == 782
+def test_a_billion_rows_lie_in_391_shards():
+    assert size_for(10**9) == 2_560_000
+    assert -(-(10**9) // size_for(10**9)) == 391
 
 
 @QUICK

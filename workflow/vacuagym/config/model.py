@@ -296,7 +296,7 @@ class Configuration(Section):
     shard_size: ShardSize = Field(
         default="auto",
         description="number of ids in a shard, which one job labels; a crash loses unfinished "
-        "shards; auto takes 10000, doubled until the data set has at most 800 shards",
+        "shards; auto takes 10000, doubled until the data set has at most 500 shards",
     )
     table_rows: int = Field(
         default=10_000_000,

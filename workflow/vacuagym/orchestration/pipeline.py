@@ -18,6 +18,7 @@ from vacuagym.config import canonical_json, checked_config, digest
 from vacuagym.errors import VacuagymError
 from vacuagym.geometry import SMOOTH_TORIC_BASES
 from vacuagym.orchestration.code_fingerprint import code_fingerprint, label_fingerprint, rows_code
+from vacuagym.orchestration.declared_memory import DeclaredMemory
 from vacuagym.orchestration.planning import (
     command_options,
     computed_plan,
@@ -36,7 +37,6 @@ from vacuagym.orchestration.threefolds import (
     threefold_options,
     verification_options,
 )
-from vacuagym.runtime import memory as limits
 from vacuagym.tables.column_checks import checked_content, read_checks
 from vacuagym.tables.footers import footer_metadata
 from vacuagym.tables.plan import Plan, Shard
@@ -48,7 +48,7 @@ _PART_ROWS = 64  # rows that a job verifies
 _MOST_PARTS = 1000
 
 
-class Pipeline(SegmentedTables):
+class Pipeline(SegmentedTables, DeclaredMemory):
     """A checked configuration, its plans and its fingerprints.
 
     Parameters
@@ -89,8 +89,6 @@ class Pipeline(SegmentedTables):
         self.split_code = code_fingerprint("split")
         self.report_code = code_fingerprint("report")
         self.plan = cache(self._plan)
-        search = self.config["search"]
-        self._trials = search["n_samples"] * search["n_restarts"]
 
     def theory(self, dataset: str) -> Theory:
         """Return the theory that labels a data set."""
@@ -429,20 +427,6 @@ class Pipeline(SegmentedTables):
                 {key.replace("_", "-"): value for key, value in self.config[section].items()}
             )
         )
-
-    def label_memory_mb(self) -> int:
-        """Return the declared memory of a label job, in MB."""
-        return limits.label_memory_mb(
-            self.config["moduli"]["max"], self._trials, self.config["memory"]["batch_mb"]
-        )
-
-    def table_memory_mb(self) -> int:
-        """Return the declared memory of a job that streams over a table, in MB."""
-        return limits.table_memory_mb()
-
-    def geometry_memory_mb(self) -> int:
-        """Return the declared memory of a job that computes a table, in MB."""
-        return limits.geometry_table_memory_mb()
 
 
 def _end_run(message: str, exit_code: int) -> NoReturn:

@@ -14,7 +14,8 @@ from typing import Any
 from vacuagym import paths
 from vacuagym.tables.plan import Plan, Shard
 
-_SHARE = 10  # a segment has at most this part of the rows that one file may have
+_SHARE = 10  # a segment has at most this part of the rows that one file may have,
+_MOST_SEGMENTS = 100  # or twice that, four times that, … in a data set of more segments
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,12 @@ def segments_of(plans: Mapping[str, Plan], table_rows: int) -> dict[str, Segment
 
 
 def _segments(plan: Plan, most: int) -> list[Segment]:
-    """Return the segments of a data set: at most ``most`` rows each, or one shard."""
+    """Return the segments of a data set: at most ``most`` rows each, or one shard.
+
+    ``most`` is doubled until the rows need few segments: each costs up to ten jobs.
+    """
+    while plan.rows > _MOST_SEGMENTS * most:
+        most *= 2
     starts: list[int] = []
     rows = 0
     for position, shard in enumerate(plan.shards):

@@ -1,6 +1,6 @@
 """Choose how many ids a shard has where the configuration says ``shard_size: auto``.
 
-The size is 10,000 ids, doubled until the data set has at most 800 shards. So a data set of any size
+The size is 10,000 ids, doubled until the data set has at most 500 shards. So a data set of any size
 has few jobs, and a killed label job loses a small share of its work. All rows of the table count,
 also those beyond ``n_limit``: a limit that is raised keeps the labels. This module does not import
 Arrow.
@@ -13,9 +13,9 @@ from typing import Literal
 
 ShardSize = int | Literal["auto"]
 LEAST_SIZE = 10_000
-# Three jobs a shard, five data sets with two of them or three with three, and a thousand jobs that
-# verify stay below 10,000.
-MOST_CHOSEN = 800
+# Three data sets of any size and kind stay below 10,000 jobs: 3 jobs a shard, 10 a segment (there
+# are about 100), 64 that check columns, and 1000 that verify.
+MOST_CHOSEN = 500
 
 
 def size_for(rows: int) -> int:
