@@ -26,6 +26,7 @@ def least_size(ids, least=LEAST_SIZE, most=MOST_CHOSEN) -> int:
     return size
 
 
+@QUICK
 @given(st.integers(1, 10**13))
 def test_the_size_is_the_least_that_gives_few_shards_and_is_ten_thousand_for_small_tables(rows):
     size = size_for(rows)
@@ -55,6 +56,7 @@ def test_ids_far_apart_and_ids_that_repeat_are_counted_by_the_ranges_that_hold_t
         dice.shuffle(pieces)
 
 
+@QUICK
 @given(st.integers(1, 10**8))
 def test_ids_without_gaps_give_the_size_that_their_number_gives(rows):
     occupied = OccupiedRanges()
