@@ -97,6 +97,7 @@ class Search:
         """Return what all branches of the leading-log points reach at each W0."""
         found = {w0: Reached() for w0 in w0s}
         for start in starts:
+            begun = False
             for signs in self._signs(start):
                 if all(one.status == "vacuum" for one in found.values()):
                     break
@@ -105,7 +106,11 @@ class Search:
                         one.decided = False
                     break
                 for point in self._beginnings(start, signs):
+                    begun = True
                     self._follow(start, signs, point, found)
+            if not begun:  # no start was found, so nothing is known about its branches
+                for one in found.values():
+                    one.decided &= one.status == "vacuum"
         return [found[w0] for w0 in w0s]
 
     def _signs(self, start: Start) -> Iterator[Ints | None]:
