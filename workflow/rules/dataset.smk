@@ -109,9 +109,67 @@ rule split:
         " --mem-mb={resources.mem_mb} --stall-minutes={resources.stall_minutes} --log={log:q}"
 
 
+if run.segments:
+
+    rule dataset_layout:
+        """Find what all parts of the data set share: its columns, and the folders of its files; only if all checks have passed."""
+        input:
+            labels=run.label_tables(),
+            features=run.feature_tables(),
+            splits=run.split_tables(*run.splits()),
+            validation=paths.VALIDATION,
+            verdict=paths.VERDICT,
+            settings=paths.SETTINGS.format(of="dataset"),
+        output:
+            paths.DATASET_LAYOUT,
+        log:
+            "logs/dataset/layout.log",
+        resources:
+            mem_mb=run.table_memory_mb(),
+            stall_minutes=run.config["stall_minutes"],
+        params:
+            code=run.dataset_code,
+            labels=paths.LABEL_TABLE,
+            features=expand(paths.FEATURES, dataset=run.datasets),
+            splits=expand(paths.SPLIT, split=run.splits()),
+            configuration=paths.CONFIGURATION,
+            publish="--potential" if run.config["publish"]["potential"] else "",
+        shell:
+            "exec python -P -m vacuagym dataset-layout --labels={params.labels:q} --splits {params.splits:q} --features {params.features:q}"
+            " --validation={input.validation:q}"
+            " --configuration={params.configuration:q} {params.publish} --output={output:q}"
+            " --mem-mb={resources.mem_mb} --stall-minutes={resources.stall_minutes} --log={log:q}"
+
+    rule dataset_part:
+        """Write the data files of some segments."""
+        input:
+            layout=paths.DATASET_LAYOUT,
+            rows=lambda wildcards: run.files_of_part(wildcards.part),
+        output:
+            paths.DATASET_PART,
+        log:
+            "logs/dataset/{part}.log",
+        wildcard_constraints:
+            part="[^/]+-[0-9]+",
+        resources:
+            mem_mb=run.table_memory_mb(),
+            stall_minutes=run.config["stall_minutes"],
+        params:
+            code=run.dataset_code,
+            tables=lambda wildcards: run.tables_of_part(wildcards.part),
+            segments=lambda wildcards: run.data_parts()[wildcards.part],
+            folder=os.path.dirname(paths.DATASET),
+        shell:
+            "exec python -P -m vacuagym dataset-part --layout={input.layout:q} --labels={params.tables[labels]:q}"
+            " --splits {params.tables[splits]:q} --features {params.tables[features]:q} --segments {params.segments:q}"
+            " --part={wildcards.part} --folder={params.folder:q} --output={output:q}"
+            " --mem-mb={resources.mem_mb} --stall-minutes={resources.stall_minutes} --log={log:q}"
+
+
 rule dataset:
     """Write labels and splits as a data set that other libraries load in one line; only if all checks have passed."""
     input:
+        parts=run.data_part_files(),
         labels=run.label_tables(),
         features=run.feature_tables(),
         splits=run.split_tables(*run.splits()),
@@ -133,9 +191,10 @@ rule dataset:
         # Written at the start of every run, so not an input; what the data set takes from it is in its settings file.
         configuration=paths.CONFIGURATION,
         folder=lambda wildcards, output: os.path.dirname(output[0]),
+        parts=lambda wildcards, input: " ".join(["--parts", *input.parts] if run.segments else []),
         publish="--potential" if run.config["publish"]["potential"] else "",
     shell:
         "exec python -P -m vacuagym dataset --labels={params.labels:q} --splits {params.splits:q} --features {params.features:q}"
         " --validation={input.validation:q}"
-        " --configuration={params.configuration:q} {params.publish} --output={params.folder:q}"
+        " --configuration={params.configuration:q} {params.publish} {params.parts} --output={params.folder:q}"
         " --mem-mb={resources.mem_mb} --stall-minutes={resources.stall_minutes} --log={log:q}"

@@ -35,6 +35,10 @@ EXAMPLES = {
     "validate": "vacuagym validate --plans plan.json --splits results/splits/*.parquet "
     "--output=validation.json",
     "report": "vacuagym report --output=report.html",
+    "dataset-layout": "vacuagym dataset-layout --splits results/splits/*.parquet --features "
+    "results/features/*.parquet --output=layout.json",
+    "dataset-part": "vacuagym dataset-part --layout=layout.json --splits results/splits/*.parquet "
+    "--features results/features/*.parquet --part=all --folder=dataset --output=part.json",
     "dataset": "vacuagym dataset --splits results/splits/*.parquet --features "
     "results/features/*.parquet --output=dataset",
     "gate": "vacuagym gate --output=verdict.txt",

@@ -105,7 +105,7 @@ def command_line() -> argparse.ArgumentParser:
         *(checks.add_sample, checks.add_verify_part),
         *(checks.add_verify, checks.add_verify_geometry, checks.add_validate),
         *(checks.add_report, checks.add_gate),
-        splits.add_dataset,
+        *(splits.add_dataset_layout, splits.add_dataset_part, splits.add_dataset),
     ):
         add(stages)
     for name, stage in stages.choices.items():

@@ -155,14 +155,87 @@ def add_dataset(stages: Stages) -> None:
             output=options.output,
             published=options.published,
             potential=options.potential,
+            parts=options.parts,
         )
 
-    parser = stage(
-        stages,
-        "dataset",
-        run,
-        "write labels, splits and features as a data set that other libraries load in one line",
+    text = "write labels, splits and features as a data set that other libraries load in one line"
+    parser = stage(stages, "dataset", run, text)
+    _add_published(parser)
+    parser.add_argument(
+        "--published",
+        metavar="YYYY-MM-DD",
+        help="date of publication, for the Croissant description (default: none)",
     )
+    parser.add_argument(
+        "--parts",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="output of vacuagym dataset-part for all rows, in their order: its files are the "
+        "data files (default: write them)",
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, help="folder to write; its SHA256SUMS appears last"
+    )
+
+
+def add_dataset_layout(stages: Stages) -> None:
+    """Add ``vacuagym dataset-layout``."""
+
+    def run(options: argparse.Namespace) -> None:
+        from vacuagym.stages.dataset import dataset_layout
+
+        hold_to_memory(table_memory_mb(), options.mem_mb)
+        dataset_layout(
+            options.labels,
+            options.splits,
+            options.features,
+            validation=options.validation,
+            configuration=options.configuration,
+            output=options.output,
+            potential=options.potential,
+        )
+
+    text = "find what the parts of a large data set share: its columns and the folders of its files"
+    parser = stage(stages, "dataset-layout", run, text)
+    _add_published(parser)
+    parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
+
+
+def add_dataset_part(stages: Stages) -> None:
+    """Add ``vacuagym dataset-part``."""
+
+    def run(options: argparse.Namespace) -> None:
+        from vacuagym.publish.joined_rows import Sources
+        from vacuagym.stages.dataset import dataset_part
+
+        hold_to_memory(table_memory_mb(), options.mem_mb)
+        splits, features = (
+            {path.stem: path for path in paths} for paths in (options.splits, options.features)
+        )
+        sources = Sources(options.labels, splits, features, tuple(options.segments))
+        folder, output = options.folder, options.output
+        dataset_part(options.layout, sources, options.part, folder=folder, output=output)
+
+    text = "write the data files of some segments of a large data set"
+    parser = stage(stages, "dataset-part", run, text)
+    parser.add_argument(
+        "--layout", type=Path, required=True, help="output of vacuagym dataset-layout"
+    )
+    _add_tables(parser)
+    parser.add_argument(
+        "--segments", nargs="*", default=[], help="names of the segments (default: all)"
+    )
+    parser.add_argument(
+        "--part", required=True, help="name of the part; names of its files have it"
+    )
+    parser.add_argument("--folder", type=Path, required=True, help="folder of the data set")
+    parser.add_argument(
+        "--output", type=Path, required=True, help="JSON file to write: what the data files are"
+    )
+
+
+def _add_tables(parser: argparse.ArgumentParser) -> None:
     add_label_table(parser)
     parser.add_argument(
         "--splits",
@@ -178,6 +251,11 @@ def add_dataset(stages: Stages) -> None:
         default=[],
         help="files of feature columns, named by their data set",
     )
+
+
+def _add_published(parser: argparse.ArgumentParser) -> None:
+    """Add what a data set is made of."""
+    _add_tables(parser)
     parser.add_argument(
         "--validation",
         type=Path,
@@ -194,12 +272,4 @@ def add_dataset(stages: Stages) -> None:
         "--potential",
         action="store_true",
         help="add a configuration with the couplings of every row",
-    )
-    parser.add_argument(
-        "--published",
-        metavar="YYYY-MM-DD",
-        help="date of publication, for the Croissant description (default: none)",
-    )
-    parser.add_argument(
-        "--output", type=Path, required=True, help="folder to write; its SHA256SUMS appears last"
     )

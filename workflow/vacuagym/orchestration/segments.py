@@ -16,6 +16,8 @@ from vacuagym.tables.plan import Plan, Shard
 
 _SHARE = 10  # a segment has at most this part of the rows that one file may have,
 _MOST_SEGMENTS = 100  # or twice that, four times that, … in a data set of more segments
+_PART_FILES = 6500  # files in a folder of the published data set that its parts are the reason of
+_MOST_COMBINATIONS = 1024  # as in publish.layout, which imports Arrow
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ class SegmentedTables:
     datasets: dict[str, dict[str, Any]]
     derived: list[str]
     plan: Callable[[str], Plan]
+    splits: Callable[[], list[str]]
 
     @cached_property
     def segments(self) -> dict[str, Segment]:
@@ -185,6 +188,46 @@ class SegmentedTables:
         plan, own = self.plan(dataset), self.geometry_tables(dataset)
         pieces = [plan.of_segment(s.first, s.last) for s in self._segments_of(dataset)] or [plan]
         return {path: piece.content for path, piece in zip(own, pieces, strict=True)}
+
+    def data_parts(self) -> dict[str, list[str]]:
+        """Return the parts of the published data set: the names of the segments of each.
+
+        A part has about as many rows as one file may have, and a file or more for each combination
+        of folds. The Hub takes 10,000 files in a folder, so with many splits a part has more rows.
+        """
+        apart = sum(name.startswith("ood_dataset_") for name in self.splits())
+        # A row is in the test fold of one of these splits only.
+        combinations = 3 ** (len(self.splits()) - apart) * 2 ** max(0, apart - 1)
+        files = len(self.segments) * min(combinations, _MOST_COMBINATIONS)
+        parts: dict[str, list[str]] = {}
+        for name in sorted(self.datasets) if self.segments else ():
+            own = [segment.name for segment in self._segments_of(name)]
+            rows = max(1, self.plan(name).rows)
+            size = max(len(own) * self.config["table_rows"] // rows, -(-files // _PART_FILES))
+            for number, start in enumerate(range(0, len(own), size)):
+                parts[f"{name}-{number:05}"] = own[start : start + size]
+        return parts
+
+    def data_part_files(self) -> list[str]:
+        """Return the files that say what the parts of the published data set are."""
+        return [paths.DATASET_PART.format(part=name) for name in self.data_parts()]
+
+    def tables_of_part(self, part: str) -> dict[str, list[str]]:
+        """Return the tables that a part of the published data set is made of, by kind."""
+        return {
+            "labels": [paths.LABEL_TABLE],
+            "splits": [paths.SPLIT.format(split=name) for name in self.splits()],
+            "features": [paths.FEATURES.format(dataset=part.rsplit("-", 1)[0])],
+        }
+
+    def files_of_part(self, part: str) -> list[str]:
+        """Return the segments that a part of the published data set is made of."""
+        return [
+            segment_pattern(table).format(segment=segment)
+            for tables in self.tables_of_part(part).values()
+            for table in tables
+            for segment in self.data_parts()[part]
+        ]
 
     def _segments_of(self, dataset: str | None) -> list[Segment]:
         """Return the segments of a data set, by default all."""

@@ -64,8 +64,10 @@ def _remove_other_tables(pipeline: Pipeline) -> None:
     _keep_only([*pipeline.split_tables(*splits), *rows], *Path(paths.SPLIT).parent.glob("*.*"))
     for name in pipeline.with_geometry:  # The geometry of removed data sets stays.
         _keep_only(pipeline.geometry_tables(name), Path(paths.GEOMETRY.format(dataset=name)))
+    _keep_only(pipeline.data_part_files(), *Path(paths.DATASET_PART).parent.glob("*.json"))
     if not pipeline.segments:
         Path(paths.SURVEY).unlink(missing_ok=True)
+        Path(paths.DATASET_LAYOUT).unlink(missing_ok=True)
 
 
 def _keep_only(known: Iterable[str], *tables: Path) -> None:

@@ -49,6 +49,8 @@ _WRITTEN = (
     *(
         f"{paths.PLANS}/{{plan}}.json",
         f"{paths.PLANS}/{{plan}}.parquet",
+        paths.DATASET_LAYOUT,
+        paths.DATASET_PART,
         f"{CHECKSUMS.parent}/croissant.json",
         f"{CHECKSUMS.parent}/data/{{split}}/{{file}}.parquet",
     ),
@@ -84,6 +86,13 @@ def discard_torn() -> None:
                     file=sys.stderr,
                 )
                 path.unlink()
+    for part in Path().glob(_glob(paths.DATASET_PART)):
+        with suppress(FileNotFoundError):
+            if not _has_its_files(part):
+                print(
+                    f"warning: {part}: its files are missing; they are recomputed", file=sys.stderr
+                )
+                part.unlink()
     with suppress(FileNotFoundError):
         if not _has_all_files(CHECKSUMS):
             print(
@@ -153,6 +162,16 @@ def _has_all_files(checksums: Path) -> bool:
     return text.endswith("\n") and all(
         path.is_file() and (path.suffix == ".parquet" or digest == _sha256(path))
         for digest, path in named
+    )
+
+
+def _has_its_files(part: Path) -> bool:
+    """Return whether the data files of a part of the data set exist and have their sizes."""
+    files = read_json(part).get("files", [])
+    return all(
+        os.path.isfile(path := CHECKSUMS.parent / file["path"])
+        and os.path.getsize(path) == file["size"]
+        for file in files
     )
 
 
