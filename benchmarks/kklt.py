@@ -49,13 +49,14 @@ def from_weights(texts: list[str], side: str, sizes: Sequence, most: int, full: 
     return list(found.values())
 
 
-def from_geometry(table: Path, most: int) -> list[Row]:
-    """The distinct favourable threefolds of a table of computed geometry."""
+def from_geometry(table: Path, sizes: Sequence, most: int) -> list[Row]:
+    """The distinct favourable threefolds of some sizes of a table of computed geometry."""
     found: dict[str, Row] = {}
     for batch in pq.ParquetFile(table).iter_batches(2000, columns=[*NAMES, *FULL]):
         columns = {name: arrays_of(batch.column(name)) for name in batch.schema.names}
         for place, size in enumerate(columns["h11"]):
-            if columns["favourable"][place] and size <= most:
+            inside = any(low <= size <= min(high, most) for low, high in sizes)
+            if inside and columns["favourable"][place]:
                 row = {name: values[place] for name, values in columns.items()}
                 if row["points"] is not None:
                     found.setdefault(row["geometry_hash"], row)
@@ -81,7 +82,8 @@ def main() -> None:
     )
     if options.table and "divisor_h1" in pq.read_schema(options.table).names:
         print(head)
-        show(options.table.stem, sizes, from_geometry(options.table, options.most), options.points)
+        rows = from_geometry(options.table, sizes, options.most)
+        show(options.table.stem, sizes, rows, options.points)
         return
     if options.table:
         column = pq.read_table(options.table, columns=[options.weights])[options.weights]
