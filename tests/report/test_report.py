@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from chromium import PROGRAM, Chromium
 from conftest import ROOT, Workspace
 from vacuagym.orchestration import code_fingerprint as fingerprint
-from vacuagym.report.figures import label_figures, percent
+from vacuagym.report.figures import FEW, _bars, label_figures, percent
 from vacuagym.report.histograms import (
     COLUMNS,
     Distributions,
@@ -752,3 +752,24 @@ def test_the_page_can_be_printed(passed, browser):
     assert document.startswith(b"%PDF-")
     pages = len(re.findall(rb"/Type\s*/Page\b", document))
     assert 2 <= pages <= 12
+
+
+def test_of_very_many_n_neighbours_with_few_geometries_share_a_bar():
+    few, many = {"point": 1, "no_span": 0}, {"point": 20, "no_span": 20}
+    by_n = {str(n): many if n <= 60 else few for n in range(1, 120)}
+    figures = {
+        "theory": "kklt",
+        "rows": 60 * 40 + 59,
+        "by_label": {"point": 60 * 20 + 59, "no_span": 60 * 20},
+        "by_n": by_n,
+        "without_label": {},
+        "bits": {"label": 1.0, "label_and_n": 0.1, "chance": 0.0},
+    }
+    sizes, rows = list(by_n), {n: sum(own.values()) for n, own in by_n.items()}
+    bars = _bars(sizes, rows)
+    assert [n for bar in bars for n in bar] == sizes
+    assert [len(bar) for bar in bars] == [1] * 60 + [59]
+    assert _bars(sizes[-50:], rows) == [[n] for n in sizes[-50:]]
+    against_n = label_figures({"t": figures})[-1]
+    assert f"share a bar where one n has fewer than {FEW}" in against_n.caption
+    assert len(against_n.rows) == 119

@@ -24,6 +24,7 @@ SIZE = (340, 290)
 MOST_PICTURED = 12  # data sets or splits in a picture; its table has all of them
 # Fewer geometries of an n, eigenvalues of a label, or rows of a test fold show little.
 FEW = 30
+_MOST_SINGLE_BARS = 64  # in the figure against n
 TOY_N = "n, real moduli of the toy theory"
 
 
@@ -184,6 +185,13 @@ def _shares_against_n(dataset: str, figures: Mapping[str, Any]) -> Figure:
     present = present_labels(list(by_n.values()))
     rows = {n: sum(by_n[n].values()) for n in sizes}
     shares = {label: [100.0 * by_n[n][label] / rows[n] for n in sizes] for label in present}
+    bars = _bars(sizes, rows)
+    drawn = {
+        label: [
+            100.0 * sum(by_n[n][label] for n in bar) / sum(rows[n] for n in bar) for bar in bars
+        ]
+        for label in present
+    }
     n_axis = "n = h11, Kähler moduli" if THEORIES[figures["theory"]].reads else TOY_N
     axes = card_axes(
         f"Class shares against n: {dataset}", n_axis, "share (%)", y_range=(0.0, 100.0)
@@ -202,10 +210,26 @@ def _shares_against_n(dataset: str, figures: Mapping[str, Any]) -> Figure:
         )
     else:
         caption = f"No two n have {FEW} geometries: too few to show how the shares depend on n."
+    if len(bars) < len(sizes):
+        caption += f" Neighbours share a bar where one n has fewer than {FEW} geometries."
     return Figure(
         axes.title,
         caption,
-        stacked_bars(axes, sizes, shares, LABEL_COLOURS),
+        stacked_bars(axes, [bar[0] for bar in bars], drawn, LABEL_COLOURS),
         ["n", "rows", *present],
         cells,
     )
+
+
+def _bars(sizes: Sequence[str], rows: Mapping[str, int]) -> list[list[str]]:
+    """Return the n of each bar: of very many n, neighbours with few geometries share one."""
+    if len(sizes) <= _MOST_SINGLE_BARS:
+        return [[n] for n in sizes]
+    bars: list[list[str]] = [[]]
+    for n in sizes:
+        if sum(rows[other] for other in bars[-1]) >= FEW:
+            bars.append([])
+        bars[-1].append(n)
+    if len(bars) > 1 and sum(rows[n] for n in bars[-1]) < FEW:
+        bars[-2:] = [bars[-2] + bars[-1]]
+    return bars
