@@ -21,6 +21,7 @@ from vacuagym.checks.check import Thresholds
 from vacuagym.config import checked_config, digest, physics_sections
 from vacuagym.orchestration.code_fingerprint import code_fingerprint
 from vacuagym.splits.rules import SplitShares
+from vacuagym.stages.check_segment import SegmentFiles, find
 from vacuagym.stages.label import label
 from vacuagym.stages.merge import merge
 from vacuagym.stages.plan import plan
@@ -329,15 +330,16 @@ def labelled_run(tmp_path_factory) -> Path:
             output=path,
         )
     (folder / "verification.json").write_text('{"disagreements": {}}', encoding="utf-8")
-    inputs = Inputs(
+    files = SegmentFiles(
         labels=results / "labels.parquet",
         plans=plans,
         splits=splits,
         features=[],
         label_files=results / "labels",
-        verification=folder / "verification.json",
     )
-    validate(inputs, Thresholds(1.0, 1.0, 1.0), results / "validation.json")
+    inputs = Inputs(plans=plans, verification=folder / "verification.json")
+    found = find(files, sum(plan.rows for plan in plans))
+    validate([found], inputs, Thresholds(1.0, 1.0, 1.0), results / "validation.json")
     (results / "configuration.json").write_text(json.dumps(config), encoding="utf-8")
     rows = pq.read_table(
         results / "labels.parquet", columns=["key", "dataset", "namespace", "geometry_id"]

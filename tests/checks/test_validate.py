@@ -16,6 +16,7 @@ from vacuagym.checks.label_checks import _balance_checks, _Counts, label_bits
 from vacuagym.checks.split_checks import baseline
 from vacuagym.cli.main import main
 from vacuagym.splits.rules import SplitShares
+from vacuagym.stages.check_segment import SegmentFiles, find
 from vacuagym.stages.gate import ChecksFailed, gate
 from vacuagym.stages.split import split
 from vacuagym.stages.validate import Inputs, validate
@@ -40,15 +41,16 @@ def checked(run):
         limits = Thresholds(
             **({"largest_class": 0.95, "failed_share": 0.001, "fold_tolerance": 0.02} | thresholds)
         )
-        inputs = Inputs(
+        plans = [Plan.read("plan.json")]
+        files = SegmentFiles(
             labels=LABELS,
-            plans=[Plan.read("plan.json")],
+            plans=plans,
             splits=SPLITS,
             features=[],
             label_files=Path("results/labels"),
-            verification=Path("verification.json"),
         )
-        validate(inputs, limits, Path("v.json"))
+        inputs = Inputs(plans=plans, verification=Path("verification.json"))
+        validate([find(files, ROWS)], inputs, limits, Path("v.json"))
         return json.loads(Path("v.json").read_text())
 
     return check

@@ -31,13 +31,12 @@ from vacuagym.report.histograms import (
     from_symmetric_log,
     symmetric_log,
 )
-from vacuagym.report.hodge_plot import count_hodge, hodge_figures
+from vacuagym.report.hodge_plot import hodge_figures
 from vacuagym.report.job_figures import MOST_BARS, Job, _at_work, lanes, on_the_clock
 from vacuagym.report.page import figure_sections, page
 from vacuagym.report.point_figures import point_figures, scientific
 from vacuagym.report.split_figures import split_figures
 from vacuagym.report.svg import LABEL_COLOURS, SERIES_COLOURS
-from vacuagym.tables.aligned import Feed
 from vacuagym.tables.parquet import file_metadata, open_parquet, read_batches
 from vacuagym.theories.toy.classes import LABELS, METHODS
 from vacuagym.theories.toy.meanings import OF_WHAT, told_by_n
@@ -270,7 +269,9 @@ def test_hodge_numbers_are_counted_by_pair_in_batches_of_any_size():
     h21 = [101, 1, 101, 5, 491, 11, 1, None]
     table = pa.table({"_h11": pa.array(h11, pa.int32()), "_h21": pa.array(h21, pa.int32())})
     for size in (1, 3, 100):
-        counts = count_hodge(table.to_batches(max_chunksize=size), HodgeCounts())
+        counts = HodgeCounts()
+        for batch in table.to_batches(max_chunksize=size):
+            counts.add_rows(batch)
         found = {(i, j): int(counts.grid[0, i, j]) for _, i, j in np.argwhere(counts.grid).tolist()}
         assert found == {(1, 101): 2, (101, 1): 1, (11, 491): 1, (491, 11): 1}
         assert counts.others == 1
@@ -295,13 +296,14 @@ def test_a_hodge_plot_has_its_cells_where_the_numbers_are():
 
 
 def test_a_cell_of_a_hodge_plot_has_the_colour_of_its_most_common_label():
-    numbers = pa.table({"_h11": pa.array([1, 1, 1, 50, 90], pa.int32()), "_h21": [101] * 5})
-    given = pa.table({"stability": ["point", "no_span", "point", None, "boundary"]})
+    given = pa.array(["point", "no_span", "point", None, "boundary"]).dictionary_encode()
+    numbers = {"_h11": pa.array([1, 1, 1, 50, 90], pa.int32()), "_h21": [101] * 5}
+    table = pa.table(numbers | {"stability": given})
     labels = ("no_span", "no_point", "boundary", "point")
     for size in (2, 100):
-        feed = Feed(given.schema, iter(given.to_batches(max_chunksize=3)))
-        batches = numbers.to_batches(max_chunksize=size)
-        counts = count_hodge(batches, HodgeCounts(labels), feed)
+        counts = HodgeCounts(labels)
+        for batch in table.to_batches(max_chunksize=size):
+            counts.add_rows(batch)
         assert counts.grid[:, 1, 101].tolist() == [1, 0, 0, 2, 0]
         assert counts.grid[-1, 50, 101] == counts.grid[2, 90, 101] == 1
     (figure,) = hodge_figures({"x": counts})

@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 from test_rules import COUNT, SHARES, geometries, stored, taken, within_scatter
 
 from vacuagym.checks.check import Check, Thresholds
-from vacuagym.checks.split_checks import check_split
+from vacuagym.checks.split_checks import COLUMNS, FOLD_COLUMNS, SplitChecks
 from vacuagym.errors import ConfigError, InputError
 from vacuagym.orchestration.pipeline import Pipeline
 from vacuagym.splits import rules
-from vacuagym.splits.rows import TRAITS
+from vacuagym.splits.rows import TRAITS, usable_rows
 from vacuagym.splits.rules import TestGroups
 from vacuagym.stages.split import split
+from vacuagym.tables.aligned import feed
 from vacuagym.tables.parquet import METADATA_KEY, file_metadata
 from vacuagym.tables.split_schema import FOLDS
 
@@ -278,9 +279,12 @@ def test_the_checks_find_groups_in_two_folds_and_rows_that_are_missing(
     labels, features, monkeypatch
 ):
     def checks(path, own_features=features) -> dict[str, Check]:
-        return {
-            check.name: check for check in check_split(path, labels, own_features, THRESHOLDS)[1]
-        }
+        found = SplitChecks("iid", file_metadata(pq.ParquetFile(path)), COUNT)
+        assigned = feed(path, FOLD_COLUMNS)
+        for batch in usable_rows(labels, own_features, COLUMNS):
+            found.add(batch, assigned)
+        found.finish(assigned)
+        return {check.name: check for check in found.results(THRESHOLDS)[1]}
 
     divided(labels, features, "iid")
     path = labels.parent / "iid.parquet"

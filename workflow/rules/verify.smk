@@ -96,6 +96,7 @@ rule validate:
             category="Checks",
             labels={"of": "every row", "kind": "figures"},
         ),
+        counts=paths.COUNTS,
     log:
         "logs/validate/labels.log",
     resources:
@@ -110,7 +111,7 @@ rule validate:
     shell:
         "exec python -P -m vacuagym validate --labels={params.labels:q} --plans {input.plans:q} --splits {params.splits:q}"
         " --features {params.features:q}"
-        " --verification={input.verification:q} --geometry {input.geometry:q} {params.thresholds} --output={output:q}"
+        " --verification={input.verification:q} --geometry {input.geometry:q} {params.thresholds} --counts={output.counts:q} --output={output[0]:q}"
         " --mem-mb={resources.mem_mb} --stall-minutes={resources.stall_minutes} --log={log:q}"
 
 

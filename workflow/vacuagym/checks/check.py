@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 ENOUGH = 100  # rows; the shares of fewer rows scatter too much to be checked
+SHOWN = 5  # wrong rows of which a check keeps the keys
 
 
 @dataclass(frozen=True)
@@ -48,5 +49,17 @@ class Check:
             self.passed = False
             self.found += count
             self.examples += keys.take(
-                pa.array(np.flatnonzero(wrong)[: 5 - len(self.examples)])
+                pa.array(np.flatnonzero(wrong)[: SHOWN - len(self.examples)])
             ).to_pylist()
+
+    def add(self, later: Check) -> None:
+        """Add what the same check found in later rows."""
+        self.passed = self.passed and later.passed
+        self.found += later.found
+        self.examples = [*self.examples, *later.examples][:SHOWN]
+
+
+def count_at(counts: npt.NDArray[np.int64], *places: npt.NDArray[Any]) -> None:
+    """Add 1 to ``counts`` at each place; ``places`` are an index of each axis, shape (rows,)."""
+    flat = np.ravel_multi_index([axis.astype(np.intp) for axis in places], counts.shape)
+    counts += np.bincount(flat, minlength=counts.size).reshape(counts.shape)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -15,11 +15,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vacuagym.checks.check import ENOUGH, Check, Thresholds
+from vacuagym.checks.check import ENOUGH, Check, Thresholds, count_at
 from vacuagym.checks.registry import CHECKS
 from vacuagym.checks.split_checks import MOST_MODULI
-from vacuagym.tables.label_table import category_codes
-from vacuagym.tables.parquet import open_parquet, read_batches
+from vacuagym.tables.label_table import category_codes, rows_with
 from vacuagym.theories.registry import FAILED, STABILITY, THEORIES
 from vacuagym.theories.toy.classes import REGIMES
 
@@ -27,53 +26,112 @@ _Integers = npt.NDArray[np.int64]
 _SIGNS = ("negative", "zero", "positive")  # of γ
 _COUNTED = ("key", "dataset", "namespace", "geometry_id", "theory", "n_moduli", "stability")
 _OF_TOY = ("regime", "gamma")
+Place = tuple[str, str, int]  # data set, namespace and id of a row
 
 
-def check_labels(
-    labels: Path, theories: Mapping[str, str], physics: Mapping[str, Any], thresholds: Thresholds
-) -> tuple[dict[str, Any], list[Check]]:
-    """Return the figures of each data set of a label table, and the checks of its rows.
+class LabelChecks:
+    """The checks of each row of a label table, and counts of its labels.
+
+    Rows are added in their order. What was found in a segment can be stored (:attr:`state`), and
+    added to what was found in the segments before it (:meth:`append`).
 
     Parameters
     ----------
     theories : mapping of str to str
         The theory of each data set.
-    physics : mapping
-        Settings of the labels.
-
-    Returns
-    -------
-    figures : dict
-        Counts of labels, and bits, of each data set.
-    checks : list of Check
-        Checks of rows, then checks of the shares of labels.
+    scattered : bool
+        Whether the rows are a segment whose namespaces go on in the next one. Segments then have
+        ascending ranges of ids.
     """
-    own = [name for name in THEORIES if name in theories.values()]
-    checks = {
-        "order": Check(
-            "order", "rows are sorted by data set, namespace, id, and no key occurs twice"
-        )
-    }
-    for name in own:
-        meanings = CHECKS[name].meanings
-        checks |= {check: Check(check, meaning) for check, meaning in meanings.items()}
-    names = dict.fromkeys([*_COUNTED, *_OF_TOY, *(c for name in own for c in CHECKS[name].columns)])
-    names |= dict.fromkeys(THEORIES[name].reason for name in own if THEORIES[name].reason)
-    tables = {name: _Counts(theory) for name, theory in sorted(theories.items())}
-    for batch in _in_order(labels, [*names], checks["order"]):
-        for name in own:
-            rows = batch.filter(pc.equal(batch.column("theory").dictionary_decode(), name))
+
+    def __init__(self, theories: Mapping[str, str], scattered: bool = False) -> None:
+        self._scattered = scattered
+        self._tables = {name: _Counts(theory) for name, theory in theories.items()}
+        self._checks = {
+            "order": Check(
+                "order",
+                "rows of each file are sorted by data set, namespace, id, and no key occurs twice",
+            )
+        }
+        for name in self._theories():
+            self._checks |= {c: Check(c, text) for c, text in CHECKS[name].meanings.items()}
+        self._first: Place | None = None
+        self._last: Place | None = None
+        self._first_key = ""
+        self._before: Place | None = None  # the last row of this file
+
+    def _theories(self) -> list[str]:
+        own = {table.theory.name for table in self._tables.values()}
+        return [name for name in THEORIES if name in own]
+
+    @property
+    def columns(self) -> list[str]:
+        """Return the columns of the label table that are read."""
+        own = self._theories()
+        names = [*_COUNTED, *_OF_TOY, *(c for name in own for c in CHECKS[name].columns)]
+        names += [THEORIES[name].reason for name in own if THEORIES[name].reason]
+        return [*dict.fromkeys(names)]
+
+    def add(self, batch: pa.RecordBatch, physics: Mapping[str, Any]) -> None:
+        """Check and count the next rows; ``physics`` are the settings of the labels."""
+        self._note_order(batch)
+        for name in self._theories():
+            rows = rows_with(batch, "theory", name)
             if len(rows):
-                CHECKS[name].check_rows(rows, physics, checks)
-        _count(batch, tables)
-    figures = {name: table.figures() for name, table in tables.items()}
-    return figures, [*checks.values(), *_balance_checks(tables, thresholds)]
+                CHECKS[name].check_rows(rows, physics, self._checks)
+        for name in pc.unique(batch.column("dataset").dictionary_decode()).to_pylist():
+            self._tables[name].add(rows_with(batch, "dataset", name))
 
+    def append(self, later: LabelChecks) -> None:
+        """Add what was found in the rows that follow."""
+        if self._last is not None and later._first is not None and later._first <= self._last:
+            self._checks["order"].add(Check("order", "", False, 1, [later._first_key]))
+        for name, check in later._checks.items():
+            self._checks.setdefault(name, Check(name, check.meaning)).add(check)
+        for name, table in later._tables.items():
+            self._tables.setdefault(name, _Counts(table.theory.name)).append(table)
+        if self._first is None:
+            self._first, self._first_key = later._first, later._first_key
+        self._last = later._last or self._last
 
-def _in_order(labels: Path, names: list[str], check: Check) -> Iterator[pa.RecordBatch]:
-    """Yield the batches of the label table, and compare each row with the row before it."""
-    before: tuple[str, str, int] | None = None
-    for batch in read_batches(open_parquet(labels), labels, names):
+    @property
+    def state(self) -> dict[str, Any]:
+        """Return all that was found: texts, numbers and arrays, nested."""
+        return {
+            "checks": [asdict(check) for check in self._checks.values()],
+            "tables": {name: table.state for name, table in self._tables.items()},
+            "ends": [self._first, self._last, self._first_key],
+        }
+
+    @classmethod
+    def of_state(cls, state: Mapping[str, Any]) -> LabelChecks:
+        """Return what was stored."""
+        found = cls({name: table["theory"] for name, table in state["tables"].items()})
+        found._checks = {check["name"]: Check(**check) for check in state["checks"]}
+        for name, table in state["tables"].items():
+            found._tables[name] = _Counts(**table)
+        first, last, found._first_key = state["ends"]
+        found._first, found._last = (end and tuple(end) for end in (first, last))
+        return found
+
+    def results(self, thresholds: Thresholds) -> tuple[dict[str, Any], list[Check]]:
+        """Return the figures of each data set, and the checks.
+
+        Returns
+        -------
+        figures : dict
+            Counts of labels, and bits, of each data set.
+        checks : list of Check
+            Checks of rows, then checks of the shares of labels.
+        """
+        names = ["order", *(check for name in self._theories() for check in CHECKS[name].meanings)]
+        tables = dict(sorted(self._tables.items()))
+        figures = {name: table.figures() for name, table in tables.items()}
+        checks = [self._checks[name] for name in names]
+        return figures, [*checks, *_balance_checks(tables, thresholds)]
+
+    def _note_order(self, batch: pa.RecordBatch) -> None:
+        """Compare each row with the row before it."""
         places = pa.table(
             {
                 "dataset": batch.column("dataset").dictionary_decode(),
@@ -81,15 +139,25 @@ def _in_order(labels: Path, names: list[str], check: Check) -> Iterator[pa.Recor
                 "geometry_id": batch.column("geometry_id"),
             }
         )
-        first, last = (
-            tuple(places.slice(row, 1).to_pylist()[0].values()) for row in (0, len(batch) - 1)
-        )
+        first, last = (_place(places, row) for row in (0, len(batch) - 1))
         wrong = np.ones(len(batch), bool)
-        wrong[0] = before is not None and first <= before
+        wrong[0] = self._before is not None and first <= self._before
         wrong[1:] = ~_is_after(places.slice(1), places.slice(0, len(batch) - 1))
-        check.note(wrong, batch.column("key"))
-        before = last
-        yield batch
+        self._checks["order"].note(wrong, batch.column("key"))
+        self._before = last
+        if self._scattered:
+            ids = pc.min_max(batch.column("geometry_id")).as_py()
+            first, last = ((last[0], "", ids[end]) for end in ("min", "max"))
+            first, last = min(first, self._first or first), max(last, self._last or last)
+        else:
+            first = self._first or first
+        self._first, self._last = first, last
+        self._first_key = self._first_key or batch.column("key")[0].as_py()
+
+
+def _place(rows: pa.Table, row: int) -> Place:
+    dataset, namespace, number = rows.slice(row, 1).to_pylist()[0].values()
+    return dataset, namespace, number
 
 
 def _is_after(rows: pa.Table, before: pa.Table) -> npt.NDArray[np.bool_]:
@@ -104,12 +172,30 @@ def _is_after(rows: pa.Table, before: pa.Table) -> npt.NDArray[np.bool_]:
 class _Counts:
     """Rows of a data set by label and n; of the toy theory, by regime and by sign of γ too."""
 
-    def __init__(self, theory: str) -> None:
+    def __init__(self, theory: str, without: Mapping[str, int] | None = None, **counts: _Integers):
         self.theory = THEORIES[theory]
-        self.by_n = np.zeros((MOST_MODULI + 1, len(STABILITY)), np.int64)
-        self.by_regime = np.zeros((len(REGIMES), len(STABILITY)), np.int64)
-        self.by_gamma = np.zeros((len(_SIGNS), len(STABILITY)), np.int64)
-        self.without: Counter[str] = Counter()  # rows without a label, by reason
+        self.without = Counter(without or {})  # rows without a label, by reason
+        groups = {"by_n": MOST_MODULI + 1, "by_regime": len(REGIMES), "by_gamma": len(_SIGNS)}
+        self._counts = {
+            kind: counts.get(kind, np.zeros((size, len(STABILITY)), np.int64))
+            for kind, size in groups.items()
+        }
+
+    @property
+    def by_n(self) -> _Integers:
+        """Return the counts by n and label, shape (n, labels)."""
+        return self._counts["by_n"]
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """Return theory and counts, as the arguments of the constructor."""
+        return {"theory": self.theory.name, "without": dict(self.without), **self._counts}
+
+    def append(self, later: _Counts) -> None:
+        """Add the counts of other rows of the data set."""
+        self.without.update(later.without)
+        for kind, counts in later._counts.items():
+            self._counts[kind] += counts
 
     def add(self, rows: pa.RecordBatch) -> None:
         """Count rows of the data set."""
@@ -118,16 +204,16 @@ class _Counts:
             reasons = rows.column(self.theory.reason).filter(pa.array(codes < 0))
             self.without.update(reasons.dictionary_decode().to_pylist())
             rows, codes = rows.filter(pa.array(codes >= 0)), codes[codes >= 0]
-        np.add.at(self.by_n, (rows.column("n_moduli").to_numpy(), codes), 1)
+        groups = {"by_n": rows.column("n_moduli").to_numpy()}
         if not self.theory.reads:
-            sign = np.sign(rows.column("gamma").to_numpy()).astype(int) + 1
-            np.add.at(self.by_regime, (category_codes(rows.column("regime")), codes), 1)
-            np.add.at(self.by_gamma, (sign, codes), 1)
+            groups["by_regime"] = category_codes(rows.column("regime"))
+            groups["by_gamma"] = np.sign(rows.column("gamma").to_numpy()).astype(int) + 1
+        for kind, places in groups.items():
+            count_at(self._counts[kind], places, codes)
 
     def figures(self) -> dict[str, Any]:
         """Return the counts by name, and the bits of a label that n tells."""
         sizes = np.flatnonzero(self.by_n.sum(axis=1))
-        groups = {"by_regime": (REGIMES, self.by_regime), "by_gamma": (_SIGNS, self.by_gamma)}
         return {
             "theory": self.theory.name,
             "rows": int(self.by_n.sum()),
@@ -137,20 +223,17 @@ class _Counts:
             **{
                 kind: {}
                 if self.theory.reads
-                else {name: self._named(row) for name, row in zip(names, counts, strict=True)}
-                for kind, (names, counts) in groups.items()
+                else {
+                    name: self._named(row)
+                    for name, row in zip(names, self._counts[kind], strict=True)
+                }
+                for kind, names in (("by_regime", REGIMES), ("by_gamma", _SIGNS))
             },
             "bits": label_bits(self.by_n[sizes]),
         }
 
     def _named(self, row: _Integers) -> dict[str, int]:
         return {label: int(row[STABILITY.index(label)]) for label in self.theory.classes}
-
-
-def _count(batch: pa.RecordBatch, tables: Mapping[str, _Counts]) -> None:
-    datasets = batch.column("dataset").dictionary_decode()
-    for name in pc.unique(datasets).to_pylist():
-        tables[name].add(batch.filter(pc.equal(datasets, name)))
 
 
 def label_bits(by_n: _Integers) -> dict[str, float]:

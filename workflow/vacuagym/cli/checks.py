@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from vacuagym.cli.arguments import (
     add_content_columns,
     add_label_table,
+    add_segment,
     add_setting,
     positive,
+    segment_of,
     stage,
 )
 from vacuagym.runtime.memory import hold_to_memory, table_memory_mb
@@ -158,22 +160,25 @@ def add_validate(stages: Stages) -> None:
 
     def run(options: argparse.Namespace) -> None:
         from vacuagym.checks.check import Thresholds
+        from vacuagym.stages.check_segment import Found, SegmentFiles, find
         from vacuagym.stages.validate import Inputs, validate
         from vacuagym.tables.plan import Plan
 
         hold_to_memory(table_memory_mb(), options.mem_mb)
         thresholds = Thresholds(options.largest_class, options.failed_share, options.fold_tolerance)
         plans = [Plan.read(path) for path in options.plans]
-        inputs = Inputs(
+        files = SegmentFiles(
             labels=options.labels,
-            plans=plans,
             splits=options.splits,
             features=options.features,
+            plans=plans,
             label_files=options.label_files,
-            verification=options.verification,
-            geometry=options.geometry,
         )
-        validate(inputs, thresholds, options.output)
+        found = (Found.read(path) for path in options.segments)
+        rows = sum(plan.rows for plan in plans)
+        segments = found if options.segments else [find(files, rows)]
+        inputs = Inputs(plans=plans, verification=options.verification, geometry=options.geometry)
+        validate(segments, inputs, thresholds, options.output, options.counts)
 
     parser = stage(
         stages,
@@ -181,23 +186,13 @@ def add_validate(stages: Stages) -> None:
         run,
         "check every row of the labels and splits, and measure what predicting from n alone scores",
     )
-    add_label_table(parser)
+    _add_rows(parser)
     parser.add_argument(
-        "--plans",
+        "--segments",
         type=Path,
         nargs="+",
-        required=True,
-        help="plans of the data sets (vacuagym plan)",
-    )
-    parser.add_argument(
-        "--splits", type=Path, nargs="+", required=True, help="split files (vacuagym split)"
-    )
-    _add_features(parser)
-    parser.add_argument(
-        "--label-files",
-        type=Path,
-        default=Path("results/labels"),
-        help="folder of the label files (default: %(default)s)",
+        default=[],
+        help="add up what vacuagym check-segment found in all segments of a large run instead",
     )
     parser.add_argument(
         "--verification",
@@ -215,17 +210,65 @@ def add_validate(stages: Stages) -> None:
     add_setting(parser, "validation.largest_class", float)
     add_setting(parser, "validation.failed_share", float)
     add_setting(parser, "validation.fold_tolerance", float)
+    parser.add_argument(
+        "--counts", type=Path, help="file to write besides: the counts of rows for the report"
+    )
     parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
 
 
-def _add_features(parser: argparse.ArgumentParser) -> None:
-    """Add the option of the feature files."""
+def add_check_segment(stages: Stages) -> None:
+    """Add ``vacuagym check-segment``."""
+
+    def run(options: argparse.Namespace) -> None:
+        from vacuagym.stages.check_segment import SegmentFiles, check_segment
+        from vacuagym.tables.plan import Plan
+
+        hold_to_memory(table_memory_mb(), options.mem_mb)
+        files = SegmentFiles(
+            labels=options.labels,
+            splits=options.splits,
+            features=options.features,
+            plans=[segment_of(Plan.read(path), options) for path in options.plans],
+            label_files=options.label_files,
+        )
+        check_segment(files, options.rows, options.output)
+
+    parser = stage(
+        stages, "check-segment", run, "check and count the rows of one segment of a large run"
+    )
+    _add_rows(parser)
+    add_segment(parser)
+    parser.add_argument(
+        "--rows", type=positive, required=True, help="number of rows of all segments"
+    )
+    parser.add_argument("--output", type=Path, required=True, help="file of counts to write")
+
+
+def _add_rows(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the files whose rows are checked."""
+    add_label_table(parser)
+    parser.add_argument(
+        "--plans",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="plans of the data sets (vacuagym plan)",
+    )
+    parser.add_argument(
+        "--splits", type=Path, nargs="+", default=[], help="split files (vacuagym split)"
+    )
     parser.add_argument(
         "--features",
         type=Path,
         nargs="+",
         default=[],
         help="feature files of all data sets (vacuagym features)",
+    )
+    parser.add_argument(
+        "--label-files",
+        type=Path,
+        default=Path("results/labels"),
+        help="folder of the label files (default: %(default)s)",
     )
 
 
@@ -236,25 +279,23 @@ def add_report(stages: Stages) -> None:
         from vacuagym.stages.report import report
 
         hold_to_memory(table_memory_mb(), options.mem_mb)
-        report(
-            options.labels,
-            options.validation,
-            options.configuration,
-            options.output,
-            options.features,
-        )
+        report(options.validation, options.counts, options.configuration, options.output)
 
     parser = stage(
         stages, "report", run, "write the page that shows a run: verdict, figures, checks, settings"
     )
-    add_label_table(parser)
     parser.add_argument(
         "--validation",
         type=Path,
         default=Path("results/validation.json"),
         help="figures of vacuagym validate",
     )
-    _add_features(parser)
+    parser.add_argument(
+        "--counts",
+        type=Path,
+        default=Path("results/counts.npz"),
+        help="counts of rows, which vacuagym validate writes",
+    )
     parser.add_argument(
         "--configuration",
         type=Path,

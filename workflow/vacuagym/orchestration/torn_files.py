@@ -11,6 +11,8 @@ import os
 import re
 import stat
 import sys
+import zipfile
+import zlib
 from contextlib import suppress
 from pathlib import Path
 
@@ -40,6 +42,7 @@ _WRITTEN = (
         paths.VERIFICATION,
         paths.GEOMETRY_VERIFICATION,
         paths.VALIDATION,
+        paths.COUNTS,
         paths.REPORT,
         paths.VERDICT,
         paths.PHYSICS,
@@ -125,6 +128,8 @@ def _is_whole(path: Path) -> bool:
             return False
     if path.suffix == ".txt" and not _is_text(path):
         return False
+    if path.suffix == ".npz":
+        return _is_whole_archive(path)
     with open(path, "rb") as file:
         first = file.read(4)
         size = file.seek(0, os.SEEK_END)
@@ -133,6 +138,14 @@ def _is_whole(path: Path) -> bool:
     return last.endswith(_END[path.suffix]) and (
         path.suffix != ".parquet" or (size >= 12 and first == b"PAR1")
     )
+
+
+def _is_whole_archive(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError):
+        return False
 
 
 def _is_whole_record(path: Path) -> bool:

@@ -1,8 +1,11 @@
-"""Count the rows of the label table in fixed bins, in memory that does not grow with rows."""
+"""Count the rows of the label table in fixed bins, in memory that does not grow with rows.
+
+Counts of segments add up to those of the table.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from vacuagym.tables.feature_schema import HODGE
+from vacuagym.tables.label_table import category_codes, rows_with
 from vacuagym.theories.toy.classes import LABELS, METHODS
 
 Floats = npt.NDArray[np.float64]
@@ -52,6 +57,11 @@ class Histogram:
         places = places if series is None else places + bins * series[there].astype(np.int64)
         self.counts += np.bincount(places, minlength=self.counts.size).reshape(self.counts.shape)
         self.missing += int(np.count_nonzero(~there))
+
+    def append(self, other: Histogram) -> None:
+        """Add the counts of other values."""
+        self.counts += other.counts
+        self.missing += other.missing
 
     def occupied(self) -> slice:
         """Return the bins from the first to the last non-empty one; all, if all are empty."""
@@ -99,6 +109,22 @@ class HodgeCounts:
         places = series[known][inside], first[inside], second[inside]
         np.add.at(self.grid, places, 1)
 
+    def add_rows(self, rows: pa.RecordBatch) -> None:
+        """Count rows by their Hodge numbers and their column ``stability``."""
+        h11, h21 = (rows.column(name).to_numpy(zero_copy_only=False) for name in HODGE)
+        if not self.labels:
+            self.add(h11, h21)
+            return
+        names = rows.column("stability").dictionary.to_pylist()
+        places = [self.labels.index(name) if name in self.labels else -1 for name in names]
+        # The code of null is −1, so it takes the last place.
+        self.add(h11, h21, np.array([*places, -1])[category_codes(rows.column("stability"))])
+
+    def append(self, other: HodgeCounts) -> None:
+        """Add the counts of other geometries."""
+        self.grid += other.grid
+        self.others += other.others
+
 
 @dataclass
 class Distributions:
@@ -128,28 +154,72 @@ class Distributions:
     # of each data set with Hodge numbers
     hodge: dict[str, HodgeCounts] = field(default_factory=dict)
 
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Count rows of the label table once; they have the columns :data:`COLUMNS`.
 
-def count_rows(batches: Iterable[pa.RecordBatch]) -> Distributions:
-    """Count every row of the label table once; ``batches`` have the columns :data:`COLUMNS`."""
-    counts = Distributions()
-    for batch in batches:
-        batch = batch.filter(batch.column("method").is_valid())  # the rows of the toy theory
+        For the data sets of :attr:`hodge`, they have ``dataset`` and Hodge numbers too.
+        """
+        for name, counts in self.hodge.items():
+            counts.add_rows(rows_with(batch, "dataset", name))
+        own = batch.column("method").is_valid()  # the rows of the toy theory
+        batch = batch.select(COLUMNS)
+        batch = batch if own.true_count == len(batch) else batch.filter(own)
         method = batch.column("method").indices.to_numpy()
         steps = np.minimum(batch.column("n_iterations").to_numpy(), MOST_STEPS)
-        np.add.at(counts.steps, (batch.column("n_moduli").to_numpy(), method, steps), 1)
+        np.add.at(self.steps, (batch.column("n_moduli").to_numpy(), method, steps), 1)
         found = batch.filter(batch.column("minimization_success"))
         column = {
             name: found.column(name).to_numpy(zero_copy_only=False)
             for name in ("potential_value", "grad_norm", "min_eigenvalue", "barrier_height")
         }
         label = found.column("stability").indices.to_numpy()
-        counts.least.add(symmetric_log(column["min_eigenvalue"]), label)
-        counts.gradient.add(
+        self.least.add(symmetric_log(column["min_eigenvalue"]), label)
+        self.gradient.add(
             _log10(column["grad_norm"] / (1.0 + np.abs(column["potential_value"]))),
             found.column("method").indices.to_numpy(),
         )
-        counts.barriers.add(_log10(column["barrier_height"]))
-        counts.spectra.add(*_relative_eigenvalues(found.column("eigenvalues"), label))
+        self.barriers.add(_log10(column["barrier_height"]))
+        self.spectra.add(*_relative_eigenvalues(found.column("eigenvalues"), label))
+
+    def append(self, other: Distributions) -> None:
+        """Add the counts of other rows."""
+        for name in _HISTOGRAMS:
+            getattr(self, name).append(getattr(other, name))
+        self.steps += other.steps
+        for dataset, counts in other.hodge.items():
+            self.hodge.setdefault(dataset, HodgeCounts(counts.labels)).append(counts)
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """Return all counts as arrays, nested."""
+        histograms = {name: getattr(self, name) for name in _HISTOGRAMS}
+        return {
+            "histograms": {name: [own.counts, own.missing] for name, own in histograms.items()},
+            "steps": self.steps,
+            "hodge": {name: [own.labels, own.grid, own.others] for name, own in self.hodge.items()},
+        }
+
+    @classmethod
+    def of_state(cls, state: Mapping[str, Any]) -> Distributions:
+        """Return what was stored."""
+        found = cls(steps=state["steps"])
+        for name, (counts, missing) in state["histograms"].items():
+            histogram = getattr(found, name)
+            histogram.counts, histogram.missing = counts, missing
+        for dataset, (labels, grid, others) in state["hodge"].items():
+            found.hodge[dataset] = hodge = HodgeCounts(tuple(labels))
+            hodge.grid, hodge.others = grid, others
+        return found
+
+
+_HISTOGRAMS = ("least", "gradient", "spectra", "barriers")
+
+
+def count_rows(batches: Iterable[pa.RecordBatch]) -> Distributions:
+    """Count every row of the label table once; ``batches`` have the columns :data:`COLUMNS`."""
+    counts = Distributions()
+    for batch in batches:
+        counts.add(batch)
     return counts
 
 

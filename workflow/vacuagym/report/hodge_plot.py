@@ -5,17 +5,14 @@ P. Candelas, M. Lynker and R. Schimmrigk, Nucl. Phys. B 341, 383 (1990).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from vacuagym.report.figures import MOST_PICTURED, Figure, card_axes
-from vacuagym.report.histograms import Codes, Counts, HodgeCounts
+from vacuagym.report.histograms import Counts, HodgeCounts
 from vacuagym.report.svg import LABEL_COLOURS, SERIES_COLOURS, Axes, cells
-from vacuagym.tables.aligned import Feed
 
 # Cells of the picture: Euler numbers are even, so a cell is as wide as it is high.
 _CELL = 10
@@ -24,27 +21,6 @@ _SHADES = (SERIES_COLOURS[2], SERIES_COLOURS[1], SERIES_COLOURS[3], SERIES_COLOU
 _GREY = "#DDDDDD"
 _HEAD = ("from χ", "to χ", "geometries", "pairs (h11, h21)", "largest h11 + h21")
 _ROWS = 16  # of the table
-
-
-def count_hodge(
-    batches: Iterable[pa.RecordBatch], into: HodgeCounts, labels: Feed | None = None
-) -> HodgeCounts:
-    """Count the rows of batches whose two columns are h11 and h21; nulls are left out.
-
-    ``labels`` gives the column stability of the same rows.
-    """
-    for batch in batches:
-        codes = None if labels is None else _codes(labels.take(len(batch)), into.labels)
-        h11, h21 = (column.to_numpy(zero_copy_only=False) for column in batch.columns)
-        into.add(h11, h21, codes)
-    return into
-
-
-def _codes(rows: pa.Table, labels: Sequence[str]) -> Codes:
-    """Return the places of the labels of rows, −1 where a row has none."""
-    names = rows["stability"].combine_chunks()
-    places: Codes = pc.fill_null(pc.index_in(names, pa.array(labels)), -1).to_numpy()
-    return places
 
 
 def hodge_figures(counts: Mapping[str, HodgeCounts]) -> list[Figure]:

@@ -31,6 +31,25 @@ def usable_rows(
 ) -> Iterator[pa.RecordBatch]:
     """Yield the usable rows with the named columns and :data:`ROW`.
 
+    The parameters and errors are those of :func:`rows_with_traits`; ``stability`` must be among
+    the columns.
+    """
+    for batch in rows_with_traits(labels, features, columns):
+        if len(rows := usable_of(batch)):
+            yield rows
+
+
+def usable_of(rows: pa.RecordBatch) -> pa.RecordBatch:
+    """Return the usable ones of some rows, by their column ``stability``."""
+    here = usable(rows.column("stability"))
+    return rows if here.all() else rows.filter(pa.array(here))
+
+
+def rows_with_traits(
+    labels: Path, features: Sequence[Path], columns: Sequence[str]
+) -> Iterator[pa.RecordBatch]:
+    """Yield all rows of the label table with the named columns and :data:`ROW`.
+
     Parameters
     ----------
     labels : Path
@@ -39,8 +58,8 @@ def usable_rows(
         Feature files of all data sets of the table, or none. Without a feature file the traits are
         null.
     columns : sequence of str
-        Columns of the label table, with ``stability`` among them, and traits. If ``key`` is among
-        them, the keys of both are compared.
+        Columns of the label table, and traits. If ``key`` is among them, the keys of both are
+        compared.
 
     Raises
     ------
@@ -71,12 +90,7 @@ def usable_rows(
         ]
         names = [*batch.schema.names, ROW, *without.names]
         start += len(batch)
-        here = usable(batch.column("stability"))
-        whole = pa.RecordBatch.from_arrays(arrays, names)
-        if not here.all():
-            whole = whole.filter(pa.array(here))
-        if len(whole):
-            yield whole
+        yield pa.RecordBatch.from_arrays(arrays, names)
 
 
 def usable(stability: pa.DictionaryArray) -> npt.NDArray[np.bool_]:

@@ -1,70 +1,72 @@
-"""Validate labels and splits: write figures, checks and a verdict in one pass.
+"""Validate labels and splits: write figures, checks and a verdict.
 
-The checks read the files row by row, and do not use the code that made them. A baseline tells what
-the number of moduli alone predicts.
+The checks read the files row by row, and do not use the code that made them
+(:mod:`vacuagym.stages.check_segment`). A baseline tells what the number of moduli alone predicts.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from vacuagym.checks.check import Check, Thresholds
-from vacuagym.checks.label_checks import check_labels
-from vacuagym.checks.split_checks import check_split
+from vacuagym.checks.label_checks import LabelChecks
 from vacuagym.runtime.atomic_files import read_json, write_text
 from vacuagym.runtime.memory import peak_memory_mb
-from vacuagym.tables.parquet import file_metadata, open_parquet
-from vacuagym.tables.plan import Plan, label_file
+from vacuagym.stages.check_segment import Found
+from vacuagym.tables.counts_file import write_counts
+from vacuagym.tables.plan import Plan
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """The results of a run that are validated.
+    """The results of a run that are validated, besides the rows.
 
     Attributes
     ----------
-    labels : Path
-        Label table.
     plans : sequence of Plan
         Plans of all data sets.
-    splits, features : sequence of Path
-        Split files, and feature files of all data sets or none.
-    label_files : Path
-        Folder of the label files.
     verification : Path
         Figures of the verification.
     geometry : sequence of Path
         Figures of the verification of computed geometry.
     """
 
-    labels: Path
     plans: Sequence[Plan]
-    splits: Sequence[Path]
-    features: Sequence[Path]
-    label_files: Path
     verification: Path
     geometry: Sequence[Path] = ()
 
 
-def validate(inputs: Inputs, thresholds: Thresholds, output: Path) -> None:
+def validate(
+    segments: Iterable[Found],
+    inputs: Inputs,
+    thresholds: Thresholds,
+    output: Path,
+    counts: Path | None = None,
+) -> None:
     """Write the figures and checks of a run.
 
     :func:`vacuagym.stages.gate.gate` acts on the verdict.
+
+    Parameters
+    ----------
+    segments : iterable of Found
+        What was found in the rows of each segment, in the order of the rows.
+    counts : Path, optional
+        File to write besides: the counts of rows for the report.
     """
-    labels, plans = inputs.labels, inputs.plans
-    about = file_metadata(open_parquet(labels))
-    planned = {plan.dataset: sum(shard.rows for shard in plan.shards) for plan in plans}
-    theories = {name: about["theories"].get(name, "toy") for name in planned}
-    label_figures, every = check_labels(labels, theories, about["physics"], thresholds)
+    whole = _together(segments, inputs.plans)
+    label_figures, every = whole.labels.results(thresholds)
+    splits = {name: split.results(thresholds) for name, split in whole.splits.items()}
     document: dict[str, Any] = {
         "labels": label_figures,
-        "splits": {},
-        "memory": _memory_figures(plans, inputs.label_files),
+        "splits": {name: figures for name, (figures, _) in splits.items()},
+        "memory": whole.jobs,
     }
+    planned = {plan.dataset: plan.rows for plan in inputs.plans}
     found = {
         name: figures["rows"] + sum(figures["without_label"].values())
         for name, figures in label_figures.items()
@@ -72,10 +74,7 @@ def validate(inputs: Inputs, thresholds: Thresholds, output: Path) -> None:
     every.append(
         Check("coverage", "rows of each data set = rows of its plan", found == planned, found)
     )
-    for path in inputs.splits:
-        figures, split_checks = check_split(path, labels, inputs.features, thresholds)
-        document["splits"][path.stem] = figures
-        every += split_checks
+    every += [check for _, checks in splits.values() for check in checks]
     document["verification"] = read_json(inputs.verification)
     differing = document["verification"]["disagreements"]
     every.append(
@@ -94,11 +93,29 @@ def validate(inputs: Inputs, thresholds: Thresholds, output: Path) -> None:
         "checks": [asdict(check) for check in every],
         "verdict": {"passed": not failed, "failed": failed},
     }
+    if counts is not None:
+        fingerprint = "+".join(dict.fromkeys(whole.about["fingerprints"].values()))
+        about = {**whole.about, "fingerprint": fingerprint}
+        write_counts(counts, {"about": about, "counts": whole.counts.state})
     write_text(output, json.dumps(document, indent=1) + "\n")
     print(
         f"{len(every)} checks, failed: {', '.join(failed) or 'none'}; peak {peak_memory_mb():.0f} "
         "MB"
     )
+
+
+def _together(segments: Iterable[Found], plans: Sequence[Plan]) -> Found:
+    """Return what was found in all segments, with the data sets in the order of the plans."""
+    names = [plan.dataset for plan in plans]
+    whole = Found(LabelChecks({}))
+    for segment in segments:
+        whole.append(segment)
+    theories = {name: whole.about["theories"].get(name, "toy") for name in names}
+    whole.labels.append(LabelChecks(theories))
+    whole.jobs.sort(key=lambda job: names.index(job["dataset"]))
+    hodge = whole.counts.hodge
+    whole.counts.hodge = {name: hodge[name] for name in names if name in hodge}
+    return whole
 
 
 def _geometry_checks(figures: dict[str, Any]) -> Iterator[Check]:
@@ -118,17 +135,3 @@ def _geometry_checks(figures: dict[str, Any]) -> Iterator[Check]:
             wrong < figures["rows"],
             figures["problems"],
         )
-
-
-def _memory_figures(plans: Sequence[Plan], folder: Path) -> list[dict[str, Any]]:
-    """Return memory and time of each label job, from the metadata of its file."""
-    figures = []
-    for plan in plans:
-        for shard in plan.shards:
-            about = file_metadata(open_parquet(label_file(folder, plan.dataset, shard)))
-            taken = {
-                key: about[key]
-                for key in ("rows", "declared_mb", "peak_mb", "wall_seconds", "finished")
-            }
-            figures.append({"dataset": plan.dataset, "first": shard.first, **taken})
-    return figures

@@ -98,3 +98,12 @@ def category_codes(column: pa.Array) -> npt.NDArray[np.int8]:
     """Return the codes of a dictionary column, shape (rows,); −1 for null."""
     codes: npt.NDArray[np.int8] = pc.fill_null(column.indices, -1).to_numpy(zero_copy_only=False)
     return codes
+
+
+def rows_with(batch: pa.RecordBatch, name: str, value: str) -> pa.RecordBatch:
+    """Return the rows with a value in a column of categories."""
+    column = batch.column(name)
+    code = pc.index(column.dictionary, value).as_py()
+    codes = column.indices.to_numpy()
+    own = codes == code
+    return batch if own.all() else batch.filter(pa.array(own))

@@ -1,0 +1,173 @@
+"""Check and count the rows of a segment of a run in one pass, for validation and report.
+
+What is found in the segments adds up to what one pass over all rows finds. A run whose tables are
+one file each is one segment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vacuagym.checks.label_checks import LabelChecks
+from vacuagym.checks.split_checks import COLUMNS as SPLIT_COLUMNS
+from vacuagym.checks.split_checks import FOLD_COLUMNS, SplitChecks
+from vacuagym.report.histograms import COLUMNS as REPORT_COLUMNS
+from vacuagym.report.histograms import Distributions, HodgeCounts
+from vacuagym.runtime.memory import peak_memory_mb
+from vacuagym.splits.rows import any_has, rows_with_traits, usable_of
+from vacuagym.tables.aligned import Feed, feed
+from vacuagym.tables.counts_file import read_counts, write_counts
+from vacuagym.tables.feature_schema import HODGE
+from vacuagym.tables.parquet import file_metadata, open_parquet
+from vacuagym.tables.plan import Plan, label_file
+from vacuagym.theories.registry import THEORIES
+
+_ABOUT = ("physics", "theories", "fingerprints")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentFiles:
+    """The files of a segment, or of a run whose tables are one file each.
+
+    Attributes
+    ----------
+    labels : Path
+        Label table.
+    splits, features : sequence of Path
+        Split files, and feature files of all data sets or none.
+    plans : sequence of Plan
+        Plans with the shards of the rows.
+    label_files : Path
+        Folder of the label files.
+    """
+
+    labels: Path
+    splits: Sequence[Path]
+    features: Sequence[Path]
+    plans: Sequence[Plan]
+    label_files: Path
+
+
+@dataclass
+class Found:
+    """What was found in the rows: checks, counts, and the figures of their label jobs.
+
+    Attributes
+    ----------
+    about : dict
+        Settings, theories and fingerprints of the labels, from the metadata of the table.
+    jobs : list of dict
+        Memory and time of each label job.
+    """
+
+    labels: LabelChecks
+    about: dict[str, Any] = field(default_factory=dict)
+    splits: dict[str, SplitChecks] = field(default_factory=dict)
+    counts: Distributions = field(default_factory=Distributions)
+    jobs: list[dict[str, Any]] = field(default_factory=list)
+
+    def append(self, later: Found) -> None:
+        """Add what was found in the rows that follow."""
+        self.labels.append(later.labels)
+        self.about = {key: self.about.get(key, {}) | later.about[key] for key in _ABOUT}
+        for name, split in later.splits.items():
+            if name in self.splits:
+                self.splits[name].append(split)
+            else:
+                self.splits[name] = split
+        self.counts.append(later.counts)
+        self.jobs += later.jobs
+
+    def write(self, output: Path) -> None:
+        """Write all that was found."""
+        splits = {name: split.state for name, split in self.splits.items()}
+        state = {"labels": self.labels.state, "splits": splits, "counts": self.counts.state}
+        write_counts(output, {**state, "about": self.about, "jobs": self.jobs})
+
+    @classmethod
+    def read(cls, path: Path) -> Found:
+        """Return what was written."""
+        return read_counts(path, cls._of_state)
+
+    @classmethod
+    def _of_state(cls, state: dict[str, Any]) -> Found:
+        return cls(
+            labels=LabelChecks.of_state(state["labels"]),
+            about=state["about"],
+            splits={name: SplitChecks.of_state(name, own) for name, own in state["splits"].items()},
+            counts=Distributions.of_state(state["counts"]),
+            jobs=state["jobs"],
+        )
+
+
+def check_segment(files: SegmentFiles, rows: int, output: Path) -> None:
+    """Check and count the rows of a segment, and write what was found.
+
+    Parameters
+    ----------
+    rows : int
+        Number of rows of all segments.
+    """
+    find(files, rows).write(output)
+    print(f"{output}: peak {peak_memory_mb():.0f} MB")
+
+
+def find(files: SegmentFiles, rows: int) -> Found:
+    """Check and count the rows of a segment in one pass; ``rows`` is that of all segments."""
+    about = file_metadata(open_parquet(files.labels))
+    theories = {plan.dataset: about["theories"].get(plan.dataset, "toy") for plan in files.plans}
+    labels = LabelChecks(theories, any(map(_is_scattered, files.plans)))
+    hodge = _hodge_counts(files.features, theories)
+    found = Found(labels, {key: about[key] for key in _ABOUT}, counts=Distributions(hodge=hodge))
+    assigned: dict[str, Feed] = {}
+    for path in files.splits:
+        split = file_metadata(open_parquet(path))
+        found.splits[split["split"]] = SplitChecks(split["split"], split, rows)
+        assigned[split["split"]] = feed(path, FOLD_COLUMNS)
+    columns = [*dict.fromkeys([*labels.columns, *REPORT_COLUMNS, *SPLIT_COLUMNS])]
+    for batch in rows_with_traits(files.labels, files.features, columns):
+        labels.add(batch, about["physics"])
+        found.counts.add(batch)
+        own = usable_of(batch) if assigned else batch
+        for name, folds in assigned.items():
+            found.splits[name].add(own, folds)
+    for name, folds in assigned.items():
+        found.splits[name].finish(folds)
+    found.jobs = _jobs(files.plans, files.label_files)
+    return found
+
+
+def _is_scattered(plan: Plan) -> bool:
+    """Return whether these are some shards of many whose namespaces are all in each."""
+    return plan.is_segment and plan.has_namespaces and not plan.is_by_file
+
+
+def _hodge_counts(features: Sequence[Path], theories: Mapping[str, str]) -> dict[str, HodgeCounts]:
+    """Return empty counts of each data set with Hodge numbers.
+
+    Labels are told apart where the geometry decides them.
+    """
+    counts = {}
+    for path in features:
+        if any_has([path], *HODGE):
+            dataset = file_metadata(open_parquet(path))["dataset"]
+            theory = THEORIES[theories[dataset]]
+            counts[dataset] = HodgeCounts(tuple(theory.classes) if theory.reads else ())
+    return counts
+
+
+def _jobs(plans: Sequence[Plan], folder: Path) -> list[dict[str, Any]]:
+    """Return memory and time of each label job, from the metadata of its file."""
+    figures = []
+    for plan in plans:
+        for shard in plan.shards:
+            about = file_metadata(open_parquet(label_file(folder, plan.dataset, shard)))
+            taken = {
+                key: about[key]
+                for key in ("rows", "declared_mb", "peak_mb", "wall_seconds", "finished")
+            }
+            figures.append({"dataset": plan.dataset, "first": shard.first, **taken})
+    return figures
