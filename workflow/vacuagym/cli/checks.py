@@ -29,7 +29,14 @@ def add_sample(stages: Stages) -> None:
 
         hold_to_memory(table_memory_mb(), options.mem_mb)
         size = SampleSize(options.share, options.least, options.per_label)
-        sample(options.labels, size, options.parts, options.output, options.geometry)
+        sample(
+            options.labels,
+            size,
+            options.parts,
+            options.output,
+            options.geometry,
+            options.candidates,
+        )
 
     parser = stage(
         stages, "sample", run, "draw the random sample of labels to verify, and write it in parts"
@@ -37,8 +44,50 @@ def add_sample(stages: Stages) -> None:
     add_label_table(parser)
     _add_geometry(parser, "results/geometry")
     _add_sample_size(parser)
+    parser.add_argument(
+        "--candidates",
+        type=Path,
+        help="folder of the candidates of all segments of a large run (vacuagym sample-segment): "
+        "no other rows are read",
+    )
     parser.add_argument("--parts", type=positive, default=1, help="largest number of parts")
     parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
+
+
+def add_sample_segment(stages: Stages) -> None:
+    """Add ``vacuagym sample-segment``."""
+
+    def run(options: argparse.Namespace) -> None:
+        from vacuagym.stages.sample import SampleSize, sample_segment
+
+        hold_to_memory(table_memory_mb(), options.mem_mb)
+        sample_segment(
+            options.labels,
+            SampleSize(options.share, options.least, options.per_label),
+            rows=options.rows,
+            seed=options.seed,
+            geometry=options.geometry,
+            output=options.output,
+        )
+
+    parser = stage(
+        stages,
+        "sample-segment",
+        run,
+        "write the rows of one segment of a large run that may be in the sample to verify",
+    )
+    add_label_table(parser)
+    parser.add_argument("--geometry", type=Path, help="computed geometry of the segment")
+    add_setting(parser, "seed", int, "seed of the sample")
+    _add_sample_size(parser)
+    _add_total(parser)
+    parser.add_argument("--output", type=Path, required=True, help="folder to write into")
+
+
+def _add_total(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--rows", type=positive, required=True, help="number of rows of all segments"
+    )
 
 
 def add_verify_part(stages: Stages) -> None:
@@ -160,7 +209,7 @@ def add_validate(stages: Stages) -> None:
 
     def run(options: argparse.Namespace) -> None:
         from vacuagym.checks.check import Thresholds
-        from vacuagym.stages.check_segment import Found, SegmentFiles, find
+        from vacuagym.stages.check_segment import SegmentFiles, find, stored_segments
         from vacuagym.stages.validate import Inputs, validate
         from vacuagym.tables.plan import Plan
 
@@ -174,9 +223,12 @@ def add_validate(stages: Stages) -> None:
             plans=plans,
             label_files=options.label_files,
         )
-        found = (Found.read(path) for path in options.segments)
         rows = sum(plan.rows for plan in plans)
-        segments = found if options.segments else [find(files, rows)]
+        segments = (
+            stored_segments(options.labels, options.segments)
+            if options.segments
+            else [find(files, rows)]
+        )
         inputs = Inputs(plans=plans, verification=options.verification, geometry=options.geometry)
         validate(segments, inputs, thresholds, options.output, options.counts)
 
@@ -190,9 +242,8 @@ def add_validate(stages: Stages) -> None:
     parser.add_argument(
         "--segments",
         type=Path,
-        nargs="+",
-        default=[],
-        help="add up what vacuagym check-segment found in all segments of a large run instead",
+        help="add up what vacuagym check-segment has written into this folder for each segment of "
+        "a large run, and read no rows",
     )
     parser.add_argument(
         "--verification",
@@ -238,9 +289,7 @@ def add_check_segment(stages: Stages) -> None:
     )
     _add_rows(parser)
     add_segment(parser)
-    parser.add_argument(
-        "--rows", type=positive, required=True, help="number of rows of all segments"
-    )
+    _add_total(parser)
     parser.add_argument("--output", type=Path, required=True, help="file of counts to write")
 
 

@@ -102,7 +102,7 @@ def command_line() -> argparse.ArgumentParser:
         *(tables.add_threefolds, tables.add_threefold_table, tables.add_shard),
         *(labels.add_label, labels.add_label_threefolds, labels.add_merge),
         *(splits.add_features, splits.add_survey, splits.add_split),
-        *(checks.add_sample, checks.add_verify_part),
+        *(checks.add_sample_segment, checks.add_sample, checks.add_verify_part),
         *(checks.add_verify, checks.add_verify_geometry, checks.add_check_segment),
         *(checks.add_validate, checks.add_report, checks.add_gate),
         *(splits.add_dataset_layout, splits.add_dataset_part, splits.add_dataset),

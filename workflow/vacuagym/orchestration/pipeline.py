@@ -44,9 +44,6 @@ from vacuagym.tables.shard_sizes import ShardSize
 from vacuagym.theories.registry import THEORIES
 from vacuagym.theories.theory import Theory
 
-_PART_ROWS = 64  # rows that a job verifies
-_MOST_PARTS = 1000
-
 
 class Pipeline(SegmentedTables, DeclaredMemory):
     """A checked configuration, its plans and its fingerprints.
@@ -83,6 +80,8 @@ class Pipeline(SegmentedTables, DeclaredMemory):
         self.merge_code = code_fingerprint("merge")
         self.verify_code = code_fingerprint("verify")
         self.verify_geometry_code = code_fingerprint("verify_geometry")
+        self.sample_code = code_fingerprint("sample")
+        self.check_segment_code = code_fingerprint("check_segment")
         self.validate_code = code_fingerprint("validate")
         self.features_code = code_fingerprint("features")
         self.dataset_code = code_fingerprint("dataset", wording=True)
@@ -411,14 +410,6 @@ class Pipeline(SegmentedTables, DeclaredMemory):
     def feature_options(self, dataset: str) -> str:
         """Return the options of ``vacuagym features``, quoted for a shell."""
         return shlex.join(command_options(feature_columns(self._table(dataset))))
-
-    def verified_parts(self) -> list[str]:
-        """Return the figures of the parts of the sample, one for each job; none of a small one."""
-        share, least = (self.config["verify"][key] for key in ("share", "least"))
-        rows = sum(self.plan(name).rows for name in self.datasets)
-        parts = min(_MOST_PARTS, -(-max(least, round(share * rows)) // _PART_ROWS))
-        numbers = range(parts if parts > 1 else 0)
-        return [paths.VERIFIED_PART.format(part=number) for number in numbers]
 
     def section_options(self, section: str) -> str:
         """Return a section of the configuration as options of its command, quoted for a shell."""

@@ -14,6 +14,8 @@ from typing import Any
 from vacuagym import paths
 from vacuagym.tables.plan import Plan, Shard
 
+_PART_ROWS = 64  # rows that a job verifies
+_MOST_PARTS = 1000
 _SHARE = 10  # a segment has at most this part of the rows that one file may have,
 _MOST_SEGMENTS = 100  # or twice that, four times that, … in a data set of more segments
 _PART_FILES = 6500  # files in a folder of the published data set that its parts are the reason of
@@ -103,14 +105,21 @@ class SegmentedTables:
     config: dict[str, Any]
     datasets: dict[str, dict[str, Any]]
     derived: list[str]
+    by_geometry: list[str]
     plan: Callable[[str], Plan]
     splits: Callable[[], list[str]]
+    physics: Callable[[str], dict[str, Any]]
 
     @cached_property
     def segments(self) -> dict[str, Segment]:
         """The segments by name; none if the tables are one file each."""
         plans = {name: self.plan(name) for name in self.datasets}
         return segments_of(plans, self.config["table_rows"])
+
+    @property
+    def rows(self) -> int:
+        """Return the number of planned rows of all data sets."""
+        return sum(self.plan(name).rows for name in self.datasets)
 
     def of_segment(self, path: str) -> str:
         """Return the pattern of a table or log: the path itself, or that of its segments."""
@@ -152,6 +161,36 @@ class SegmentedTables:
         pattern = self.of_segment(paths.FEATURES)
         datasets = self.segment_datasets(wildcards)
         return [pattern.format(**{**wildcards, "dataset": name}) for name in datasets]
+
+    def segment_geometry(self, wildcards: Mapping[str, str]) -> list[str]:
+        """Return the computed geometry that the theory of a job's segment reads, or nothing."""
+        names = [name for name in self.segment_datasets(wildcards) if name in self.by_geometry]
+        pattern = self.of_segment(paths.GEOMETRY)
+        return [pattern.format(**{**wildcards, "dataset": name}) for name in names]
+
+    def segment_checks(self) -> list[str]:
+        """Return the files of what was found in each segment."""
+        return [paths.SEGMENT_CHECKS.format(segment=name) for name in self.segments]
+
+    def candidates(self) -> list[str]:
+        """Return the files of the rows of each segment that may be in the sample to verify."""
+        patterns = (paths.CANDIDATES, paths.CANDIDATE_GEOMETRY)
+        return [pattern.format(segment=name) for pattern in patterns for name in self.segments]
+
+    def verified_parts(self) -> list[str]:
+        """Return the figures of the parts of the sample, one for each job.
+
+        There are none of a small sample, unless the tables have segments.
+        """
+        share, least = (self.config["verify"][key] for key in ("share", "least"))
+        parts = min(_MOST_PARTS, -(-max(least, round(share * self.rows)) // _PART_ROWS))
+        numbers = range(max(1, parts) if parts > 1 or self.segments else 0)
+        return [paths.VERIFIED_PART.format(part=number) for number in numbers]
+
+    def sample_seed(self) -> int:
+        """Return the key of the hash that draws the sample: the seed of the labels, or 0."""
+        seeded = any("seed" in self.physics(name) for name in self.datasets)
+        return int(self.config["seed"]) if seeded else 0
 
     def label_tables(self) -> list[str]:
         """Return all files of the label table."""

@@ -61,6 +61,7 @@ def _stamps(pipeline: Pipeline) -> dict[str, Any]:
             {name: pipeline.plan(name).path.name for name in pipeline.given},
         ],
         "splits": [pipeline.config["seed"], pipeline.config["splits"], pipeline.split_code],
+        "sample": [pipeline.config["verify"], pipeline.sample_seed(), pipeline.sample_code],
         "verification": [pipeline.config["verify"], pipeline.verify_code],
         "geometry_verification": [
             pipeline.config["seed"],
@@ -68,6 +69,7 @@ def _stamps(pipeline: Pipeline) -> dict[str, Any]:
             pipeline.verify_geometry_code,
             {name: pipeline.geometry_options(name) for name in pipeline.with_geometry},
         ],
+        "check_segment": [pipeline.check_segment_code],
         "validation": [pipeline.config["validation"], pipeline.validate_code],
         "report": [pipeline.report_code],
         "dataset": [

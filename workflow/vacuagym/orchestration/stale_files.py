@@ -65,6 +65,9 @@ def _remove_other_tables(pipeline: Pipeline) -> None:
     for name in pipeline.with_geometry:  # The geometry of removed data sets stays.
         _keep_only(pipeline.geometry_tables(name), Path(paths.GEOMETRY.format(dataset=name)))
     _keep_only(pipeline.data_part_files(), *Path(paths.DATASET_PART).parent.glob("*.json"))
+    candidates = (Path(pattern).parent for pattern in (paths.CANDIDATES, paths.CANDIDATE_GEOMETRY))
+    _keep_only(pipeline.candidates(), *candidates)
+    _keep_only(pipeline.segment_checks(), *Path(paths.SEGMENT_CHECKS).parent.glob("*.npz"))
     if not pipeline.segments:
         Path(paths.SURVEY).unlink(missing_ok=True)
         Path(paths.DATASET_LAYOUT).unlink(missing_ok=True)
@@ -80,7 +83,7 @@ def _keep_only(known: Iterable[str], *tables: Path) -> None:
                     segment.unlink()
             with suppress(OSError):
                 path.rmdir()
-        elif path not in names and path.suffix in (".parquet", ".json"):
+        elif path not in names and path.suffix in (".parquet", ".json", ".npz"):
             path.unlink(missing_ok=True)
 
 

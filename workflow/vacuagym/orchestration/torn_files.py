@@ -37,6 +37,10 @@ _WRITTEN = (
         paths.SAMPLE,
         paths.SAMPLE_GEOMETRY,
         paths.VERIFIED_PART,
+        paths.SURVEY,
+        paths.SEGMENT_CHECKS,
+        paths.CANDIDATES,
+        paths.CANDIDATE_GEOMETRY,
     ),
     *(
         paths.VERIFICATION,

@@ -6,8 +6,8 @@ one file each is one segment.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from vacuagym.tables.counts_file import read_counts, write_counts
 from vacuagym.tables.feature_schema import HODGE
 from vacuagym.tables.parquet import file_metadata, open_parquet
 from vacuagym.tables.plan import Plan, label_file
+from vacuagym.tables.stored import stored_files
 from vacuagym.theories.registry import THEORIES
 
 _ABOUT = ("physics", "theories", "fingerprints")
@@ -115,12 +116,42 @@ def check_segment(files: SegmentFiles, rows: int, output: Path) -> None:
     print(f"{output}: peak {peak_memory_mb():.0f} MB")
 
 
+def stored_segments(labels: Path, folder: Path) -> Iterator[Found]:
+    """Yield what was found in each segment of a label table, from the files in a folder."""
+    for path in stored_files(labels):
+        yield Found.read(folder / f"{path.stem}.npz")
+
+
 def find(files: SegmentFiles, rows: int) -> Found:
-    """Check and count the rows of a segment in one pass; ``rows`` is that of all segments."""
+    """Check and count the rows of a segment, or of all segments in folders, in one pass.
+
+    ``rows`` is the number of rows of all segments.
+    """
+    whole = Found(LabelChecks({}))
+    for own in _segments(files):
+        whole.append(_find(own, rows))
+    whole.jobs = _jobs(files.plans, files.label_files)
+    return whole
+
+
+def _segments(files: SegmentFiles) -> Iterator[SegmentFiles]:
+    """Yield the files of each segment; files that are no folders are one segment."""
+    if not files.labels.is_dir():
+        yield files
+        return
+    for labels in stored_files(files.labels):
+        splits, features = (
+            [path / labels.name for path in paths] for paths in (files.splits, files.features)
+        )
+        own = [path for path in features if path.exists()]
+        yield replace(files, labels=labels, splits=splits, features=own)
+
+
+def _find(files: SegmentFiles, rows: int) -> Found:
     about = file_metadata(open_parquet(files.labels))
-    theories = {plan.dataset: about["theories"].get(plan.dataset, "toy") for plan in files.plans}
-    labels = LabelChecks(theories, any(map(_is_scattered, files.plans)))
-    hodge = _hodge_counts(files.features, theories)
+    scattered = [plan.dataset for plan in files.plans if _is_scattered(plan)]
+    labels = LabelChecks(about["theories"], scattered=[*about["theories"]] == scattered)
+    hodge = _hodge_counts(files.features, about["theories"])
     found = Found(labels, {key: about[key] for key in _ABOUT}, counts=Distributions(hodge=hodge))
     assigned: dict[str, Feed] = {}
     for path in files.splits:
@@ -131,18 +162,17 @@ def find(files: SegmentFiles, rows: int) -> Found:
     for batch in rows_with_traits(files.labels, files.features, columns):
         labels.add(batch, about["physics"])
         found.counts.add(batch)
-        own = usable_of(batch) if assigned else batch
-        for name, folds in assigned.items():
-            found.splits[name].add(own, folds)
+        if len(usable := usable_of(batch)):
+            for name, folds in assigned.items():
+                found.splits[name].add(usable, folds)
     for name, folds in assigned.items():
         found.splits[name].finish(folds)
-    found.jobs = _jobs(files.plans, files.label_files)
     return found
 
 
 def _is_scattered(plan: Plan) -> bool:
-    """Return whether these are some shards of many whose namespaces are all in each."""
-    return plan.is_segment and plan.has_namespaces and not plan.is_by_file
+    """Return whether the rows of a namespace are scattered over the shards."""
+    return plan.has_namespaces and not plan.is_by_file
 
 
 def _hodge_counts(features: Sequence[Path], theories: Mapping[str, str]) -> dict[str, HodgeCounts]:

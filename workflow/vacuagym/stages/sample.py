@@ -6,6 +6,7 @@ equal labels give an equal sample. Each part is a row group, which one job verif
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,20 +14,21 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from vacuagym.runtime.memory import peak_memory_mb
+from vacuagym.runtime.memory import WINDOW_BYTES, peak_memory_mb
 from vacuagym.splits.hashing import row_hashes
 from vacuagym.tables.aligned import Feed
 from vacuagym.tables.parquet import file_metadata, open_parquet, read_batches, write_table
-from vacuagym.tables.stored import stored_files
+from vacuagym.tables.row_groups import ROW_GROUP
+from vacuagym.tables.stored import StoredTable, stored_files
 from vacuagym.tables.threefold_names import IDENTITY_NAMES
-from vacuagym.tables.threefold_rows import Identity
+from vacuagym.tables.threefold_rows import Identity, wanted_rows
 from vacuagym.theories.registry import THEORIES
 
 _COLUMNS = ("dataset", "namespace", "geometry_id", "stability")
 IDENTITY = ("dataset", "theory", "namespace", "geometry_id")
 _GEOMETRY_ROWS = 1024  # rows of computed geometry, which are wide, that are read at once
+ROWS, GEOMETRY = "rows.parquet", "geometry.parquet"  # folders of the candidates
 _Integers = npt.NDArray[np.int64]
 
 
@@ -48,6 +50,10 @@ class SampleSize:
     least: int
     per_label: int
 
+    def wanted(self, rows: int) -> int:
+        """Return how many of all rows to verify, whatever their labels."""
+        return max(self.least, round(self.share * rows))
+
 
 def sample(
     labels: Path,
@@ -55,6 +61,7 @@ def sample(
     parts: int,
     output: Path,
     geometry: Path = Path("results/geometry"),
+    candidates: Path | None = None,
 ) -> None:
     """Write the sampled rows of the label table in their order.
 
@@ -66,26 +73,90 @@ def sample(
         Largest number of row groups. They have about equal numbers of rows.
     geometry : Path
         Folder of the tables of computed geometry, for theories that read them.
+    candidates : Path, optional
+        Folder of the candidates of all segments (:func:`sample_segment`). Only they are read, if
+        they suffice.
     """
-    about = file_metadata(open_parquet(labels))
-    chosen = chosen_rows(labels, size)
-    schema = open_parquet(labels).schema_arrow.remove_metadata()
-    rows = Feed(schema, read_rows(labels, chosen, schema.names))
-    metadata = {
-        "physics": about["physics"],
-        "rows": open_parquet(labels).metadata.num_rows,
-        "size": asdict(size),
-    }
+    table = StoredTable(labels)
+    total = table.rows
+    drawn = candidates is not None and _suffice(candidates / ROWS, size.wanted(total))
+    if candidates is not None and drawn:
+        table = StoredTable(candidates / ROWS)
+    about = table.about
+    chosen = chosen_rows(table.path, size, total)
+    rows = Feed(table.schema, read_rows(table.path, chosen, table.schema.names))
+    metadata = {"physics": about["physics"], "rows": total, "size": asdict(size)}
     bounds = np.linspace(0, len(chosen), min(parts, max(1, len(chosen))) + 1).astype(int)
-    with write_table(output, schema, metadata) as writer:
+    with write_table(output, table.schema, metadata) as writer:
         for count in np.diff(bounds).tolist():
             writer.write(rows.take(count).unify_dictionaries().combine_chunks())
     light = read_batches(open_parquet(output), output, IDENTITY)
     for (dataset, theory), identities in wanted_geometry(light).items():
-        columns = [*IDENTITY_NAMES, *geometry_columns(theory)]
-        own = output.parent / "geometry" / f"{dataset}.parquet"
-        _copy_rows(geometry / f"{dataset}.parquet", identities, columns, own)
+        if candidates is not None and drawn:
+            names = (path.name for path in table.files)
+            own = [candidates / GEOMETRY / name for name in names if _is_of(dataset, name)]
+        else:
+            own = [*stored_files(geometry / f"{dataset}.parquet")]
+        target = output.parent / "geometry" / f"{dataset}.parquet"
+        _copy_rows(own, identities, geometry_columns(theory), target)
     print(f"{writer.rows} rows in {len(bounds) - 1} parts, peak {peak_memory_mb():.0f} MB")
+
+
+def sample_segment(
+    labels: Path, size: SampleSize, *, rows: int, seed: int, geometry: Path | None, output: Path
+) -> None:
+    """Write the rows of a segment of the label table that may be in the sample of the whole.
+
+    These are the rows whose hash is so low that enough rows of the table are expected to have one
+    as low, and the rows of lowest hash of each label. Their computed geometry is written too.
+
+    Parameters
+    ----------
+    labels : Path
+        The segment.
+    rows : int
+        Number of rows of the whole table.
+    seed : int
+        Key of the hash, as of the whole table.
+    geometry : Path, optional
+        The computed geometry of the segment.
+    output : Path
+        Folder. The files in it have the name of the segment.
+    """
+    file = open_parquet(labels)
+    limit = _limit(size.wanted(rows), rows)
+    chosen, below = _lowest(labels, seed, size.per_label, limit=limit)
+    schema = file.schema_arrow.remove_metadata()
+    taken = Feed(schema, read_rows(labels, chosen, schema.names))
+    metadata = {**file_metadata(file), "below": below}
+    own = () if geometry is None else (geometry,)
+    (theory,) = metadata["theories"].values()
+    (wanted,) = wanted_geometry(read_rows(labels, chosen, IDENTITY)).values() or [()]
+    _copy_rows(own, wanted, geometry_columns(theory), output / GEOMETRY / labels.name)
+    with write_table(output / ROWS / labels.name, schema, metadata) as writer:
+        while len(group := taken.take_group(ROW_GROUP, WINDOW_BYTES)):
+            writer.write(group.unify_dictionaries().combine_chunks())
+    print(f"{writer.rows} of {file.metadata.num_rows} rows, peak {peak_memory_mb():.0f} MB")
+
+
+def _limit(wanted: int, rows: int) -> float:
+    """Return a hash below which nearly always ``wanted`` of all rows lie, and few more.
+
+    The number below it has a binomial distribution. Its mean is eight standard deviations above.
+    """
+    return (wanted + 8.0 * math.sqrt(wanted) + 64.0) / max(1, rows)
+
+
+def _suffice(candidates: Path, wanted: int) -> bool:
+    """Return whether the candidates of all segments hold the rows of lowest hash."""
+    about = [file_metadata(open_parquet(path)) for path in stored_files(candidates)]
+    rows = sum(each["rows"] for each in about)
+    return bool(sum(each["below"] for each in about) >= min(wanted, rows))
+
+
+def _is_of(dataset: str, name: str) -> bool:
+    """Return whether a file is a segment of a data set."""
+    return name.rpartition("-")[0] == dataset
 
 
 def wanted_geometry(rows: Iterable[pa.RecordBatch]) -> dict[tuple[str, str], set[Identity]]:
@@ -114,33 +185,61 @@ def _plain(values: pa.Array) -> pa.Array:
 
 
 def _copy_rows(
-    table: Path, identities: Collection[Identity], columns: Sequence[str], output: Path
+    tables: Sequence[Path], identities: Collection[Identity], columns: Sequence[str], output: Path
 ) -> None:
-    """Copy the named columns of some rows of a table, and of others with the same ids."""
-    file = open_parquet(table)
-    schema = pa.schema([file.schema_arrow.field(name) for name in columns])
-    ids = pa.array({number for _, number in identities}, pa.int64())
+    """Copy the named columns of some rows of tables of computed geometry."""
+    names = [*IDENTITY_NAMES, *columns]
+    known = open_parquet(tables[0]).schema_arrow if tables else pa.schema([])
+    schema = pa.schema([known.field(name) for name in names] if tables else [])
+    rows = Feed(schema, wanted_rows(tables, identities, columns, _GEOMETRY_ROWS))
     with write_table(output, schema, {}) as writer:
-        for batch in read_batches(file, table, columns, batch_rows=_GEOMETRY_ROWS):
-            near = batch.filter(pc.is_in(batch.column("geometry_id"), value_set=ids))
-            writer.write(pa.Table.from_batches([near.select(columns)]))
+        while len(group := rows.take(_GEOMETRY_ROWS)):
+            writer.write(group.unify_dictionaries().combine_chunks())
 
 
-def chosen_rows(labels: Path, size: SampleSize) -> _Integers:
-    """Return the numbers of the sampled rows in ascending order, shape (rows,)."""
-    file = open_parquet(labels)
-    seed = file_metadata(file)["physics"].get("seed", 0)
-    overall = Lowest(max(size.least, round(size.share * file.metadata.num_rows)))
+def chosen_rows(labels: Path, size: SampleSize, rows: int | None = None) -> _Integers:
+    """Return the numbers of the sampled rows in ascending order, shape (rows,).
+
+    Parameters
+    ----------
+    rows : int, optional
+        Number of rows of the table of which ``labels`` are candidates.
+    """
+    table = StoredTable(labels)
+    seed = table.about["physics"].get("seed", 0)
+    wanted = size.wanted(table.rows if rows is None else rows)
+    return _lowest(labels, seed, size.per_label, wanted=wanted)[0]
+
+
+def _lowest(
+    labels: Path, seed: int, per_label: int, *, wanted: int | None = None, limit: float = np.inf
+) -> tuple[_Integers, int]:
+    """Return the rows of lowest hash in ascending order, and how many hashes are below a limit.
+
+    Parameters
+    ----------
+    per_label : int
+        Number of rows of each label of each data set that are returned at least.
+    wanted : int, optional
+        Largest number of other rows. Any if None.
+    limit : float
+        The hashes of other rows are below it.
+    """
+    table = StoredTable(labels)
+    overall = Lowest(table.rows if wanted is None else wanted)
     strata: dict[tuple[str, str | None], Lowest] = {}
-    start = 0
-    for batch in read_batches(file, labels, _COLUMNS):
+    start = below = 0
+    for batch in table.batches(_COLUMNS):
         hashes = row_hashes(seed, "verify", batch)
         rows = np.arange(start, start + len(batch))
-        overall.add(hashes, rows)
+        low = hashes < limit
+        below += int(np.count_nonzero(low))
+        overall.add(hashes[low], rows[low])
         for stratum, here in _strata(batch):
-            strata.setdefault(stratum, Lowest(size.per_label)).add(hashes[here], rows[here])
+            strata.setdefault(stratum, Lowest(per_label)).add(hashes[here], rows[here])
         start += len(batch)
-    return np.unique(np.concatenate([each.rows() for each in (overall, *strata.values())]))
+    found = np.concatenate([each.rows() for each in (overall, *strata.values())])
+    return np.unique(found), below
 
 
 def _strata(rows: pa.RecordBatch) -> Iterator[tuple[tuple[str, str | None], _Integers]]:

@@ -29,6 +29,7 @@ from vacuagym.stages.sample import (
     wanted_geometry,
 )
 from vacuagym.tables.parquet import file_metadata, open_parquet, read_batches
+from vacuagym.tables.stored import StoredTable
 from vacuagym.tables.threefold_rows import Identity, geometry_rows
 
 NO_LABEL = "no label"
@@ -59,12 +60,12 @@ def verify(
     LabelDisagreement
         Some rows differ. The message names the first of them.
     """
-    file = open_parquet(labels)
+    table = StoredTable(labels)
     chosen = chosen_rows(labels, size)
     known = _geometry(read_rows(labels, chosen, IDENTITY), geometry)
-    rows = read_rows(labels, chosen, file.schema_arrow.names)
-    derived = _derive(rows, len(chosen), file_metadata(file)["physics"], known)
-    _write({**derived, "rows": file.metadata.num_rows, **asdict(size)}, output, record_only)
+    rows = read_rows(labels, chosen, table.schema.names)
+    derived = _derive(rows, len(chosen), table.about["physics"], known)
+    _write({**derived, "rows": table.rows, **asdict(size)}, output, record_only)
 
 
 def verify_part(
