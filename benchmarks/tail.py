@@ -228,7 +228,8 @@ def stages(folder: Path, rows: int) -> dict[str, list[tuple[float, float]]]:
         '"least": 1, "per_label": 1}'
     )
     every = ["--plans", "plan.json", "--splits", *splits, *beside]
-    stage("validate", "validate", *every, "--output=results/validation.json")
+    outputs = ["--counts=results/counts.npz", "--output=results/validation.json"]
+    stage("validate", "validate", *every, *outputs)
     stage("report", "report", "--output=results/report.html")
     stage("dataset", "dataset", "--splits", *splits, *beside, "--output=results/dataset")
     return taken

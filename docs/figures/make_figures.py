@@ -5,7 +5,6 @@ python docs/figures/make_figures.py            # pipeline.svg
 python docs/figures/make_figures.py results    # and label_shares.svg, from results/labels.parquet
 """
 
-import json
 import re
 import runpy
 import sys
@@ -26,7 +25,8 @@ from vacuagym.report.svg import (
     stacked_bars,
     stacked_rows,
 )
-from vacuagym.stages.report import hodge_counts
+from vacuagym.stages.report import counted
+from vacuagym.tables.counts_file import read_counts
 from vacuagym.tables.parquet import open_parquet, read_batches
 from vacuagym.theories.toy.classes import LABELS
 
@@ -191,9 +191,7 @@ def spectra(labels: Path) -> str:
 
 def hodge(results: Path) -> str:
     """Hodge plot of ws5, each cell in the colour of its most common label."""
-    validation = json.loads((results / "validation.json").read_text(encoding="utf-8"))
-    features, labels = results / "features/ws5.parquet", results / "labels.parquet"
-    counts = hodge_counts(features, labels, validation["labels"])["ws5"]
+    counts = read_counts(results / "counts.npz", counted)[0].hodge["ws5"]
     rows = int(counts.grid.sum())
     axes = Axes(f"Hodge plot of {rows:,} threefolds", "χ, Euler number", "h11 + h21")
     return hodge_picture(axes, counts, cell=5)

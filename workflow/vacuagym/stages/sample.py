@@ -18,6 +18,7 @@ import pyarrow as pa
 from vacuagym.runtime.memory import WINDOW_BYTES, peak_memory_mb
 from vacuagym.splits.hashing import row_hashes
 from vacuagym.tables.aligned import Feed
+from vacuagym.tables.label_table import SCHEMA
 from vacuagym.tables.parquet import file_metadata, open_parquet, read_batches, write_table
 from vacuagym.tables.row_groups import ROW_GROUP
 from vacuagym.tables.stored import StoredTable, stored_files
@@ -188,9 +189,10 @@ def _copy_rows(
     tables: Sequence[Path], identities: Collection[Identity], columns: Sequence[str], output: Path
 ) -> None:
     """Copy the named columns of some rows of tables of computed geometry."""
-    names = [*IDENTITY_NAMES, *columns]
-    known = open_parquet(tables[0]).schema_arrow if tables else pa.schema([])
-    schema = pa.schema([known.field(name) for name in names] if tables else [])
+    # Arrow ends the process at a table without columns.
+    known = open_parquet(tables[0]).schema_arrow if tables else SCHEMA
+    columns = columns if tables else ()
+    schema = pa.schema([known.field(name) for name in (*IDENTITY_NAMES, *columns)])
     rows = Feed(schema, wanted_rows(tables, identities, columns, _GEOMETRY_ROWS))
     with write_table(output, schema, {}) as writer:
         while len(group := rows.take(_GEOMETRY_ROWS)):
