@@ -26,12 +26,15 @@ EXAMPLES = {
     "--output=features.parquet",
     "survey": "vacuagym survey --names iid ood_complexity --output=survey.npz",
     "split": "vacuagym split --name=iid --train=0.8 --validation=0.1 --output=iid.parquet",
+    "sample-segment": "vacuagym sample-segment --least=20 --rows=61539 --output=candidates",
     "sample": "vacuagym sample --least=20 --parts=4 --output=sample.parquet",
     "verify-part": "vacuagym verify-part --sample=sample.parquet --part=0 --output=part-0.json",
     "verify": "vacuagym verify --least=50 --output=verification.json",
     "verify-geometry": "vacuagym verify-geometry --dataset=threefolds --table=threefolds.parquet "
     "--source=weight_systems --plan=threefolds/plan.json --content=weights --least=50 "
     "--output=geometry-verification.json",
+    "check-segment": "vacuagym check-segment --plans plan.json --splits results/splits/*.parquet "
+    "--rows=61539 --output=found.npz",
     "validate": "vacuagym validate --plans plan.json --splits results/splits/*.parquet "
     "--output=validation.json",
     "report": "vacuagym report --output=report.html",

@@ -130,10 +130,13 @@ def sample_segment(
     schema = file.schema_arrow.remove_metadata()
     taken = Feed(schema, read_rows(labels, chosen, schema.names))
     metadata = {**file_metadata(file), "below": below}
-    own = () if geometry is None else (geometry,)
-    (theory,) = metadata["theories"].values()
-    (wanted,) = wanted_geometry(read_rows(labels, chosen, IDENTITY)).values() or [()]
-    _copy_rows(own, wanted, geometry_columns(theory), output / GEOMETRY / labels.name)
+    target = output / GEOMETRY / labels.name
+    if geometry is None:
+        _copy_rows((), (), (), target)
+    else:
+        (theory,) = metadata["theories"].values()
+        (wanted,) = wanted_geometry(read_rows(labels, chosen, IDENTITY)).values() or [set()]
+        _copy_rows((geometry,), wanted, geometry_columns(theory), target)
     with write_table(output / ROWS / labels.name, schema, metadata) as writer:
         while len(group := taken.take_group(ROW_GROUP, WINDOW_BYTES)):
             writer.write(group.unify_dictionaries().combine_chunks())
