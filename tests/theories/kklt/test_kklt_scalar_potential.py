@@ -26,8 +26,12 @@ def exact(name: str, w0: float = 1e-8) -> tuple[ScalarPotential, np.ndarray, Kkl
     geometry = GEOMETRIES[name]
     found = find_kklt_points(geometry, w0, ())
     assert found.kaehler is not None, name
-    chamber = ToricChambers(geometry.points, geometry.normals, geometry.basis)(found.kaehler)
-    assert chamber is not None
+    chambers = ToricChambers(geometry.points, geometry.normals, geometry.basis)
+    inner = geometry.kaehler_point / np.linalg.norm(geometry.kaehler_point)
+    # The class on a flop wall has no chamber of its own.
+    beside = (0.0, 1e-7 * np.linalg.norm(found.kaehler))
+    every = (chambers(found.kaehler + step * inner) for step in beside)
+    chamber = next(chamber for chamber in every if chamber is not None)
     rigid = geometry.charges[geometry.rigid]
     axions = real_axions(rigid, found.signs)
     assert axions is not None
