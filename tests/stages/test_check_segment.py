@@ -20,6 +20,7 @@ from vacuagym.checks import split_checks
 from vacuagym.checks.check import Check, Thresholds
 from vacuagym.checks.split_checks import Groups
 from vacuagym.errors import DamagedFileError
+from vacuagym.report.histograms import Distributions, HodgeCounts
 from vacuagym.splits.rules import SplitShares
 from vacuagym.stages.check_segment import Found, SegmentFiles, check_segment, find, stored_segments
 from vacuagym.stages.split import split
@@ -316,3 +317,28 @@ def test_damaged_counts_are_named(given_run, tmp_path, way):
     path.write_bytes(way(path.read_bytes()))
     with pytest.raises(DamagedFileError, match=r"counts\.npz"):
         Found.read(path)
+
+
+def test_a_check_adds_up_and_keeps_the_first_examples():
+    first = Check("c", "statement", False, 4, ["a", "b", "c", "d"])
+    first.add(Check("c", "statement"))
+    first.add(Check("c", "statement", False, 9, ["e", "f"]))
+    assert first == Check("c", "statement", False, 13, ["a", "b", "c", "d", "e"])
+
+
+def test_counts_of_the_report_add_up_with_what_lies_outside_them():
+    def counted(batches) -> Distributions:
+        counts = Distributions(hodge={"d": HodgeCounts(("x",))})
+        for values in batches:
+            counts.barriers.add(values)
+            counts.hodge["d"].add(values, values, np.zeros(len(values), int))
+        return counts
+
+    pieces = [np.array([1.0, np.nan, 600.0]), np.array([2.0, 700.0, np.nan, np.nan])]
+    whole, summed = counted(pieces), Distributions()
+    for piece in pieces:
+        summed.append(counted([piece]))
+    for counts in (summed, Distributions.of_state(summed.state)):
+        assert np.array_equal(counts.barriers.counts, whole.barriers.counts)
+        assert np.array_equal(counts.hodge["d"].grid, whole.hodge["d"].grid)
+        assert (counts.barriers.missing, counts.hodge["d"].others) == (3, 2)
