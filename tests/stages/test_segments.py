@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vacuagym.config import checked_config, physics_sections
-from vacuagym.errors import InputError
+from vacuagym.errors import DamagedFileError, InputError
 from vacuagym.orchestration.segments import segments_of
 from vacuagym.splits.rules import SplitShares, TestGroups
 from vacuagym.splits.values import ValueCounts, threshold
@@ -194,6 +194,17 @@ def test_the_filter_of_test_groups_grows_with_the_rows():
     groups.add(batch, np.arange(1000) < 500)
     again = TestGroups(bits=groups.bits)
     assert again.has(batch).tolist() == [number < 500 for number in range(1000)]
+
+
+@pytest.mark.parametrize("keep", [0, 100, -1000, -1])
+def test_a_survey_that_was_cut_off_is_refused(whole, tmp_path, keep):
+    tables = [whole / f"features/{name}.parquet" for name in ROWS]
+    path = tmp_path / "survey.npz"
+    with contextlib.redirect_stdout(io.StringIO()):
+        survey(SPLITS, SHARES, whole / "labels.parquet", tables, path)
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(DamagedFileError, match="not as the pipeline writes it"):
+        Survey.read(path, "ood_complexity")
 
 
 def test_a_survey_of_a_split_without_groups_has_no_filter(whole, tmp_path):

@@ -5,6 +5,7 @@ A power cut or an interrupted copy leaves a file empty or cut off.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -149,6 +150,10 @@ def _is_whole_archive(path: Path) -> bool:
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is None
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError):
+        return False
+    except OSError as error:  # An archive that was cut off names a place before its beginning.
+        if error.errno != errno.EINVAL:
+            raise
         return False
 
 

@@ -20,6 +20,7 @@ from vacuagym.runtime.memory import peak_memory_mb
 from vacuagym.splits.rows import GROUP, TRAITS, any_has, usable_rows
 from vacuagym.splits.rules import TEST, THRESHOLDS, FoldRule, SplitShares, TestGroups, fold_rule
 from vacuagym.splits.values import Counts, ValueCounts
+from vacuagym.tables.counts_file import opened_archive
 from vacuagym.tables.stored import StoredTable, summed
 
 _ABOUT = "about"  # counts and data sets, as the bytes of a JSON object
@@ -46,8 +47,11 @@ class Survey:
 
     @classmethod
     def read(cls, path: Path, split: str) -> Survey:
-        """Read the survey of a split from a file of :func:`survey`."""
-        with np.load(path) as found:
+        """Read the survey of a split from a file of :func:`survey`.
+
+        :class:`~vacuagym.errors.DamagedFileError` reports a damaged file.
+        """
+        with opened_archive(path) as found:
             about = json.loads(found[_ABOUT].tobytes())
             bits = found.get(split)
         groups = None if bits is None else TestGroups(bits=bits)

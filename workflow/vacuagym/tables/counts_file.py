@@ -6,10 +6,12 @@ the others are stored.
 
 from __future__ import annotations
 
+import errno
 import json
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -51,21 +53,31 @@ def read_counts(path: Path, build: Callable[[dict[str, Any]], T]) -> T:
     OSError
         The file cannot be opened.
     """
+    with opened_archive(path) as arrays:
+
+        def given(value: dict[str, Any]) -> Any:
+            if value.keys() != {_ARRAY}:
+                return value
+            name, shape = value[_ARRAY]
+            values = arrays[f"{name} values"]
+            whole = np.zeros(shape, values.dtype)
+            whole.ravel()[arrays[f"{name} places"]] = values
+            return whole
+
+        return build(json.loads(arrays[_JSON].tobytes(), object_hook=given))
+
+
+@contextmanager
+def opened_archive(path: Path) -> Iterator[Mapping[str, npt.NDArray[Any]]]:
+    """Open a NumPy archive of the pipeline; errors are as those of :func:`read_counts`."""
     require_regular(path)
     try:
         with np.load(path, allow_pickle=False) as arrays:
-
-            def given(value: dict[str, Any]) -> Any:
-                if value.keys() != {_ARRAY}:
-                    return value
-                name, shape = value[_ARRAY]
-                values = arrays[f"{name} values"]
-                whole = np.zeros(shape, values.dtype)
-                whole.ravel()[arrays[f"{name} places"]] = values
-                return whole
-
-            return build(json.loads(arrays[_JSON].tobytes(), object_hook=given))
-    except (*_OF_DAMAGE, zipfile.BadZipFile, zlib.error, EOFError) as error:
+            yield arrays
+    except (*_OF_DAMAGE, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+        # An archive that was cut off names a place before its beginning.
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise
         reason = f"{type(error).__name__}: {error}"[:200]
         raise DamagedFileError(
             f"{path}: not as the pipeline writes it ({reason})",
