@@ -29,6 +29,7 @@ MODE, SMALL, OF_SMALL = 27, 23_573, 6  # most common h11; polytopes with h11 up 
 LARGEST = 491
 SHARD = 100_000
 CORES = (1, 100, 1000)
+SEGMENTS = 60  # files of each table of so many rows; the jobs after the shards are parallel by them
 PHASES = {"geometry": "threefolds", "labels": "label_threefolds", "tables": None}
 CONFIG = f"""
 datasets:
@@ -123,9 +124,8 @@ def main() -> None:
     print(f"disk: {own['bytes']:.0f} bytes a polytope, {own['bytes'] * POLYTOPES / 1e9:.0f} GB")
     print(f"jobs: {2 * math.ceil(POLYTOPES / SHARD):,} of shards, {SHARD:,} polytopes each")
     for cores in CORES:
-        print(
-            f"{cores:5} cores: shards {shards * hours / cores:.1f} h, then {tables * hours:.1f} h"
-        )
+        then = tables * hours / min(cores, SEGMENTS)
+        print(f"{cores:5} cores: shards {shards * hours / cores:.1f} h, then {then:.1f} h")
 
 
 if __name__ == "__main__":

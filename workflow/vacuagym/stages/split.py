@@ -81,7 +81,9 @@ def split(
             "their columns as `hodge` of the data set"
         )
     rows = partial(usable_rows, labels, features)
-    known = Survey.read(survey, name) if survey else surveyed(name, shares, labels, features)
+    known = (
+        Survey.read(survey, name) if survey else surveyed([name], shares, labels, features)[name]
+    )
     rule = fold_rule(name, shares, known.counts, known.datasets)
     test_groups = known.groups
     metadata: dict[str, Any] = {"split": name, "seed": seed, "shares": asdict(shares), **rule.about}

@@ -7,7 +7,7 @@ test row are left out of the other folds. Both are found once for all segments o
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -76,7 +76,7 @@ def survey(
     features : sequence of Path
         Features of all data sets, each a folder of segments.
     """
-    every = {name: surveyed(name, shares, labels, features) for name in splits}
+    every = surveyed(splits, shares, labels, features)
     counts = {name: bins for own in every.values() for name, bins in own.counts.items()}
     datasets = sorted({name for own in every.values() for name in own.datasets})
     about = json.dumps({"counts": counts, "datasets": datasets})
@@ -87,17 +87,23 @@ def survey(
     print(f"{len(every)} splits, {len(bits)} with groups, peak {peak_memory_mb():.0f} MB")
 
 
-def surveyed(name: str, shares: SplitShares, labels: Path, features: Sequence[Path]) -> Survey:
-    """Return the survey of one split of a label table."""
-    counts = _counts(labels, features) if name in THRESHOLDS else {}
+def surveyed(
+    splits: Sequence[str], shares: SplitShares, labels: Path, features: Sequence[Path]
+) -> dict[str, Survey]:
+    """Return the surveys of some splits of a label table, by their names."""
+    counts = _counts(labels, features) if set(splits) & set(THRESHOLDS) else {}
     table = StoredTable(labels)
     first = next(table.batches(["dataset"]), None)
     datasets = [] if first is None else first.column("dataset").dictionary.to_pylist()
-    rule = fold_rule(name, shares, counts, datasets)
-    groups = None
-    if rule.test is not None and any_has(features, GROUP):
-        groups = _test_groups(rule, labels, features, table.rows)
-    return Survey(counts, datasets, groups)
+    rules = {name: fold_rule(name, shares, counts, datasets) for name in splits}
+    beyond = {name: rule for name, rule in rules.items() if rule.test is not None}
+    found = {}
+    if beyond and any_has(features, GROUP):
+        found = _test_groups(beyond, labels, features, table.rows)
+    return {
+        name: Survey(counts if name in THRESHOLDS else {}, datasets, found.get(name))
+        for name in splits
+    }
 
 
 def _counts(labels: Path, features: Sequence[Path]) -> Counts:
@@ -115,9 +121,13 @@ def _counts(labels: Path, features: Sequence[Path]) -> Counts:
     return counts.counts()
 
 
-def _test_groups(rule: FoldRule, labels: Path, features: Sequence[Path], rows: int) -> TestGroups:
-    """Return the groups that have a row in the test fold."""
-    groups = TestGroups(rows)
-    for batch in usable_rows(labels, features, ["stability", GROUP, *rule.needs]):
-        groups.add(batch, rule.folds(batch, np.zeros(len(batch))) == TEST)
+def _test_groups(
+    rules: Mapping[str, FoldRule], labels: Path, features: Sequence[Path], rows: int
+) -> dict[str, TestGroups]:
+    """Return the groups that have a row in the test fold of each split, from one pass."""
+    groups = {name: TestGroups(rows) for name in rules}
+    needs = dict.fromkeys(need for rule in rules.values() for need in rule.needs)
+    for batch in usable_rows(labels, features, ["stability", GROUP, *needs]):
+        for name, rule in rules.items():
+            groups[name].add(batch, rule.folds(batch, np.zeros(len(batch))) == TEST)
     return groups
