@@ -303,8 +303,8 @@ class Configuration(Section):
         ge=1,
         le=_MOST_ROWS,
         description="largest number of rows of all data sets for which the tables of labels, "
-        "features and splits are one file each; with more, each is a folder of files with a tenth "
-        "of it, made by jobs in parallel",
+        "features and splits are one file each; with more, each is a folder of files, made by jobs "
+        "in parallel",
     )
     datasets: DataSets = Field(
         default={
