@@ -29,7 +29,7 @@ MODE, SMALL, OF_SMALL = 27, 23_573, 6  # most common h11; polytopes with h11 up 
 LARGEST = 491
 SHARD = 100_000
 CORES = (1, 100, 1000)
-SEGMENTS = 60  # files of each table of so many rows; the jobs after the shards are parallel by them
+SEGMENTS = 60  # of each table; one job of a stage makes a segment
 PHASES = {"geometry": "threefolds", "labels": "label_threefolds", "tables": None}
 CONFIG = f"""
 datasets:

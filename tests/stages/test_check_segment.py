@@ -169,9 +169,7 @@ class Cut:
 
 
 def plan_of(dataset: str, namespaces: bool = False) -> SimpleNamespace:
-    return SimpleNamespace(
-        dataset=dataset, rows=60, shards=(), has_namespaces=namespaces, is_by_file=False
-    )
+    return SimpleNamespace(dataset=dataset, rows=60, shards=(), is_scattered=namespaces)
 
 
 PLANS = [plan_of(name) for name in ("k", "b", "a")]

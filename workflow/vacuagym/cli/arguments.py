@@ -112,6 +112,28 @@ def _positions(text: str) -> tuple[int, int]:
     return int(first), int(last)
 
 
+def add_plan_files(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names the plans of several data sets."""
+    parser.add_argument(
+        "--plans",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="plans of the data sets (vacuagym plan)",
+    )
+
+
+def add_feature_files(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names the feature files of all data sets."""
+    parser.add_argument(
+        "--features",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="feature files of all data sets (vacuagym features)",
+    )
+
+
 def add_label_table(parser: argparse.ArgumentParser) -> None:
     """Add the option that names the label table."""
     parser.add_argument(

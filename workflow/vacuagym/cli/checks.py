@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from vacuagym.cli.arguments import (
     add_content_columns,
+    add_feature_files,
     add_label_table,
+    add_plan_files,
     add_segment,
     add_setting,
     positive,
@@ -19,19 +21,19 @@ from vacuagym.runtime.memory import hold_to_memory, table_memory_mb
 
 if TYPE_CHECKING:
     from vacuagym.cli.arguments import Stages
+    from vacuagym.stages.sample import SampleSize
 
 
 def add_sample(stages: Stages) -> None:
     """Add ``vacuagym sample``."""
 
     def run(options: argparse.Namespace) -> None:
-        from vacuagym.stages.sample import SampleSize, sample
+        from vacuagym.stages.sample import sample
 
         hold_to_memory(table_memory_mb(), options.mem_mb)
-        size = SampleSize(options.share, options.least, options.per_label)
         sample(
             options.labels,
-            size,
+            _sample_size(options),
             options.parts,
             options.output,
             options.geometry,
@@ -58,12 +60,12 @@ def add_sample_segment(stages: Stages) -> None:
     """Add ``vacuagym sample-segment``."""
 
     def run(options: argparse.Namespace) -> None:
-        from vacuagym.stages.sample import SampleSize, sample_segment
+        from vacuagym.stages.sample import sample_segment
 
         hold_to_memory(table_memory_mb(), options.mem_mb)
         sample_segment(
             options.labels,
-            SampleSize(options.share, options.least, options.per_label),
+            _sample_size(options),
             rows=options.rows,
             seed=options.seed,
             geometry=options.geometry,
@@ -112,11 +114,10 @@ def add_verify(stages: Stages) -> None:
     """Add ``vacuagym verify``."""
 
     def run(options: argparse.Namespace) -> None:
-        from vacuagym.stages.sample import SampleSize
         from vacuagym.stages.verify import add_up, verify
 
         hold_to_memory(table_memory_mb(), options.mem_mb)
-        size = SampleSize(options.share, options.least, options.per_label)
+        size = _sample_size(options)
         if options.parts:
             add_up(options.parts, options.output, options.record_only)
         else:
@@ -143,7 +144,6 @@ def add_verify_geometry(stages: Stages) -> None:
     """Add ``vacuagym verify-geometry``."""
 
     def run(options: argparse.Namespace) -> None:
-        from vacuagym.stages.sample import SampleSize
         from vacuagym.stages.verify_geometry import Geometry, verify_geometry
         from vacuagym.tables.plan import Plan
 
@@ -156,7 +156,7 @@ def add_verify_geometry(stages: Stages) -> None:
             content=options.content,
             side=options.side,
         )
-        size = SampleSize(options.share, options.least, options.per_label)
+        size = _sample_size(options)
         verify_geometry(geometry, size, options.seed, options.output, options.record_only)
 
     text = "derive a random sample of computed geometry a second time, by other code"
@@ -202,6 +202,12 @@ def _add_sample_size(parser: argparse.ArgumentParser) -> None:
     add_setting(parser, "verify.share", float)
     add_setting(parser, "verify.least", int)
     add_setting(parser, "verify.per_label", int)
+
+
+def _sample_size(options: argparse.Namespace) -> SampleSize:
+    from vacuagym.stages.sample import SampleSize
+
+    return SampleSize(options.share, options.least, options.per_label)
 
 
 def add_validate(stages: Stages) -> None:
@@ -296,23 +302,11 @@ def add_check_segment(stages: Stages) -> None:
 def _add_rows(parser: argparse.ArgumentParser) -> None:
     """Add the options of the files whose rows are checked."""
     add_label_table(parser)
-    parser.add_argument(
-        "--plans",
-        type=Path,
-        nargs="+",
-        required=True,
-        help="plans of the data sets (vacuagym plan)",
-    )
+    add_plan_files(parser)
     parser.add_argument(
         "--splits", type=Path, nargs="+", default=[], help="split files (vacuagym split)"
     )
-    parser.add_argument(
-        "--features",
-        type=Path,
-        nargs="+",
-        default=[],
-        help="feature files of all data sets (vacuagym features)",
-    )
+    add_feature_files(parser)
     parser.add_argument(
         "--label-files",
         type=Path,

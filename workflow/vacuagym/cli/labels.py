@@ -7,7 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vacuagym.cli.arguments import add_segment, add_setting, positive, segment_of, stage
+from vacuagym.cli.arguments import (
+    add_plan_files,
+    add_segment,
+    add_setting,
+    positive,
+    segment_of,
+    stage,
+)
 from vacuagym.config import physics_sections
 from vacuagym.errors import ConfigError, DamagedFileError
 from vacuagym.runtime.atomic_files import read_json
@@ -130,13 +137,7 @@ def add_merge(stages: Stages) -> None:
         run,
         "put the label files of all shards into one table, sorted by data set, namespace, id",
     )
-    parser.add_argument(
-        "--plans",
-        type=Path,
-        nargs="+",
-        required=True,
-        help="plans of the data sets (vacuagym plan)",
-    )
+    add_plan_files(parser)
     add_segment(parser)
     parser.add_argument(
         "--labels",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vacuagym.cli.arguments import (
     add_feature_columns,
+    add_feature_files,
     add_label_table,
     add_plan_file,
     add_segment,
@@ -84,7 +85,7 @@ def add_split(stages: Stages) -> None:
     parser.add_argument(
         "--name", required=True, help="iid, ood_complexity, ood_hodge, or ood_dataset_NAME"
     )
-    _add_features(parser)
+    add_feature_files(parser)
     add_setting(parser, "seed", int, "key of the hash that assigns folds")
     _add_shares(parser)
     parser.add_argument(
@@ -111,19 +112,9 @@ def add_survey(stages: Stages) -> None:
     parser = stage(stages, "survey", run, text)
     add_label_table(parser)
     parser.add_argument("--names", nargs="+", required=True, help="names of the splits")
-    _add_features(parser)
+    add_feature_files(parser)
     _add_shares(parser)
     parser.add_argument("--output", type=Path, required=True, help="NPZ file to write")
-
-
-def _add_features(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--features",
-        type=Path,
-        nargs="+",
-        default=[],
-        help="feature files of all data sets (vacuagym features)",
-    )
 
 
 def _add_shares(parser: argparse.ArgumentParser) -> None:
@@ -146,17 +137,7 @@ def add_dataset(stages: Stages) -> None:
         from vacuagym.stages.dataset import dataset
 
         hold_to_memory(table_memory_mb(), options.mem_mb)
-        dataset(
-            options.labels,
-            options.splits,
-            options.features,
-            validation=options.validation,
-            configuration=options.configuration,
-            output=options.output,
-            published=options.published,
-            potential=options.potential,
-            parts=options.parts,
-        )
+        dataset(**_published(options), published=options.published, parts=options.parts)
 
     text = "write labels, splits and features as a data set that other libraries load in one line"
     parser = stage(stages, "dataset", run, text)
@@ -186,15 +167,7 @@ def add_dataset_layout(stages: Stages) -> None:
         from vacuagym.stages.dataset import dataset_layout
 
         hold_to_memory(table_memory_mb(), options.mem_mb)
-        dataset_layout(
-            options.labels,
-            options.splits,
-            options.features,
-            validation=options.validation,
-            configuration=options.configuration,
-            output=options.output,
-            potential=options.potential,
-        )
+        dataset_layout(**_published(options))
 
     text = "find what the parts of a large data set share: its columns and the folders of its files"
     parser = stage(stages, "dataset-layout", run, text)
@@ -273,3 +246,9 @@ def _add_published(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="add a configuration with the couplings of every row",
     )
+
+
+def _published(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what a data set is made of, and the output, by the names of parameters."""
+    inputs = ("labels", "splits", "features", "validation", "configuration", "potential")
+    return {name: getattr(options, name) for name in (*inputs, "output")}

@@ -180,7 +180,7 @@ class SegmentedTables:
     def verified_parts(self) -> list[str]:
         """Return the figures of the parts of the sample, one for each job.
 
-        There are none of a small sample, unless the tables have segments.
+        One job verifies a small sample whole, without parts, unless the tables have segments.
         """
         share, least = (self.config["verify"][key] for key in ("share", "least"))
         parts = min(_MOST_PARTS, -(-max(least, round(share * self.rows)) // _PART_ROWS))

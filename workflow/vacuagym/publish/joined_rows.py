@@ -43,7 +43,7 @@ class Sources:
     features : mapping of str to Path
         Features by data set.
     segments : tuple of str
-        Segments to read. All if there are none.
+        Names of the segments to read. Empty: all.
     """
 
     labels: Path

@@ -149,7 +149,7 @@ def _segments(files: SegmentFiles) -> Iterator[SegmentFiles]:
 
 def _find(files: SegmentFiles, rows: int) -> Found:
     about = file_metadata(open_parquet(files.labels))
-    scattered = [plan.dataset for plan in files.plans if _is_scattered(plan)]
+    scattered = [plan.dataset for plan in files.plans if plan.is_scattered]
     labels = LabelChecks(about["theories"], scattered=[*about["theories"]] == scattered)
     hodge = _hodge_counts(files.features, about["theories"])
     found = Found(labels, {key: about[key] for key in _ABOUT}, counts=Distributions(hodge=hodge))
@@ -168,11 +168,6 @@ def _find(files: SegmentFiles, rows: int) -> Found:
     for name, folds in assigned.items():
         found.splits[name].finish(folds)
     return found
-
-
-def _is_scattered(plan: Plan) -> bool:
-    """Return whether the rows of a namespace are scattered over the shards."""
-    return plan.has_namespaces and not plan.is_by_file
 
 
 def _hodge_counts(features: Sequence[Path], theories: Mapping[str, str]) -> dict[str, HodgeCounts]:

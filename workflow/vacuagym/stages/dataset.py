@@ -71,8 +71,8 @@ def dataset(
     potential : bool
         Whether to add the configuration ``potential`` with the couplings of every row.
     parts : sequence of Path
-        Output of :func:`dataset_part` for all rows, in their order. If there are none, the data
-        files are written.
+        Output of :func:`dataset_part` for all rows, in their order. Empty: the data files are
+        written.
 
     Raises
     ------

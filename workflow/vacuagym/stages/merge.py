@@ -75,8 +75,7 @@ def merge(
             before = rows.written
             expected = fingerprints.get(plan.dataset)
             batches = _label_batches(plan, folder, expected, metadata, bad)
-            scattered = plan.has_namespaces and not plan.is_by_file
-            if scattered and (counts := _namespaces(plan, folder)):
+            if plan.is_scattered and (counts := _namespaces(plan, folder)):
                 batches = _by_namespace(counts, batches, output.parent)
             for batch in batches:
                 if not bad:  # Otherwise the rest is only checked.

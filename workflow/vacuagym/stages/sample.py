@@ -52,7 +52,7 @@ class SampleSize:
     per_label: int
 
     def wanted(self, rows: int) -> int:
-        """Return how many of all rows to verify, whatever their labels."""
+        """Return the number of rows of lowest hash to verify, of any label."""
         return max(self.least, round(self.share * rows))
 
 

@@ -19,6 +19,7 @@ from vacuagym.runtime.memory import peak_memory_mb
 from vacuagym.stages.check_segment import Found
 from vacuagym.tables.counts_file import write_counts
 from vacuagym.tables.plan import Plan
+from vacuagym.tables.stored import fingerprint_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,8 +95,7 @@ def validate(
         "verdict": {"passed": not failed, "failed": failed},
     }
     if counts is not None:
-        fingerprint = "+".join(dict.fromkeys(whole.about["fingerprints"].values()))
-        about = {**whole.about, "fingerprint": fingerprint}
+        about = {**whole.about, "fingerprint": fingerprint_of(whole.about["fingerprints"])}
         write_counts(counts, {"about": about, "counts": whole.counts.state})
     write_text(output, json.dumps(document, indent=1) + "\n")
     print(

@@ -173,6 +173,11 @@ class Plan:
         return bool(self.shards) and self.shards[0].namespace is not None
 
     @property
+    def is_scattered(self) -> bool:
+        """Return whether the rows of a namespace are scattered over the shards."""
+        return self.has_namespaces and not self.is_by_file
+
+    @property
     def has_row_digests(self) -> bool:
         """Return whether the digest of a shard is that of its rows."""
         return not self.computed and self.table["id"] is not None

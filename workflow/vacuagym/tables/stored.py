@@ -38,7 +38,7 @@ class StoredTable:
     Parameters
     ----------
     segments : sequence of str
-        Segments to read. All if there are none.
+        Names of the segments to read. Empty: all.
 
     Attributes
     ----------

@@ -218,7 +218,7 @@ class Search:
     def _moved(
         self, start: Start, signs: Ints, point: _Point, log: float, following: float
     ) -> _Point | None:
-        """Return the point at another L; None if there is none nearby, or outside the cone of X."""
+        """Return the point at another L, or None if no point is near it in the cone of X."""
         fan, t = point.fan, point.t
         tau = self._tau(fan, t) + (following - log) / _RATE * start.w
         guess = self._class(fan, tau, t * np.sqrt(following / log))
